@@ -1,0 +1,1 @@
+"""In what order: Prefect flows that chain the tasks, and the command line over them."""

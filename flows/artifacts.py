@@ -1,0 +1,32 @@
+"""What flows show to a person in the Prefect UI."""
+
+from prefect.artifacts import create_markdown_artifact
+
+from tasks.registry.gates import Verdict
+from tasks.registry.promotion import Contest
+from tasks.registry.versions import Version
+from tasks.scoring.score import Scores
+
+MARKS = {"yes": "✅", "no": "❌", "undecided": "❔"}
+
+
+def show_verdict(contest: Contest, verdict: Verdict) -> None:
+    """The verdict as a table, one line a question."""
+    against = f"version {contest.champion.number}" if contest.champion else "no champion yet"
+    lines = [f"| {MARKS[c.outcome]} | {_cell(c.gate)} | {_cell(c.text)} |" for c in verdict.checks]
+    head = f"# {_cell(contest.challenger.model)} v{contest.challenger.number}: {verdict.outcome}\n\nAgainst {against}."
+    create_markdown_artifact("\n".join([head, "", "| | gate | finding |", "|---|---|---|", *lines]), key="verdict")
+
+
+def show_scores(version: Version, scores: Scores) -> None:
+    """The counts of a scoring run."""
+    rows = [("read", scores.rows), ("scored", scores.scored), ("rejected", scores.rejected)]
+    rows += [(f"rejected: {reason}", count) for reason, count in scores.reasons.items()]
+    rows += [(f"label {label}", count) for label, count in scores.labels.items()]
+    head = f"# Scored with {_cell(version.model)} v{version.number}\n\n{scores.seconds:.1f} s, into `{scores.predictions}`."
+    lines = [f"| {_cell(what)} | {count:,} |" for what, count in rows]
+    create_markdown_artifact("\n".join([head, "", "| rows | count |", "|---|---:|", *lines]), key="scores")
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

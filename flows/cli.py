@@ -1,0 +1,256 @@
+"""The command line: parses, calls a flow, prints. Everything heavy is imported by the command that needs it."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from models.errors import InputError, PerennialError
+
+if TYPE_CHECKING:
+    from flows.results import Promoted
+
+app = typer.Typer(
+    name="perennial",
+    help="The whole life of a model in one file: ingest, train, judge, promote, score, retrain.",
+    epilog="Start with: perennial demo.  Every command explains itself: perennial COMMAND --help.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ModelFileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The model file.")]
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The registered model.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line, for machines.")]
+
+
+def main() -> None:
+    """Runs the command line; an error that a user can act on is one plain line and an exit code."""
+    debug = "--debug" in sys.argv
+    try:
+        app([word for word in sys.argv[1:] if word != "--debug"])
+    except PerennialError as error:
+        if debug:
+            raise
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        sys.exit(130)
+
+
+@app.command(epilog="Example: perennial new churn.toml --data customers.csv --target churned")
+def new(
+    file: ModelFileArgument,
+    data: Annotated[list[str], typer.Option(help="Data to look at: a file, folder or glob. May be given several times.")],
+    target: Annotated[str, typer.Option(help="The column to predict.")],
+    as_json: AsJson = False,
+) -> None:
+    """Write a commented model file by looking at the data."""
+    from tasks.data.inspect import propose
+
+    if file.exists():
+        raise InputError(f"{file}: exists already; choose another name or delete it")
+    proposal = propose(data, target, file)
+    file.write_text(proposal.text, encoding="utf-8")
+    _print(
+        {"file": file, "findings": proposal.findings},
+        as_json,
+        [*proposal.findings, f"wrote {file}", f"next: perennial check {file}"],
+    )
+
+
+@app.command(epilog="Example: perennial check churn.toml --json")
+def check(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Model files.")], as_json: AsJson = False
+) -> None:
+    """Report every problem of model files and their data at once."""
+    from models.modelfile import read_model_files
+    from tasks.data.examine import examine
+
+    examined = [examine(model_file) for model_file in read_model_files(files)]
+    _print({"models": examined}, as_json, [line for found in examined for line in found.lines()])
+    if any(found.problems for found in examined):
+        raise typer.Exit(2)
+
+
+@app.command(epilog="Example: perennial train churn.toml   then: perennial promote churn")
+def train(
+    file: ModelFileArgument,
+    fresh: Annotated[bool, typer.Option(help="Start anew instead of going on with an interrupted training.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Say rows, parameters and expected time, and stop.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train, export and judge a model, and register it as challenger."""
+    _prepare()
+    if dry_run:
+        from flows.dry_run import plan
+
+        planned = plan(file)
+        _print(planned, as_json, planned.lines())
+        return
+    from flows.train import train as flow
+
+    trained = flow(file.resolve(), fresh)
+    lines = [f"{name.replace('_', ' ')}: {value:.4f}" for name, value in trained.metrics.items()]
+    head = f"{trained.model} version {trained.version} is trained and waits as challenger; on unseen rows:"
+    _print(trained, as_json, [head, *(f"  {line}" for line in lines), f"next: perennial promote {trained.model}"])
+
+
+@app.command(epilog="Example: perennial promote churn --why 'monthly review'")
+def promote(
+    name: NameArgument,
+    version: Annotated[str | None, typer.Option(help="The version to judge; the challenger if not given.")] = None,
+    why: Annotated[str, typer.Option(help="Goes into the history.")] = "by hand",
+    as_json: AsJson = False,
+) -> None:
+    """Judge the challenger against the champion; exit with 1 when the answer is no."""
+    _prepare()
+    from flows.promote import promote as flow
+
+    _show_verdict(flow(name, version, why), as_json)
+
+
+@app.command(epilog="Example: perennial rollback churn --why 'complaints since noon'")
+def rollback(
+    name: NameArgument,
+    why: Annotated[str, typer.Option(help="Goes into the history.")] = "by hand",
+    as_json: AsJson = False,
+) -> None:
+    """Put the previous champion back."""
+    _prepare()
+    from flows.rollback import rollback as flow
+
+    back = flow(name, why)
+    line = f"{name}: version {back.version} is champion again; version {back.replaced} won't be promoted by itself"
+    _print(back, as_json, [line])
+
+
+@app.command(epilog="Example: perennial history churn 3")
+def history(
+    name: NameArgument,
+    version: Annotated[str | None, typer.Argument(help="Only this version, with all reasons.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show who was promoted, refused or rolled back, when, by whom and why."""
+    _prepare()
+    from flows.history import history_of, history_table
+
+    events = history_of(name, version)
+    _print({"model": name, "events": events}, as_json, history_table(name, events, in_full=version is not None))
+
+
+@app.command(epilog="Example: perennial retrain churn.toml")
+def retrain(file: ModelFileArgument, as_json: AsJson = False) -> None:
+    """Train again and promote if better; does nothing when data, model file and code are unchanged."""
+    _prepare()
+    from flows.results import Promoted
+    from flows.retrain import retrain as flow
+
+    done = flow(file.resolve())
+    if done.unchanged:
+        line = f"unchanged: {done.model} version {done.version} was made from the same data, model file and code"
+        _print(done, as_json, [line])
+    else:
+        _show_verdict(Promoted(done.model, done.version, done.promoted, done.outcome, done.reasons), as_json, done)
+
+
+@app.command(epilog="Example: perennial score churn --input new.csv --output scored")
+def score(
+    name: Annotated[str, typer.Argument(metavar="NAME_OR_URI", help="NAME, NAME@ALIAS, NAME/VERSION or a models:/ URI.")],
+    input: Annotated[list[str], typer.Option(help="A file, folder or glob. May be given several times.")],  # noqa: A002
+    output: Annotated[Path, typer.Option(help="A .parquet, .csv or .jsonl file, or a folder for Parquet files.")],
+    keep: Annotated[list[str] | None, typer.Option(help="Input columns to write along; all if not given.")] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace an output that exists.")] = False,
+    promote: Annotated[bool, typer.Option(help="Judge a waiting challenger first.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Score files into files; every row ends in the predictions or in the rejects."""
+    _prepare()
+    from flows.score import score as flow
+
+    done = flow(name, [_absolute(uri) for uri in input], output.absolute(), keep, overwrite, promote)
+    counts = f"{done.rows:,} rows: {done.scored:,} scored with {done.model} version {done.version}, {done.rejected:,} rejected"
+    reasons = [f"  {count:,} {reason}" for reason, count in done.reasons.items()]
+    _print(done, as_json, [counts, *reasons, f"predictions: {done.predictions}", f"rejects: {done.rejects}"])
+
+
+@app.command(epilog="Example: perennial deploy models/*.toml   then: prefect worker start --pool perennial")
+def deploy(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Model files.")], as_json: AsJson = False
+) -> None:
+    """Register Prefect deployments: retraining on schedule, training, promotion and scoring on demand."""
+    _prepare()
+    from flows.deploy import deploy as register
+
+    names = register(files)
+    follow = "next: prefect worker start --pool perennial"
+    _print({"deployments": names}, as_json, [*(f"deployed {name}" for name in names), follow])
+
+
+@app.command(epilog="Example: perennial ui --port 5001")
+def ui(
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 5000,
+    print_uri: Annotated[bool, typer.Option(help="Say where MLflow's data is, and stop.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Open the MLflow UI on this project's runs."""
+    _prepare()
+    from flows.ui import serve_ui, tracking_uri
+
+    if print_uri:
+        _print({"tracking_uri": tracking_uri()}, as_json, [tracking_uri()])
+    else:
+        serve_ui(port)
+
+
+@app.command()
+def demo() -> None:
+    """Show a model's whole life on real data, in a minute or two."""
+    _prepare()
+    from flows.demo import run_demo
+
+    run_demo()
+
+
+def _prepare() -> None:
+    """Settings for MLflow and Prefect, before either is imported; Prefect's own log lines stay off the screen."""
+    import os
+
+    from flows import environment
+
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    environment.prepare()
+
+
+def _absolute(uri: str) -> str:
+    return uri if "://" in uri else str(Path(uri).expanduser().absolute())
+
+
+def _show_verdict(verdict: "Promoted", as_json: bool, whole: Any = None) -> None:
+    heads = {
+        "yes": f"{verdict.model} version {verdict.version} is champion now:",
+        "no": f"{verdict.model} version {verdict.version} is refused:",
+        "undecided": f"{verdict.model} version {verdict.version} stays challenger, the judgement is undecided:",
+    }
+    _print(whole or verdict, as_json, [heads[verdict.outcome], *(f"  {reason}" for reason in verdict.reasons)])
+    if not verdict.promoted:
+        raise typer.Exit(1)
+
+
+def _print(result: Any, as_json: bool, lines: list[str]) -> None:
+    """Lines for people; with --json, the result alone as one line."""
+    if not as_json:
+        print("\n".join(lines))
+        return
+    import json
+    from dataclasses import asdict, is_dataclass
+
+    def plain(value: Any) -> Any:
+        return asdict(value) if is_dataclass(value) and not isinstance(value, type) else str(value)
+
+    print(json.dumps(asdict(result) if is_dataclass(result) and not isinstance(result, type) else result, default=plain))
+

@@ -1,0 +1,55 @@
+"""Settings that MLflow and Prefect read from the environment, set before either is imported."""
+
+import os
+from collections.abc import MutableMapping
+from pathlib import Path
+
+HOME = "PERENNIAL_HOME"
+QUIET = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+
+
+def project_folder() -> Path:
+    """The checkout that this file is in, or the current folder where perennial is installed without one."""
+    root = Path(__file__).resolve().parents[1]
+    return root if (root / "mlflow.env").exists() else Path.cwd()
+
+
+def prepare(environ: MutableMapping[str, str] = os.environ) -> Path:
+    """The state folder, after every setting that the environment leaves open got its default.
+
+    Order of precedence: the environment, `mlflow.env`, the defaults here.
+    """
+    project = project_folder()
+    home = Path(environ.get(HOME) or project / ".perennial").expanduser().resolve()
+    environ[HOME] = str(home)
+    (home / "prefect").mkdir(parents=True, exist_ok=True)
+    for key, value in {**_mlflow_env(project / "mlflow.env", home), **_prefect_defaults(home), **QUIET}.items():
+        environ.setdefault(key, value)
+    return home
+
+
+def _mlflow_env(path: Path, home: Path) -> dict[str, str]:
+    """Lines KEY=VALUE of the file, with ${PERENNIAL_HOME} filled in."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    pairs = (line.split("=", 1) for line in lines if "=" in line and not line.lstrip().startswith("#"))
+    settings = {key.strip(): value.strip().replace("${PERENNIAL_HOME}", str(home)) for key, value in pairs}
+    return {"MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow.db", **settings}
+
+
+def _prefect_defaults(home: Path) -> dict[str, str]:
+    return {
+        "PREFECT_HOME": str(home / "prefect"),
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+        # The leases of a promotion must outlive the process that took them, so that they run out instead of staying.
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+    }
+
+
+def state_folder() -> Path:
+    """The state folder of this process, as `prepare` set it."""
+    return Path(os.environ[HOME]) if HOME in os.environ else prepare()

@@ -1,0 +1,25 @@
+"""What happened to a model's versions, for people."""
+
+from tasks.registry.history import Event, read_history
+from tasks.registry.promotion import require_version
+from tasks.registry.versions import list_versions, require_model
+
+
+def history_of(model: str, version: str | None) -> list[Event]:
+    """The model's events, oldest first, of one version if given. Raises InputError for unknown models and versions."""
+    require_model(model)
+    if version is not None:
+        require_version(model, version)
+    return [event for event in read_history(model) if version in (None, event.version)]
+
+
+def history_table(model: str, events: list[Event], in_full: bool) -> list[str]:
+    """Lines of a table, then who is what now."""
+    lines = [f"{'when':20} {'version':>7}  {'what':12} {'before':>6}  who and why"]
+    for event in events:
+        when = event.when[:19].replace("T", " ")
+        lines.append(f"{when:20} {event.version:>7}  {event.event:12} {event.before or '-':>6}  {event.who}: {event.why}")
+        lines += [f"{'':29} {reason}" for reason in (event.reasons if in_full else event.reasons[:1])]
+    holders = {alias: v.number for v in list_versions(model) for alias in v.aliases}
+    now = ", ".join(f"{alias} is version {number}" for alias, number in sorted(holders.items()))
+    return [*lines, f"now: {now or 'no version has an alias'}"]

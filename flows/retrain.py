@@ -1,0 +1,34 @@
+"""Train again when there is a reason to, and promote the new version if it is good enough."""
+
+from pathlib import Path
+
+from prefect import flow
+
+from flows.environment import state_folder
+from flows.promote import promote_challenger
+from flows.results import Retrained
+from flows.train import LONGEST, train_on
+from tasks.data.steps import ingest_data, read_model_file
+from tasks.registry.record import Origin
+from tasks.registry.steps import find_unchanged
+from tasks.training.job import plan_job
+
+
+@flow(name="retrain", flow_run_name="retrain {model_file}", timeout_seconds=LONGEST)
+def retrain(model_file: Path) -> Retrained:
+    """Trains and promotes, unless data, model file and code are what the newest version was made from.
+
+    Args:
+        model_file: The model file.
+    """
+    settings = read_model_file(model_file)
+    data = ingest_data(settings, state_folder())
+    job = plan_job(settings, data, state_folder())
+    same = find_unchanged(settings.name, Origin.of(job))
+    if same:
+        return Retrained(same.model, same.number, True, False, "unchanged", [])
+    trained = train_on(job, data, fresh=False)
+    verdict = promote_challenger(trained.model, trained.version, "retrain")
+    return Retrained(
+        trained.model, trained.version, False, verdict.promoted, verdict.outcome, verdict.reasons
+    )

@@ -1,0 +1,47 @@
+"""From a model file to a registered challenger."""
+
+from pathlib import Path
+
+from prefect import flow
+
+from flows.environment import state_folder
+from flows.results import Trained
+from tasks.data.snapshot import Ingested
+from tasks.data.steps import ingest_data, read_model_file
+from tasks.evaluation.steps import evaluate_graph
+from tasks.export.steps import export_graph
+from tasks.registry.record import Origin
+from tasks.registry.runs import finishing
+from tasks.registry.steps import open_training_run, register_version
+from tasks.training.job import Job, alone, plan_job
+from tasks.training.steps import split_rows, train_network
+
+LONGEST = 24 * 3600
+
+
+@flow(name="train", flow_run_name="train {model_file}", timeout_seconds=LONGEST)
+def train(model_file: Path, fresh: bool = False) -> Trained:
+    """Ingests, trains, exports, judges and registers a challenger.
+
+    Args:
+        model_file: The model file.
+        fresh: Start anew instead of going on with an interrupted training.
+    """
+    settings = read_model_file(model_file)
+    data = ingest_data(settings, state_folder())
+    return train_on(plan_job(settings, data, state_folder()), data, fresh)
+
+
+def train_on(job: Job, data: Ingested, fresh: bool) -> Trained:
+    """The steps from a snapshot to a registered challenger, shared by `train` and `retrain`."""
+    origin = Origin.of(job)
+    with alone(job):
+        split = split_rows(job.model_file, data)
+        run_id = open_training_run(job, data, origin, fresh)
+        with finishing(run_id):
+            fitted = train_network(job, split, run_id)
+            exported = export_graph(job, split, run_id)
+            metrics = evaluate_graph(job, data, split, fitted, exported)
+            version = register_version(job, exported, metrics, origin, run_id)
+        job.forget()
+    return Trained(version.model, version.number, run_id, metrics)

@@ -1,0 +1,20 @@
+"""The MLflow UI on the runs of this project."""
+
+import os
+import sys
+
+
+def tracking_uri() -> str:
+    """Where MLflow's data is: a database, or a server's address."""
+    return os.environ["MLFLOW_TRACKING_URI"]
+
+
+def serve_ui(port: int) -> None:
+    """Replaces this process by the MLflow server on the embedded store, or says where the real server is."""
+    uri = tracking_uri()
+    if uri.startswith("http"):
+        print(f"MLflow runs at {uri}")
+        return
+    print(f"MLflow UI: http://127.0.0.1:{port}   (Ctrl-C ends it)", flush=True)
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--port", str(port)]
+    os.execv(sys.executable, command)

@@ -1,0 +1,44 @@
+"""The `perennial` command: makes sure that the right packages are imported, then hands over to the command line."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+PACKAGES = ("models", "tasks", "flows")
+
+
+def main() -> None:
+    """Runs the command line; exits with 2 when another distribution took the name of one of our packages."""
+    intruder = _intruder()
+    if intruder:
+        name, path = intruder
+        sys.exit(_complain(name, path))
+    from flows.cli import main as run
+
+    run()
+
+
+def _intruder() -> tuple[str, str] | None:
+    """Name and place of the first of our packages that Python would take from elsewhere."""
+    root = _own_root()
+    for name in PACKAGES:
+        spec = importlib.util.find_spec(name)
+        found = Path(spec.origin).resolve().parent if spec and spec.origin else None
+        if found != root / name:
+            return name, str(found or "nowhere")
+    return None
+
+
+def _own_root() -> Path:
+    """The folder that holds our packages: beside this one when installed, two up in a checkout."""
+    here = Path(__file__).resolve().parent
+    return here.parent if (here.parent / PACKAGES[0]).is_dir() else here.parent.parent
+
+
+def _complain(name: str, path: str) -> int:
+    print(
+        f"Python imports the package {name!r} from {path}, not perennial's own; "
+        "uninstall the distribution that it belongs to, or use an environment of perennial's own (make demo makes one)",
+        file=sys.stderr,
+    )
+    return 2

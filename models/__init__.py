@@ -1,0 +1,1 @@
+"""What a model is: its file, column kinds, network, calibration and contract. No Prefect, no MLflow, no I/O."""

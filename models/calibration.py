@@ -1,0 +1,84 @@
+"""Calibration: honest probabilities from logits, and the decision that costs least on average."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
+from torch import Tensor, nn
+
+from models.modelfile import Cost
+from models.network import FusionNetwork
+
+Floats = NDArray[np.float64]
+LARGEST_LOG_TEMPERATURE = 3.0
+
+
+def fit_temperature(logits: Floats, truth: NDArray[np.int64], weight: Floats | None = None) -> float:
+    """The temperature that minimises the log loss of softmax(logits / temperature) (Guo et al. 2017).
+
+    Logits [N, C], class indices [N], weights [N]. Between 0.05 and 20; 1 where there are no rows.
+    """
+    if not len(truth):
+        return 1.0
+    rows = np.arange(len(truth))
+
+    def log_loss(log_temperature: float) -> float:
+        chosen = log_softmax(logits.astype(np.float64) / np.exp(log_temperature), axis=1)[rows, truth]
+        return -float(np.average(chosen, weights=weight))
+
+    found = minimize_scalar(log_loss, bounds=(-LARGEST_LOG_TEMPERATURE, LARGEST_LOG_TEMPERATURE), method="bounded")
+    return float(np.exp(found.x)) if found.fun < log_loss(0.0) else 1.0
+
+
+def choose_threshold(cost: Cost | None) -> float:
+    """The probability from which calling the positive class costs less on average; 0.5 without costs.
+
+    The analytic optimum, false_alarm / (false_alarm + miss) (Elkan 2001), rather than the best cut on validation rows:
+    the probability is calibrated, so the two agree up to the noise of the cut, which is large where positives are rare.
+    """
+    return 0.5 if cost is None else cost.false_alarm / (cost.false_alarm + cost.miss)
+
+
+class CalibratedClasses(nn.Module):
+    """A network with its calibration and decision: inputs -> (class index int64 [N], probabilities float32 [N, C])."""
+
+    log_shift: Tensor
+    temperature: Tensor
+
+    def __init__(
+        self,
+        network: FusionNetwork,
+        temperature: float = 1.0,
+        threshold: float | None = None,
+        prior: tuple[float, ...] = (),
+    ) -> None:
+        """`threshold` is for two classes, `prior` (shares in training) for a network trained on balanced classes."""
+        super().__init__()
+        self.network = network
+        self.threshold = threshold
+        self.register_buffer("temperature", torch.tensor(temperature))
+        self.register_buffer("log_shift", torch.tensor(prior or (1.0,)).clamp(min=1e-12).log())
+
+    def logits(self, inputs: dict[str, Tensor]) -> Tensor:
+        """Logits [N, C] before the temperature, corrected for balanced training (Saerens et al. 2002)."""
+        return self.network.aggregate(self.network(inputs)) + self.log_shift
+
+    def forward(self, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """The decided class [N] and the calibrated probabilities [N, C]."""
+        probabilities = torch.softmax(self.logits(inputs) / self.temperature, dim=1)
+        if self.threshold is None:
+            return probabilities.argmax(dim=1), probabilities
+        return (probabilities[:, 1] >= self.threshold).long(), probabilities
+
+
+class CalibratedValue(nn.Module):
+    """A network's regression: inputs -> value float32 [N] in the target's unit."""
+
+    def __init__(self, network: FusionNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, inputs: dict[str, Tensor]) -> Tensor:
+        """The predicted value [N]."""
+        return self.network.aggregate(self.network(inputs)).squeeze(1)

@@ -1,0 +1,1 @@
+"""Booleans: yes, no or missing."""

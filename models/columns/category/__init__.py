@@ -1,0 +1,1 @@
+"""Categories: one of a set of values, unseen and missing values included."""

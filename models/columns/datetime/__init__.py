@@ -1,0 +1,1 @@
+"""Dates and times: cyclic parts in a stated time zone, and age."""

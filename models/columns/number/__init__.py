@@ -1,0 +1,1 @@
+"""Numbers: measured quantities, missing where the source had none."""

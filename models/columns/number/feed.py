@@ -1,0 +1,83 @@
+"""Numbers from raw cells to the graph: any numeric type or numeric text becomes float32 with NaN for missing."""
+
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from models.columns.cells import as_array, is_numeric, is_text, mask_missing, plain, valid
+from models.columns.kind import ColumnKind, ColumnSettings, Mask, Parsed, Refusal
+from models.columns.number.statistics import NumberStatistics, fit_number
+
+LARGEST = float(np.finfo(np.float32).max)
+
+
+class NumberSettings(ColumnSettings):
+    """A number may have a range; values outside are rejects."""
+
+    kind: Literal["number"] = "number"
+    min: float | None = Field(None, description="smallest value that is accepted")
+    max: float | None = Field(None, description="largest value that is accepted")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "NumberSettings":
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min:g} is above max {self.max:g}")
+        return self
+
+
+class NumberKind(ColumnKind[NumberSettings, NumberStatistics]):
+    """Any numeric type, and strings that read as numbers."""
+
+    name = "number"
+    arrow_type: ClassVar[pa.DataType] = pa.float64()
+    input_type: ClassVar[Any] = np.float32
+    mlflow_type = "double"
+    encoder_module = "models.columns.number.encoder"
+    settings = NumberSettings
+    statistics = NumberStatistics
+
+    def parse(self, raw: pa.Array, settings: NumberSettings, missing: tuple[str, ...]) -> Parsed:
+        """Float64 values; refused are text that is no number, infinities, and values out of range."""
+        numbers, wrong = _to_float64(plain(as_array(raw)), missing)
+        finite = np.abs(numbers) <= LARGEST
+        missing_rows = np.isnan(numbers)
+        low = -np.inf if settings.min is None else settings.min
+        high = np.inf if settings.max is None else settings.max
+        infinite = ~finite & ~missing_rows
+        outside = finite & ((numbers < low) | (numbers > high))
+        found = (("wrong type", wrong), ("not finite", infinite), ("out of range", outside))
+        refusals = tuple(Refusal(reason, rows) for reason, rows in found if rows.any())
+        null = missing_rows | infinite | outside
+        return Parsed(pa.array(numbers, pa.float64(), mask=null if null.any() else None), refusals)
+
+    def fit(self, values: pa.Array, settings: NumberSettings) -> NumberStatistics:
+        """Median, spread and quantile bins of the training values."""
+        return fit_number(self.to_input(values, settings))
+
+    def to_input(self, values: pa.Array, settings: NumberSettings) -> NDArray[Any]:
+        """Float32 [N], NaN where missing."""
+        return np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float32)
+
+
+def _to_float64(raw: pa.Array, missing: tuple[str, ...]) -> tuple[NDArray[np.float64], Mask]:
+    """Values with NaN for missing, and the mask of cells that are no number at all."""
+    if is_text(raw.type):
+        return _text_to_float64(mask_missing(raw, missing))
+    if is_numeric(raw.type) or pa.types.is_boolean(raw.type) or pa.types.is_null(raw.type):
+        numbers = raw.cast(pa.float64(), safe=False)
+        return np.asarray(numbers.to_numpy(zero_copy_only=False), dtype=np.float64), np.zeros(len(raw), dtype=bool)
+    return np.full(len(raw), np.nan), valid(raw)
+
+
+def _text_to_float64(text: pa.Array) -> tuple[NDArray[np.float64], Mask]:
+    try:
+        numbers = text.cast(pa.float64())
+        return np.asarray(numbers.to_numpy(zero_copy_only=False), dtype=np.float64), np.zeros(len(text), dtype=bool)
+    except pa.ArrowInvalid:
+        coerced = pd.to_numeric(pd.Series(text.to_numpy(zero_copy_only=False)), errors="coerce")
+        numbers = coerced.to_numpy(dtype=np.float64, na_value=np.nan)
+        return numbers, np.isnan(numbers) & valid(text)

@@ -1,0 +1,105 @@
+"""Heads: what the trunk's members say about the target, how wrong that is, and how their voices become one."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+OUTLIER = 5.0
+"""Standard deviations from which the loss of a value grows linearly."""
+
+
+@dataclass(frozen=True)
+class TargetStatistics:
+    """What training rows say about the target: shares of the classes, or mean and spread of the values."""
+
+    prior: tuple[float, ...] = ()
+    """Share of each class, empty for regression."""
+    mean: float = 0.0
+    scale: float = 1.0
+
+
+class Head(nn.Module):
+    """One linear map per member, [N, members, width] -> [N, members, outputs]."""
+
+    def __init__(self, members: int, width: int, outputs: int) -> None:
+        super().__init__()
+        bound = width**-0.5
+        self.weight = nn.Parameter(torch.empty(members, width, outputs).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.zeros(members, outputs))
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Each member's outputs, [N, members, outputs]."""
+        return torch.bmm(hidden.transpose(0, 1), self.weight).transpose(0, 1) + self.bias
+
+    def member_losses(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Loss of each row, the mean over its members, [N]."""
+        raise NotImplementedError
+
+    def aggregate(self, outputs: Tensor) -> Tensor:
+        """The members' common prediction, [N, outputs]."""
+        raise NotImplementedError
+
+    def losses(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Loss of each row's common prediction, [N]."""
+        raise NotImplementedError
+
+
+class ClassHead(Head):
+    """Log-probabilities of the classes; the target is the class index, int64 [N]."""
+
+    def __init__(self, members: int, width: int, target: TargetStatistics) -> None:
+        super().__init__(members, width, len(target.prior))
+        with torch.no_grad():
+            self.bias.copy_(torch.tensor(target.prior).clamp(min=1e-6).log())
+
+    def member_losses(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Cross-entropy of each row, the mean over its members, [N]."""
+        rows, members, _ = outputs.shape
+        losses = functional.cross_entropy(outputs.flatten(0, 1), target.repeat_interleave(members), reduction="none")
+        return losses.view(rows, members).mean(1)
+
+    def aggregate(self, outputs: Tensor) -> Tensor:
+        """Log of the mean of the members' probabilities, [N, classes]."""
+        return torch.logsumexp(torch.log_softmax(outputs, dim=2), dim=1) - math.log(outputs.shape[1])
+
+    def losses(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Cross-entropy of each row, [N]."""
+        return functional.cross_entropy(prediction, target, reduction="none")
+
+
+class ValueHead(Head):
+    """A value in the target's unit; the members work on the standardised target, float32 [N].
+
+    The loss is squared up to five standard deviations and linear beyond (Huber 1964): nearly the mean is predicted,
+    and the few extreme values of a skewed target don't drown the rest.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, members: int, width: int, target: TargetStatistics) -> None:
+        super().__init__(members, width, 1)
+        self.register_buffer("mean", torch.tensor(target.mean))
+        self.register_buffer("scale", torch.tensor(target.scale))
+
+    def member_losses(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Huber loss of each row in standard deviations, the mean over its members, [N]."""
+        expected = ((target - self.mean) / self.scale).unsqueeze(1).expand(outputs.shape[:2])
+        return functional.huber_loss(outputs.squeeze(2), expected, reduction="none", delta=OUTLIER).mean(1)
+
+    def aggregate(self, outputs: Tensor) -> Tensor:
+        """Mean of the members in the target's unit, [N, 1]."""
+        return outputs.mean(1) * self.scale + self.mean
+
+    def losses(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Huber loss of each row in standard deviations, [N]."""
+        error = (prediction.squeeze(1) - target) / self.scale
+        return functional.huber_loss(error, torch.zeros_like(error), reduction="none", delta=OUTLIER)
+
+
+def build_head(members: int, width: int, target: TargetStatistics) -> Head:
+    """The head that the target needs: classes where it has a prior, else a value."""
+    return ClassHead(members, width, target) if target.prior else ValueHead(members, width, target)

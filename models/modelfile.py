@@ -1,0 +1,352 @@
+"""The model file: one TOML file that says what goes in, what comes out and what "good enough" means."""
+
+import difflib
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, ValidationInfo, field_validator
+
+from models.columns import KINDS, ColumnSettings
+from models.errors import InputError
+
+Task = Literal["binary", "multiclass", "regression"]
+SplitName = Literal["train", "validation", "test"]
+SPLITS: tuple[SplitName, ...] = get_args(SplitName)
+DEFAULT_MISSING = ("?", "NA", "N/A", "NaN", "nan", "null", "NULL")
+
+METRICS: dict[str, tuple[str, ...]] = {
+    "binary": ("average_precision", "roc_auc", "f1", "precision", "recall", "accuracy", "balanced_accuracy", "log_loss", "brier", "calibration_error"),
+    "multiclass": ("accuracy", "balanced_accuracy", "f1_macro", "precision_macro", "recall_macro", "roc_auc_macro", "log_loss", "brier", "calibration_error"),
+    "regression": ("rmse", "mae", "r2"),
+}
+LOWER_IS_BETTER = frozenset({"log_loss", "brier", "calibration_error", "rmse", "mae", "latency_p99_ms"})
+BUDGETS = ("latency_p99_ms",)
+"""Gates on the artefact itself rather than on its predictions."""
+GATES = tuple(dict.fromkeys([*(name for names in METRICS.values() for name in names), *BUDGETS]))
+
+
+class Section(BaseModel):
+    """A part of the model file: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Source(Section):
+    """Where rows come from."""
+
+    uri: str = Field(description="file, folder or glob; relative to the model file")
+    split: SplitName | None = Field(None, description="the split that all rows of this source belong to")
+
+
+class Cost(Section):
+    """What a wrong decision costs; only the ratio matters."""
+
+    false_alarm: float = Field(1.0, gt=0)
+    miss: float = Field(1.0, gt=0)
+
+
+class Target(Section):
+    """The column to predict."""
+
+    column: str
+    kind: Task | None = Field(None, description="decided by the column's type if not given")
+    positive: str | None = Field(None, description="the class a binary model looks for; the rarer one if not given")
+    cost: Cost | None = Field(None, description="binary only: sets the decision threshold")
+
+    @field_validator("positive", mode="before")
+    @classmethod
+    def _as_text(cls, positive: Any) -> Any:
+        return str(positive).lower() if isinstance(positive, bool | int) else positive
+
+
+class Data(Section):
+    """How raw cells are read, and how many rows may be bad."""
+
+    missing: tuple[str, ...] = Field(DEFAULT_MISSING, description="texts that stand for a missing value, besides nothing")
+    max_rejects: float = Field(0.05, ge=0, le=1, description="share of rejected rows above which ingestion stops")
+    last_days: float | None = Field(None, gt=0, description="keep rows of the last days, counted back from the newest; needs split.time")
+    last_rows: int | None = Field(None, ge=1, description="keep the newest rows; needs split.time")
+
+
+class Split(Section):
+    """How rows are assigned to train, validation and test. At most one of key, group, time and column is the rule."""
+
+    key: tuple[str, ...] = Field((), description="column or columns that name a row; hashed")
+    group: str | None = Field(None, description="rows with one value stay together; hashed")
+    time: str | None = Field(None, description="datetime column: the newest rows test")
+    column: str | None = Field(None, description="column that holds train, validation or test")
+    newest_by: str | None = Field(None, description="of rows with one key, keep the one that is newest by this column")
+    validation: float = Field(0.15, gt=0, lt=1)
+    test: float = Field(0.2, gt=0, lt=1)
+
+    @field_validator("key", mode="before")
+    @classmethod
+    def _one_or_many(cls, key: Any) -> Any:
+        return (key,) if isinstance(key, str) else key
+
+
+class Network(Section):
+    """The size of the default network."""
+
+    width: int = Field(256, ge=1, description="units of a hidden layer")
+    depth: int = Field(3, ge=1, description="hidden layers")
+    dropout: float = Field(0.1, ge=0, lt=1)
+    members: int = Field(16, ge=1, description="predictions that share one trunk and are averaged (TabM, Gorishniy et al. 2024)")
+    embedding: int = Field(12, ge=1, description="width of the embedding of one number")
+
+
+class Training(Section):
+    """The training loop."""
+
+    epochs: int = Field(100, ge=1, description="at most; early stopping ends sooner")
+    patience: int = Field(12, ge=1, description="epochs without a better validation loss before stopping")
+    batch_size: int = Field(256, ge=1)
+    learning_rate: float = Field(0.002, gt=0)
+    weight_decay: float = Field(0.0003, ge=0)
+    clip: float = Field(1.0, gt=0, description="largest gradient norm")
+    balance: bool = Field(False, description="weigh classes equally in the loss; probabilities are corrected for it")
+    weight: str | None = Field(None, description="column of sample weights")
+    seed: int = Field(0, ge=0)
+    memory_gb: float = Field(4.0, gt=0, description="larger training data is memory-mapped from disk")
+
+
+class Gate(Section):
+    """What one metric must reach before a version is promoted."""
+
+    min: float | None = None
+    max: float | None = None
+    beats_champion: bool = Field(False, description="the interval of the difference to the champion must lie above 0")
+    margin: float | None = Field(0.01, ge=0, description="how much worse than the champion is still accepted")
+    slices: tuple[str, ...] = Field((), description="columns on whose values the metric must not get worse either")
+
+
+class Promotion(Section):
+    """How sure the judgement has to be."""
+
+    min_rows: int = Field(100, ge=1, description="unseen rows below which the verdict is undecided")
+    resamples: int = Field(1000, ge=100, description="bootstrap resamples of the difference to the champion")
+
+
+class Evaluation(Section):
+    """What the report looks at besides the whole test split."""
+
+    slices: tuple[str, ...] = Field((), description="columns to slice by; chosen from the data if not given")
+    resamples: int = Field(300, ge=50, description="bootstrap resamples of each interval")
+
+
+class Schedule(Section):
+    """When the deployed model retrains."""
+
+    retrain: str | None = Field(None, description="cron expression")
+    timezone: str = "UTC"
+
+
+class ModelFile(Section):
+    """A whole model file; every key has a default that works, except name, sources and target."""
+
+    name: str = Field(pattern=r"^\w[\w.-]{0,99}$")
+    sources: tuple[Source, ...] = Field(min_length=1)
+    target: Target
+    columns: dict[str, SerializeAsAny[ColumnSettings]] = Field(min_length=1)
+    data: Data = Data()
+    split: Split = Split()
+    network: Network = Network()
+    training: Training = Training()
+    gates: dict[str, Gate] = Field(default_factory=dict)
+    promotion: Promotion = Promotion()
+    evaluation: Evaluation = Evaluation()
+    schedule: Schedule = Schedule()
+
+    @field_validator("columns", mode="before")
+    @classmethod
+    def _parse_columns(cls, columns: Any, info: ValidationInfo) -> Any:
+        return _settings_by_kind(columns) if isinstance(columns, Mapping) else columns
+
+    @property
+    def sensitive(self) -> frozenset[str]:
+        """Names of the columns whose values must not be shown."""
+        return frozenset(name for name, settings in self.columns.items() if settings.sensitive)
+
+    def digest(self) -> str:
+        """SHA-256 of what the file means: comments, order of keys and spelled-out defaults don't change it."""
+        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+
+
+def read_model_file(path: Path) -> ModelFile:
+    """The model file at `path`, with source URIs made absolute. Raises InputError that lists every problem."""
+    raw = _read_toml(path)
+    problems = list(dict.fromkeys([*_shape_problems(raw), *_cross_problems(raw)]))
+    if problems:
+        raise InputError(*(f"{path}: {problem}" for problem in problems))
+    parsed = ModelFile.model_validate(raw)
+    sources = tuple(source.model_copy(update={"uri": _absolute(source.uri, path.parent)}) for source in parsed.sources)
+    return parsed.model_copy(update={"sources": sources})
+
+
+def read_model_files(paths: list[Path]) -> list[ModelFile]:
+    """Several model files; raises InputError with the problems of all, two files of one name included."""
+    files: dict[str, Path] = {}
+    parsed: list[ModelFile] = []
+    problems: list[str] = []
+    for path in paths:
+        try:
+            model_file = read_model_file(path)
+        except InputError as error:
+            problems.extend(error.problems)
+            continue
+        if model_file.name in files:
+            problems.append(f"{path}: the name {model_file.name!r} is taken by {files[model_file.name]}; rename one of the two")
+        files.setdefault(model_file.name, path)
+        parsed.append(model_file)
+    if problems:
+        raise InputError(*problems)
+    return parsed
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such model file; `perennial new {path} --data DATA --target COLUMN` writes one") from None
+    except IsADirectoryError:
+        raise InputError(f"{path}: a folder, not a model file") from None
+    except PermissionError:
+        raise InputError(f"{path}: not allowed to read it") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not a text file ({error.reason} at byte {error.start})") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path}: not valid TOML: {error}") from None
+
+
+def _shape_problems(raw: dict[str, Any]) -> list[str]:
+    try:
+        ModelFile.model_validate(raw)
+    except ValidationError as error:
+        return [line for detail in error.errors(include_url=False) for line in _describe(detail).splitlines()]
+    return []
+
+
+def _describe(detail: Any) -> str:
+    """One pydantic error as `key: what is wrong`, with the nearest known key where one is unknown."""
+    where = ".".join(str(part) for part in detail["loc"])
+    if detail["type"] == "extra_forbidden":
+        known = _known_keys(detail["loc"][:-1])
+        return f"{where}: unknown key{_hint(str(detail['loc'][-1]), known)}"
+    if detail["type"] == "missing":
+        return f"{where}: missing"
+    message = detail["msg"].removeprefix("Value error, ")
+    given = detail["input"]
+    shown = f" (is {given!r})" if isinstance(given, str | int | float | bool) and not message.startswith(where) else ""
+    return message if message.startswith("columns.") else f"{where}: {message[0].lower()}{message[1:]}{shown}"
+
+
+def _known_keys(location: tuple[Any, ...]) -> list[str]:
+    section: Any = ModelFile
+    for part in location:
+        if isinstance(part, int):
+            continue
+        field = section.model_fields.get(part)
+        if field is None:
+            continue
+        annotation = field.annotation
+        nested = [a for a in (annotation, *_arguments(annotation)) if isinstance(a, type) and issubclass(a, BaseModel)]
+        if not nested:
+            return []
+        section = nested[0]
+    return list(section.model_fields)
+
+
+def _arguments(annotation: Any) -> Iterator[Any]:
+    for argument in get_args(annotation):
+        yield argument
+        yield from _arguments(argument)
+
+
+def _hint(word: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    if near:
+        return f"; did you mean {near[0]!r}?"
+    return f"; known are {', '.join(known)}" if known else ""
+
+
+def _settings_by_kind(columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Each column's settings by its kind's own class; raises ValueError with all problems of all columns."""
+    parsed: dict[str, ColumnSettings] = {}
+    problems: list[str] = []
+    for name, given in columns.items():
+        if isinstance(given, ColumnSettings):
+            parsed[name] = given
+            continue
+        table = {"kind": given} if isinstance(given, str) else given
+        if not isinstance(table, Mapping) or not isinstance(table.get("kind"), str):
+            problems.append(f"columns.{name!r}: give a kind ({', '.join(KINDS)}) or a table with one")
+        elif table["kind"] not in KINDS:
+            problems.append(f"columns.{name!r}: {table['kind']!r} is no kind{_hint(table['kind'], list(KINDS))}")
+        else:
+            settings = KINDS[table["kind"]].settings
+            try:
+                parsed[name] = settings.model_validate(dict(table))
+            except ValidationError as error:
+                problems.extend(_describe_setting(name, detail, settings) for detail in error.errors(include_url=False))
+    if problems:
+        raise ValueError("\n".join(problems))
+    return parsed
+
+
+def _describe_setting(column: str, detail: Any, settings: type[ColumnSettings]) -> str:
+    key = ".".join(str(part) for part in detail["loc"])
+    where = f"columns.{column!r}" + (f".{key}" if key else "")
+    if detail["type"] == "extra_forbidden":
+        return f"{where}: unknown key{_hint(key, list(settings.model_fields))}"
+    message = detail["msg"].removeprefix("Value error, ")
+    return f"{where}: {message[0].lower()}{message[1:]} (is {detail['input']!r})"
+
+
+def _cross_problems(raw: dict[str, Any]) -> Iterator[str]:
+    """Problems between sections; tolerant of sections that have problems of their own."""
+    columns, target, split, data = (_section(raw, key) for key in ("columns", "target", "split", "data"))
+    name = target.get("column") if isinstance(target.get("column"), str) else None
+    if name in columns:
+        yield f"columns.{name!r}: the target can't be a feature; remove the line"
+    rules = [rule for rule in ("group", "time", "column") if split.get(rule)]
+    if len(rules) > 1:
+        yield f"split: {' and '.join(rules)} exclude each other; keep one"
+    keys = split.get("key") if isinstance(split.get("key"), list) else []
+    if name is not None and name in [*split.values(), *(keys or [])]:
+        yield f"split: the target {name!r} can't decide the split"
+    if split.get("newest_by") and not split.get("key"):
+        yield "split.newest_by: needs split.key"
+    shares = [split.get(key, Split.model_fields[key].default) for key in ("validation", "test")]
+    if all(isinstance(share, int | float) for share in shares) and sum(shares) >= 1:
+        yield "split: validation and test together leave nothing to train on"
+    if (data.get("last_days") or data.get("last_rows")) and not split.get("time"):
+        yield "data: last_days and last_rows need split.time"
+    yield from _gate_problems(raw.get("gates"), target)
+
+
+def _section(raw: dict[str, Any], key: str) -> dict[str, Any]:
+    """The section where it is a table; nothing where it is missing or malformed."""
+    section = raw.get(key)
+    return section if isinstance(section, dict) else {}
+
+
+def _gate_problems(gates: Any, target: Mapping[str, Any]) -> Iterator[str]:
+    if not isinstance(gates, dict):
+        return
+    kind = target.get("kind")
+    known = [*METRICS[kind], *BUDGETS] if kind in METRICS else list(GATES)
+    for gate in gates:
+        if gate not in known:
+            yield f"gates.{gate}: no such gate{_hint(gate, known)}"
+
+
+def _absolute(uri: str, folder: Path) -> str:
+    return uri if "://" in uri else str((folder / uri).resolve()) if not _has_glob(uri) else str(folder.resolve() / uri)
+
+
+def _has_glob(uri: str) -> bool:
+    return any(mark in uri for mark in "*?[")

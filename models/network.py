@@ -1,0 +1,74 @@
+"""The default network: an encoder per column kind, one trunk shared by several members, and a head."""
+
+import importlib
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from models.columns import KINDS, Statistics
+from models.heads import Head, TargetStatistics, build_head
+from models.modelfile import Network
+
+
+class MemberLayer(nn.Module):
+    """A linear layer that members share but for scales and a bias of their own (BatchEnsemble, Wen et al. 2020)."""
+
+    def __init__(self, members: int, inputs: int, outputs: int, first: bool) -> None:
+        super().__init__()
+        bound = inputs**-0.5
+        self.weight = nn.Parameter(torch.empty(inputs, outputs).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(outputs).uniform_(-bound, bound).repeat(members, 1))
+        # Only the first layer's members differ at the start, by random signs (TabM, Gorishniy et al. 2024).
+        signs = torch.randint(0, 2, (members, inputs)).float() * 2 - 1
+        self.input_scale = nn.Parameter(signs if first else torch.ones(members, inputs))
+        self.output_scale = nn.Parameter(torch.ones(members, outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, members, inputs], or [N, 1, inputs] if members share the input, -> [N, members, outputs]."""
+        return torch.matmul(x * self.input_scale, self.weight) * self.output_scale + self.bias
+
+
+class FusionNetwork(nn.Module):
+    """Encoders of the column kinds, whose features one trunk fuses for several members, and a head (TabM)."""
+
+    def __init__(self, encoders: dict[str, nn.Module], head: Head, network: Network) -> None:
+        super().__init__()
+        self.encoders = nn.ModuleDict(encoders)
+        inputs = sum(cast(int, encoder.out_features) for encoder in encoders.values())
+        layers: list[nn.Module] = []
+        for position in range(network.depth):
+            shared = MemberLayer(network.members, inputs, network.width, first=position == 0)
+            layers += [shared, nn.ReLU(), nn.Dropout(network.dropout)]
+            inputs = network.width
+        self.trunk = nn.Sequential(*layers)
+        self.head = head
+
+    def forward(self, inputs: dict[str, Tensor]) -> Tensor:
+        """Each member's outputs [N, members, outputs], from each kind's columns [N, columns]."""
+        features = torch.cat([encoder(inputs[kind]) for kind, encoder in self.encoders.items()], dim=1)
+        outputs: Tensor = self.head(self.trunk(features.unsqueeze(1)))
+        return outputs
+
+    def aggregate(self, outputs: Tensor) -> Tensor:
+        """The members' common prediction: log-probabilities [N, classes], or the value [N, 1]."""
+        return self.head.aggregate(outputs)
+
+
+def build_network(
+    columns: Sequence[tuple[str, Statistics]], target: TargetStatistics, network: Network, seed: int = 0
+) -> FusionNetwork:
+    """An untrained network for the columns, each given as its kind and statistics; equal seeds give equal weights."""
+    kinds: dict[str, list[Statistics]] = {}
+    for kind, statistics in columns:
+        kinds.setdefault(kind, []).append(statistics)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        encoders = {kind: _encoder(kind, kinds[kind], network) for kind in KINDS if kind in kinds}
+        return FusionNetwork(encoders, build_head(network.members, network.width, target), network)
+
+
+def _encoder(kind: str, statistics: Sequence[Statistics], network: Network) -> nn.Module:
+    encoder: nn.Module = importlib.import_module(KINDS[kind].encoder_module).Encoder(statistics, network)
+    return encoder

@@ -1,0 +1,1 @@
+"""What is done: one package per capability, plain typed functions, with their Prefect tasks in each `steps.py`."""

@@ -1,0 +1,1 @@
+"""From sources to a checked, immutable snapshot, split for training and judging."""

@@ -1,0 +1,81 @@
+"""What every reader of files yields: batches of raw rows, numbered within their file."""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyarrow import fs
+
+from models.errors import InputError
+
+BATCH_ROWS = 65_536
+Format = Literal["csv", "jsonl", "parquet", "feather"]
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One file of a source, in the file system that holds it."""
+
+    source: str
+    """The source URI that led to this file."""
+    path: str
+    filesystem: fs.FileSystem
+    format: Format
+    partitions: Mapping[str, str | None]
+    """Values of Hive partitions (`year=2024/`) above the file; they become columns of strings."""
+    size: int
+
+
+@dataclass(frozen=True)
+class Malformed:
+    """A row that could not be taken apart into columns."""
+
+    row: int
+    text: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class RawBatch:
+    """Some rows of one file as they were read: no value is interpreted yet, texts in CSV files stay texts."""
+
+    source: str
+    """Path of the file."""
+    rows: NDArray[np.int64]
+    """Number of each row within the file, from 1, the header not counted; shape [N]."""
+    table: pa.Table
+    malformed: tuple[Malformed, ...] = ()
+
+
+def check_names(names: Collection[str], path: str) -> None:
+    """Passes names that are all there and all different. Raises InputError that lists the others."""
+    listed = list(names)
+    empty = [position for position, name in enumerate(listed, 1) if not name.strip()]
+    twice = sorted({name for name in listed if name.strip() and listed.count(name) > 1})
+    problems = [f"{path}: column {position} has no name; give it one in the first line" for position in empty]
+    problems += [f"{path}: {listed.count(name)} columns are called {name!r}; rename all but one" for name in twice]
+    if problems:
+        raise InputError(*problems)
+
+
+def wanted_names(names: Collection[str], columns: Collection[str] | None) -> list[str]:
+    """The names to read, in the order of the file; all where `columns` is None."""
+    return [name for name in names if columns is None or name in columns]
+
+
+def sliced(table: pa.Table) -> Iterator[pa.Table]:
+    """The table in pieces of at most `BATCH_ROWS` rows."""
+    for start in range(0, len(table), BATCH_ROWS):
+        yield table.slice(start, BATCH_ROWS)
+
+
+def numbered(tables: Iterator[pa.Table], path: str) -> Iterator[RawBatch]:
+    """The tables as batches whose rows count on from 1."""
+    start = 1
+    for table in tables:
+        for piece in sliced(table):
+            yield RawBatch(path, np.arange(start, start + len(piece), dtype=np.int64), piece)
+            start += len(piece)

@@ -1,0 +1,98 @@
+"""The one place where raw cells become typed columns, for ingestion and scoring: a row passes whole or is a reject."""
+
+import difflib
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from models.columns import KINDS, ColumnSettings
+from models.columns.kind import Parsed
+from models.errors import InputError
+from tasks.data.batches import RawBatch
+from tasks.data.rejects import Finding, no_rejects, reject_malformed, reject_rows
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How one column of the checked table is made from a raw one."""
+
+    name: str
+    """Name in the checked table."""
+    column: str
+    """Name in the raw table."""
+    parse: Callable[[pa.ChunkedArray], Parsed]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A batch sorted into rows that keep all rules and rows that don't; each input row is in exactly one of the two."""
+
+    table: pa.Table
+    """Accepted rows, each column in its kind's Arrow type."""
+    rows: NDArray[np.int64]
+    """Row numbers of the accepted rows within their file, shape [len(table)]."""
+    rejects: pa.Table
+
+
+def feature_rules(columns: Mapping[str, ColumnSettings], missing: Sequence[str]) -> tuple[Rule, ...]:
+    """One rule per model column, by its kind's own `parse`."""
+    marks = tuple(missing)
+    return tuple(Rule(name, name, _parser(settings, marks)) for name, settings in columns.items())
+
+
+def check_batch(
+    batch: RawBatch,
+    columns: Mapping[str, ColumnSettings],
+    missing: Sequence[str],
+    *,
+    others: Sequence[Rule] = (),
+    sensitive: Collection[str] | None = None,
+) -> Checked:
+    """The rows of the batch by model columns and `others`, and the rejects with all their reasons.
+
+    `sensitive` are columns whose values are hashed in the rejects; by default those that `columns` says.
+    Raises InputError that names every column the batch lacks, with near matches.
+    """
+    rules = (*feature_rules(columns, missing), *others)
+    hidden = {name for name, settings in columns.items() if settings.sensitive} if sensitive is None else sensitive
+    require_columns((rule.column for rule in rules), batch.table.column_names, batch.source)
+    parsed = {rule.name: rule.parse(batch.table[rule.column]) for rule in rules}
+    findings = [
+        Finding(rule.column, refusal.reason, refusal.rows)
+        for rule in rules
+        for refusal in parsed[rule.name].refusals
+        if refusal.rows.any()
+    ]
+    table = pa.table({name: column.values for name, column in parsed.items()})
+    rows = batch.rows
+    rejects = [reject_malformed(batch.source, batch.malformed, hidden)] if batch.malformed else []
+    if findings:
+        rejects.append(reject_rows(batch, findings, hidden))
+        accepted = ~np.logical_or.reduce([finding.rows for finding in findings])
+        table, rows = table.filter(pa.array(accepted)), rows[accepted]
+    return Checked(table, rows, pa.concat_tables(rejects) if rejects else no_rejects())
+
+
+def require_columns(wanted: Iterable[str], present: Collection[str], where: str) -> None:
+    """Passes when all wanted columns are present. Raises InputError with one line for each that is not."""
+    absent = [name for name in dict.fromkeys(wanted) if name not in present]
+    if absent:
+        raise InputError(*(f"{where}: no column {name!r}{near_match(name, present)}" for name in absent))
+
+
+def near_match(name: str, present: Collection[str]) -> str:
+    """A hint that ends the sentence: the nearest present name, or the names there are."""
+    lowered = {other.casefold().strip(): other for other in present}
+    near = difflib.get_close_matches(name.casefold().strip(), lowered, n=1, cutoff=0.6)
+    if near:
+        return f"; did you mean {lowered[near[0]]!r}?"
+    shown = ", ".join(list(present)[:10])
+    return f"; it has {shown}{' and others' if len(present) > 10 else ''}"
+
+
+def _parser(settings: ColumnSettings, missing: tuple[str, ...]) -> Callable[[pa.ChunkedArray], Parsed]:
+    kind = KINDS[settings.kind]
+    return lambda raw: kind.parse(raw, settings, missing)

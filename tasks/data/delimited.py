@@ -1,0 +1,185 @@
+"""CSV, TSV and their kin: delimiter and encoding are found, every cell stays a text, and no row is lost silently."""
+
+import codecs
+import csv
+from collections import Counter, deque
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pc
+
+from models.errors import InputError
+from tasks.data.batches import BATCH_ROWS, Malformed, RawBatch, SourceFile, check_names, wanted_names
+
+SAMPLE = 1 << 20
+BLOCKS = (1 << 23, 1 << 26, 1 << 29)
+"""Bytes read at once; a row that is longer makes the reader start again with the next size."""
+DELIMITERS = (",", ";", "\t", "|")
+WRONG_FIELDS = "wrong number of fields"
+SHOWN = 2000
+"""Characters of a malformed row that are kept."""
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How the bytes of one file become rows."""
+
+    encoding: str
+    delimiter: str
+    names: tuple[str, ...]
+
+
+def read(file: SourceFile, columns: Collection[str] | None) -> Iterator[RawBatch]:
+    """The rows of the file as columns of strings; rows of another length than the header's come as malformed.
+
+    Raises InputError when there are no rows, no names, or a quote that is never closed.
+    """
+    dialect = sniff(file)
+    done = 0
+    attempts = deque([(dialect.encoding, block) for block in BLOCKS])
+    while attempts:
+        encoding, block = attempts[0]
+        try:
+            for batch in _parse(file, dialect, encoding, block, columns, done):
+                done = max(done, int(batch.rows[-1]) if len(batch.rows) else 0, *(bad.row for bad in batch.malformed))
+                yield batch
+            break
+        except pa.ArrowInvalid as error:
+            _prepare_retry(file, str(error), encoding, attempts, done)
+    if not done:
+        raise InputError(f"{file.path}: no rows beneath the header")
+
+
+def peek(file: SourceFile) -> tuple[pa.Schema, int | None]:
+    """The names of the header, all of them strings; the number of rows is not known without reading."""
+    return pa.schema([(name, pa.string()) for name in sniff(file).names]), None
+
+
+def sniff(file: SourceFile) -> Dialect:
+    """Encoding, delimiter and header, from the first megabyte. Raises InputError when it is no text."""
+    with file.filesystem.open_input_stream(file.path) as stream:
+        sample = stream.read(SAMPLE)
+    if not sample.strip():
+        raise InputError(f"{file.path}: empty file; it has no rows")
+    encoding = _encoding(sample, file.path)
+    text = codecs.getincrementaldecoder(encoding)(errors="replace").decode(sample)
+    lines = [line for line in text.removeprefix("\ufeff").splitlines(keepends=True)[:200] if line.strip()]
+    delimiter = _delimiter(lines, tab=".tsv" in file.path or ".tab" in file.path)
+    names = tuple(next(csv.reader(lines, delimiter=delimiter)))
+    check_names(names, file.path)
+    return Dialect(encoding, delimiter, names)
+
+
+def _encoding(sample: bytes, path: str) -> str:
+    """UTF-8 where the bytes allow it, UTF-16 by its mark or its zeros, else the Western European code page."""
+    if sample.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    zeros = sample.count(0)
+    if zeros:
+        if zeros < len(sample) / 4:
+            raise InputError(f"{path}: not a text file (it holds zero bytes)")
+        return "utf-16-le" if sample[1::2].count(0) > sample[::2].count(0) else "utf-16-be"
+    for encoding in ("utf-8", "cp1252"):
+        try:
+            codecs.getincrementaldecoder(encoding)().decode(sample)
+            return encoding
+        except UnicodeDecodeError:
+            continue
+    return "latin-1"
+
+
+def _delimiter(lines: list[str], tab: bool) -> str:
+    """The mark that gives most lines the same number of fields, at least two; a comma where none does."""
+    best, score = ("\t" if tab else ","), 0.0
+    for delimiter in DELIMITERS:
+        lengths = Counter(len(row) for row in csv.reader(lines, delimiter=delimiter) if row)
+        fields, agreeing = lengths.most_common(1)[0]
+        agreement = agreeing / lengths.total() * (1 + fields / 1000) if fields > 1 else 0.0
+        if agreement > score:
+            best, score = delimiter, agreement
+    return best
+
+
+def _parse(
+    file: SourceFile, dialect: Dialect, encoding: str, block: int, columns: Collection[str] | None, done: int
+) -> Iterator[RawBatch]:
+    """Batches of the rows after number `done`."""
+    malformed: list[Malformed] = []
+
+    def set_aside(row: pc.InvalidRow) -> str:
+        malformed.append(Malformed(row.number - 1, row.text[:SHOWN], WRONG_FIELDS))
+        return "skip"
+
+    wanted = wanted_names(dialect.names, columns)
+    with file.filesystem.open_input_stream(file.path) as stream:
+        try:
+            reader = _open(stream, dialect, encoding, block, wanted, set_aside)
+        except pa.ArrowInvalid as error:
+            if "Empty CSV" in str(error):
+                return
+            raise
+        number = 1
+        for batch in reader:
+            rows, number = _row_numbers(number, batch.num_rows, malformed)
+            yield from _emit(file.path, rows, pa.Table.from_batches([batch]).select(wanted), malformed, done)
+    late = tuple(bad for bad in malformed if bad.row > done)
+    if late:
+        nothing = pa.table({name: pa.array([], pa.string()) for name in wanted})
+        yield RawBatch(file.path, np.array([], dtype=np.int64), nothing, late)
+
+
+def _open(
+    stream: pa.NativeFile, dialect: Dialect, encoding: str, block: int, wanted: list[str], set_aside: object
+) -> pc.CSVStreamingReader:
+    """Without threads, because only then does the reader tell the number of a malformed row."""
+    return pc.open_csv(
+        stream,
+        read_options=pc.ReadOptions(use_threads=False, block_size=block, encoding=encoding),
+        parse_options=pc.ParseOptions(
+            delimiter=dialect.delimiter,
+            newlines_in_values=True,
+            invalid_row_handler=set_aside,
+            ignore_empty_lines=len(dialect.names) > 1,
+        ),
+        convert_options=pc.ConvertOptions(
+            column_types={name: pa.string() for name in dialect.names},
+            strings_can_be_null=False,
+            include_columns=wanted,
+        ),
+    )
+
+
+def _row_numbers(start: int, count: int, malformed: list[Malformed]) -> tuple[np.ndarray, int]:
+    """Numbers of the next `count` good rows, which step over the malformed ones, and the number that follows."""
+    bad = np.array([row.row for row in malformed if row.row >= start], dtype=np.int64)
+    candidates = np.arange(start, start + count + len(bad), dtype=np.int64)
+    rows = candidates[~np.isin(candidates, bad)][:count]
+    return rows, int(rows[-1]) + 1 if count else start
+
+
+def _emit(path: str, rows: np.ndarray, table: pa.Table, malformed: list[Malformed], done: int) -> Iterator[RawBatch]:
+    """The batch in pieces, each with the malformed rows that come before its last one."""
+    fresh = int(np.searchsorted(rows, done, side="right"))
+    for start in range(fresh, len(rows), BATCH_ROWS):
+        piece = rows[start : start + BATCH_ROWS]
+        before = tuple(bad for bad in malformed if done < bad.row < piece[-1])
+        malformed[:] = [bad for bad in malformed if bad.row > piece[-1]]
+        yield RawBatch(path, piece, table.slice(start, len(piece)), before)
+
+
+def _prepare_retry(file: SourceFile, message: str, encoding: str, attempts: deque[tuple[str, int]], done: int) -> None:
+    """Leaves the next attempt in front. Raises InputError when there is none."""
+    if "straddling" in message:
+        attempts.popleft()
+        if attempts:
+            return
+        raise InputError(
+            f"{file.path}: after row {done}: a quote that is never closed, or a row of more than {BLOCKS[-1] >> 20} MB"
+        )
+    if "invalid UTF8" in message and encoding == "utf-8":
+        attempts.popleft()
+        attempts.extendleft([("cp1252", BLOCKS[0])])
+        return
+    raise InputError(f"{file.path}: after row {done}: {message.splitlines()[0].rstrip('.')}")

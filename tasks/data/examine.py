@@ -1,0 +1,196 @@
+"""Everything that is wrong or odd about a model file and its data, said at once, with nothing kept."""
+
+import tempfile
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from models.errors import InputError
+from models.modelfile import SPLITS, ModelFile, Task, read_model_file
+from tasks.data.batches import SourceFile
+from tasks.data.checks import near_match
+from tasks.data.intake import Intake, Room, take_in
+from tasks.data.layout import extra_rules, target_parser
+from tasks.data.leaks import find_leaks
+from tasks.data.manifest import PARTS, Snapshot
+from tasks.data.observe import Observed, observe
+from tasks.data.rejects import RejectsFile
+from tasks.data.sample import read_sample
+from tasks.data.snapshot import build_manifest, find_task, judge, publish_parts
+from tasks.data.sources import peek, resolve
+from tasks.data.splits import assign, fit_split, required_columns
+from tasks.data.survey import needed_columns, survey
+
+EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What `perennial check` shows; plain values, so that `as_json` is a JSON object."""
+
+    problems: tuple[str, ...] = ()
+    """What stops a training; empty when all is well."""
+    warnings: tuple[str, ...] = ()
+    task: str | None = None
+    read: int = 0
+    """Rows in all files."""
+    rows: int = 0
+    """Rows that a snapshot would hold."""
+    rejected: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+    examples: tuple[dict[str, Any], ...] = ()
+    """Some rejects: source, row, column, reason, values."""
+    classes: dict[str, int] = field(default_factory=dict)
+    missing: dict[str, float] = field(default_factory=dict)
+    """Share of missing values of the columns that have any."""
+    splits: dict[str, int] = field(default_factory=dict)
+    unused: tuple[str, ...] = ()
+    """Columns of the data that the model file does not name."""
+    files: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether training can start."""
+        return not self.problems
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it as JSON types."""
+        return {"passed": self.passed, **asdict(self)}
+
+
+def examine(path: Path) -> Examination:
+    """Every problem of the model file at `path` and of its data. Reads all rows, raises nothing for bad ones."""
+    try:
+        model_file = read_model_file(path)
+    except InputError as error:
+        return Examination(problems=(*error.problems, *_data_problems(path)))
+    return examine_data(model_file)
+
+
+def examine_data(model_file: ModelFile) -> Examination:
+    """Every problem of the data by a model file that is in order."""
+    problems: list[str] = []
+    try:
+        model_file = _without_absent(model_file, problems)
+        found = survey(model_file)
+        task = find_task(model_file, found.files)
+        with tempfile.TemporaryDirectory(prefix="perennial-check-") as folder:
+            result = _examine_rows(model_file, found.files, task, Path(folder))
+        odd = _oddities(model_file, found.files, task)
+    except InputError as error:
+        return Examination(problems=(*problems, *error.problems))
+    named = set(needed_columns(model_file))
+    unused = tuple(name for name in found.names if name not in named)
+    empty = [f"column {name!r} is missing in every row" for name, share in result["missing"].items() if share == 1]
+    result["problems"] = (*problems, *result["problems"])
+    warnings = (*found.warnings, *empty, *odd)
+    return Examination(warnings=warnings, unused=unused, files=tuple(file.path for file in found.files), **result)
+
+
+def _without_absent(model_file: ModelFile, problems: list[str]) -> ModelFile:
+    """The model file without features that no file has, each of them a problem, so that the rest is looked at too."""
+    try:
+        survey(model_file)
+        return model_file
+    except InputError as error:
+        names = {name for file in _files(model_file) for name in peek(file).schema.names}
+        rest = {name: settings for name, settings in model_file.columns.items() if name in names}
+        needed = set(needed_columns(model_file)) - set(model_file.columns)
+        if not rest or needed - names:
+            raise
+        problems.extend(error.problems)
+        return model_file.model_copy(update={"columns": rest})
+
+
+def _files(model_file: ModelFile) -> list[SourceFile]:
+    return [file for source in model_file.sources for file in resolve(source.uri)]
+
+
+def _examine_rows(model_file: ModelFile, files: Sequence[SourceFile], task: Task, folder: Path) -> dict[str, Any]:
+    (folder / PARTS).mkdir()
+    with RejectsFile(folder / "rejects.parquet") as rejects:
+        intake = take_in(model_file, files, extra_rules(model_file, task), Room(folder, folder, rejects))
+        rejects.close()
+        problems = list(judge(model_file, task, intake, rejects.reasons))
+        splits, problem = _try_split(model_file, task, intake, folder)
+        examples = pq.read_table(rejects.path).slice(0, EXAMPLES).to_pylist()
+    rows = sum(part.rows for _, part in intake.parts)
+    missing = {name: count / rows for name, count in intake.facts.missing.items() if count and rows}
+    return {
+        "problems": (*problems, *problem),
+        "task": task,
+        "read": sum(file.rows for file in intake.files),
+        "rows": rows,
+        "rejected": rejects.total,
+        "reasons": dict(rejects.reasons.most_common()),
+        "examples": tuple(examples),
+        "classes": {} if task == "regression" else {name: n for name, n in sorted(intake.facts.classes.items()) if n},
+        "missing": missing,
+        "splits": splits,
+    }
+
+
+def _try_split(
+    model_file: ModelFile, task: Task, intake: Intake, folder: Path
+) -> tuple[dict[str, int], tuple[str, ...]]:
+    """Rows per split, or why there is none."""
+    if not intake.parts:
+        return {}, ()
+    manifest = build_manifest(model_file, task, intake, folder)
+    publish_parts(intake, folder)
+    snapshot = Snapshot(folder / "manifest.json", manifest)
+    try:
+        spec = fit_split(model_file, snapshot)
+    except InputError as error:
+        return {}, tuple(error.problems)
+    counts = np.bincount(assign(snapshot.table(required_columns(spec)), spec), minlength=len(SPLITS))
+    return {name: int(count) for name, count in zip(SPLITS, counts, strict=True)}, ()
+
+
+def _oddities(model_file: ModelFile, files: Sequence[SourceFile], task: Task) -> list[str]:
+    """Features that look like keys, texts or leaks; a class that hardly occurs."""
+    wanted = [*model_file.columns, model_file.target.column]
+    sample = read_sample(files, wanted)
+    present = [name for name in model_file.columns if name in sample.table.column_names]
+    seen: dict[str, Observed] = {name: observe(name, sample.table[name], sample.file) for name in present}
+    cells = sample.table[model_file.target.column]
+    truth = target_parser(task, model_file.data.missing)(cells).values
+    leaks = find_leaks(seen, truth if task == "regression" else truth.cast(pa.string()), task)
+    odd = [f"column {name!r} may leak the target: {reason}" for name, reason in leaks.items()]
+    wrong = ("looks like", "nearly every", "free text")
+    odd += [f"column {name!r} {found.left_out}" for name, found in seen.items() if found.left_out.startswith(wrong)]
+    return odd
+
+
+def _data_problems(path: Path) -> Iterator[str]:
+    """What can be said about the data although the model file is not in order: missing files and columns."""
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError):
+        return
+    names: set[str] = set()
+    for source in _tables(raw.get("sources")):
+        uri = source.get("uri")
+        if not isinstance(uri, str):
+            continue
+        try:
+            for file in resolve(uri if "://" in uri else str(path.parent / uri)):
+                names.update(peek(file).schema.names)
+        except InputError as error:
+            yield from error.problems
+    columns, target = raw.get("columns"), raw.get("target")
+    wanted = [*columns] if isinstance(columns, dict) else []
+    wanted += [target["column"]] if isinstance(target, dict) and isinstance(target.get("column"), str) else []
+    for name in wanted:
+        if names and name not in names:
+            yield f"{path}: the data has no column {name!r}{near_match(name, sorted(names))}"
+
+
+def _tables(value: Any) -> list[dict[str, Any]]:
+    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []

@@ -1,0 +1,144 @@
+"""The pass over the sources: rows are checked and staged as they come, then those that may not stay are taken out."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from models.columns.kind import Mask
+from models.modelfile import ModelFile
+from tasks.data import parts
+from tasks.data.batches import SourceFile
+from tasks.data.checks import Checked, Rule, check_batch
+from tasks.data.layout import NEWEST, ROW, display_name
+from tasks.data.rejects import SCHEMA, RejectsFile, raw_values
+from tasks.data.selection import Marks, Selection, join_marks, mark, select
+from tasks.data.sources import read_batches
+from tasks.data.survey import fill_absent
+
+DUPLICATE = "duplicate key"
+
+
+@dataclass(frozen=True)
+class FileCount:
+    """How many rows one file gave; `rows` counts all that it holds."""
+
+    source: str
+    path: str
+    rows: int
+    rejected: int
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is counted while rows pass."""
+
+    classes: Counter[str] = field(default_factory=Counter)
+    """Rows per class; of a regression the smallest and largest value alone."""
+    missing: Counter[str] = field(default_factory=Counter)
+    """Missing values per feature."""
+
+
+@dataclass(frozen=True)
+class Room:
+    """Where an ingestion works: the folder of the snapshots, one beside it for unfinished files, and the rejects."""
+
+    folder: Path
+    aside: Path
+    rejects: RejectsFile
+
+
+@dataclass(frozen=True)
+class Intake:
+    """The staged parts in the order of the sources."""
+
+    parts: tuple[tuple[SourceFile, parts.StagedPart], ...]
+    files: tuple[FileCount, ...]
+    facts: Facts
+    selection: Selection
+
+
+def take_in(model_file: ModelFile, files: Sequence[SourceFile], others: Sequence[Rule], room: Room) -> Intake:
+    """All rows that may stay, staged as parts; the rest is in the room's rejects or counted in the selection."""
+    staged: list[tuple[SourceFile, parts.StagedPart]] = []
+    counts: list[FileCount] = []
+    marks: list[Marks] = []
+    facts = Facts()
+    for file in files:
+        before, rows = room.rejects.total, Counter[str]()
+        for table in parts.gather(_checked(model_file, file, others, room.rejects, rows)):
+            marks.append(mark(table, model_file))
+            stored = table.drop_columns([NEWEST]) if NEWEST in table.column_names else table
+            staged.append((file, parts.stage(stored, room.folder, room.aside)))
+            _count(facts, stored, model_file, 1)
+        counts.append(FileCount(file.source, file.path, rows.total(), room.rejects.total - before))
+    selection = select(join_marks(marks), sum(part.rows for _, part in staged), model_file)
+    kept = tuple(_take_out(staged, selection, model_file, room, facts))
+    return Intake(kept, tuple(counts), facts, selection)
+
+
+def _checked(
+    model_file: ModelFile, file: SourceFile, others: Sequence[Rule], rejects: RejectsFile, rows: Counter[str]
+) -> Iterator[Checked]:
+    wanted = dict.fromkeys([*model_file.columns, *(rule.column for rule in others)])
+    for batch in read_batches(file, wanted):
+        checked = check_batch(fill_absent(batch, wanted), model_file.columns, model_file.data.missing, others=others)
+        rejects.add(checked.rejects)
+        rows["rows"] += len(batch.rows) + len(batch.malformed)
+        yield checked
+
+
+def _count(facts: Facts, table: pa.Table, model_file: ModelFile, sign: int) -> None:
+    """Adds the table to the facts, or takes it away."""
+    for name in model_file.columns:
+        facts.missing[name] += sign * table[name].null_count
+    target = table[model_file.target.column]
+    if pa.types.is_dictionary(target.type):
+        for entry in pc.value_counts(target.cast(pa.string())):
+            facts.classes[entry["values"].as_py()] += sign * entry["counts"].as_py()
+    elif len(table):
+        facts.classes.update(str(value) for value in pc.min_max(target).as_py().values())
+
+
+def _take_out(
+    staged: Sequence[tuple[SourceFile, parts.StagedPart]],
+    selection: Selection,
+    model_file: ModelFile,
+    room: Room,
+    facts: Facts,
+) -> Iterator[tuple[SourceFile, parts.StagedPart]]:
+    """The parts without the rows that were not selected; parts that stay whole are not read again."""
+    start = 0
+    for file, part in staged:
+        keep, conflicts = (mask[start : start + part.rows] for mask in (selection.keep, selection.conflicts))
+        start += part.rows
+        if keep.all():
+            yield file, part
+            continue
+        table = parts.load(part, room.folder)
+        _count(facts, table, model_file, -1)
+        room.rejects.add(_conflict_rejects(table, conflicts, file, model_file))
+        rest = table.filter(pa.array(keep)).combine_chunks()
+        _count(facts, rest, model_file, 1)
+        if len(rest):
+            yield file, parts.stage(rest, room.folder, room.aside)
+
+
+def _conflict_rejects(table: pa.Table, conflicts: Mask, file: SourceFile, model_file: ModelFile) -> pa.Table:
+    taken = table.filter(pa.array(conflicts))
+    named = {display_name(name): taken[name] for name in taken.column_names if name != ROW}
+    count = int(np.count_nonzero(conflicts))
+    return pa.table(
+        {
+            "source": [file.path] * count,
+            "row": taken[ROW],
+            "column": ["; ".join(model_file.split.key)] * count,
+            "reason": [DUPLICATE] * count,
+            "values": raw_values(pa.table(named), model_file.sensitive),
+        },
+        schema=SCHEMA,
+    )

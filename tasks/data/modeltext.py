@@ -1,0 +1,128 @@
+"""The text of a model file: TOML with comments for a person who sees one for the first time."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from models.modelfile import LOWER_IS_BETTER, Task
+from tasks.data.observe import Observed
+
+SHOWN_CLASSES = 5
+
+
+@dataclass(frozen=True)
+class Gates:
+    """The metric that is gated first, its floor, and why the floor is where it is."""
+
+    metric: str
+    floor: float
+    reason: str
+
+
+def quoted(text: str) -> str:
+    """The text as a TOML string: quotes and control characters escaped, letters of any language kept."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def render(
+    *,
+    name: str,
+    sources: Sequence[tuple[str, str | None]],
+    target: str,
+    task: Task,
+    classes: Sequence[tuple[str, int]],
+    features: Mapping[str, Observed],
+    suspects: set[str],
+    missing: Sequence[str],
+    split: Mapping[str, str],
+    split_reason: str,
+    gates: Gates,
+) -> str:
+    """The whole model file."""
+    sections = [
+        [f"name = {quoted(name)}"],
+        *([_line("[[sources]]", ""), *_source(uri, part)] for uri, part in sources),
+        ["[target]", *_target(target, task, classes)],
+        ["[columns]", *_columns(features, suspects)],
+        *([_missing(missing)] if missing else []),
+        ["[split]", f"# {split_reason}", *(f"{key} = {quoted(value)}" for key, value in split.items())],
+        ["[gates]", *_gates(gates)],
+        ["# [schedule]", '# retrain = "0 3 * * *"    # cron: each night at three'],
+    ]
+    return "\n\n".join("\n".join(section) for section in sections) + "\n"
+
+
+def _line(text: str, comment: str) -> str:
+    return f"{text}    # {_flat(comment)}" if comment else text
+
+
+def _flat(comment: str) -> str:
+    """A comment on one line, without the control characters that TOML forbids."""
+    return "".join(letter if letter.isprintable() else " " for letter in comment)
+
+
+def _source(uri: str, part: str | None) -> list[str]:
+    return [f"uri = {quoted(uri)}", *([f"split = {quoted(part)}"] if part else [])]
+
+
+def _target(target: str, task: Task, classes: Sequence[tuple[str, int]]) -> list[str]:
+    lines = [f"column = {quoted(target)}", f"kind = {quoted(task)}"]
+    if task == "regression":
+        return lines
+    shown = ", ".join(f"{name}: {count}" for name, count in classes[:SHOWN_CLASSES])
+    more = f" and {len(classes) - SHOWN_CLASSES} more" if len(classes) > SHOWN_CLASSES else ""
+    if task == "multiclass":
+        return [*lines, _line("", f"classes and their rows: {shown}{more}").strip()]
+    return [
+        *lines,
+        _line(f"positive = {quoted(classes[0][0])}", f"rows: {shown}"),
+        "# cost = { false_alarm = 1, miss = 5 }    # what a wrong decision costs; sets the threshold",
+    ]
+
+
+def _columns(features: Mapping[str, Observed], suspects: set[str]) -> list[str]:
+    lines = ['# A range makes rejects of what lies outside: { kind = "number", min = 0, max = 120 }.']
+    if suspects:
+        lines.append("# Flags marked with ! stand beside flags that leak: are they known before the target is?")
+    return lines + [_column(name, found, name in suspects) for name, found in features.items()]
+
+
+def _column(name: str, found: Observed, suspect: bool) -> str:
+    settings = found.settings.model_dump(exclude_defaults=True)
+    table = ", ".join(
+        f"{key} = {quoted(str(value))}" for key, value in {"kind": found.settings.kind, **settings}.items()
+    )
+    value = quoted(found.settings.kind) if not settings else f"{{ {table} }}"
+    if found.left_out:
+        return _line(f"# {quoted(name)} = {value}", found.left_out)
+    return _line(f"{quoted(name)} = {value}", ("! " if suspect else "") + _describe(found))
+
+
+def _describe(found: Observed) -> str:
+    missing = f", {found.missing / len(found.values):.1%} missing" if found.missing else ""
+    if found.settings.kind in ("number", "datetime"):
+        ends = pc.min_max(found.values).as_py()
+        low, high = ends["min"], ends["max"]
+        shown = (
+            (f"{low:g}", f"{high:g}")
+            if pa.types.is_floating(found.values.type)
+            else (f"{low:%Y-%m-%d}", f"{high:%Y-%m-%d}")
+        )
+        return f"{shown[0]} to {shown[1]}{missing}"
+    return f"{found.distinct} values{missing}"
+
+
+def _missing(marks: Sequence[str]) -> list[str]:
+    return ["[data]", f"missing = [{', '.join(quoted(mark) for mark in marks)}]"]
+
+
+def _gates(gates: Gates) -> list[str]:
+    bound = "max" if gates.metric in LOWER_IS_BETTER else "min"
+    return [
+        f"# {gates.reason}; margin is how much worse than the champion is still accepted.",
+        f"{gates.metric} = {{ {bound} = {gates.floor:g}, margin = 0.01 }}",
+        "# latency_p99_ms = { max = 5 }",
+    ]

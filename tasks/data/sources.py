@@ -1,0 +1,220 @@
+"""Where rows come from: files, folders, globs and Hive partitions, local or in an object store, read as one stream."""
+
+import fnmatch
+import glob
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
+
+import pyarrow as pa
+from pyarrow import fs
+
+from models.errors import InputError, OutsideError
+from tasks.data import columnar, delimited, jsonlines
+from tasks.data.batches import BATCH_ROWS, Format, Malformed, RawBatch, SourceFile, check_names
+
+__all__ = ["BATCH_ROWS", "Malformed", "Peek", "RawBatch", "SourceFile", "peek", "read_batches", "resolve"]
+
+FORMATS: dict[str, Format] = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".tab": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".feather": "feather",
+    ".arrow": "feather",
+    ".ipc": "feather",
+}
+COMPRESSED = (".gz", ".zst", ".bz2")
+MAGIC: dict[bytes, Format] = {b"PAR1": "parquet", b"ARROW1": "feather", b"FEA1": "feather"}
+FOREIGN = {
+    b"PK\x03\x04": "an Excel or zip file",
+    b"%PDF": "a PDF",
+    b"\x89PNG": "a picture",
+    b"SQLite format 3": "an SQLite database",
+}
+READERS = {"csv": delimited, "jsonl": jsonlines, "parquet": columnar, "feather": columnar}
+NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
+
+
+@dataclass(frozen=True)
+class Peek:
+    """What a file says about itself without being read whole."""
+
+    schema: pa.Schema
+    rows: int | None
+    """Number of rows where the format states it."""
+
+
+def resolve(uri: str) -> tuple[SourceFile, ...]:
+    """The files behind a file name, folder, glob or object-store URI, in the order of their paths.
+
+    Raises InputError when nothing is there or a file is no table, OutsideError when the store can't be reached.
+    """
+    filesystem, path = _filesystem(uri)
+    infos = _matching(filesystem, path)
+    if not infos:
+        raise InputError(f"{uri}: no such file, folder or pattern of files")
+    try:
+        files = [_source_file(uri, filesystem, info) for info in sorted(infos, key=lambda info: str(info.path))]
+    except PermissionError as error:
+        raise OutsideError(f"{uri}: not allowed to read it ({error.strerror})") from None
+    return tuple(files)
+
+
+def read_batches(file: SourceFile, columns: Collection[str] | None = None) -> Iterator[RawBatch]:
+    """The rows of a file in batches of at most `BATCH_ROWS`, with only the wanted columns (None: all).
+
+    A wanted column that the file lacks is absent from the tables. Rows that can't be taken apart come as `malformed`.
+    Raises InputError that names the file when it is empty, truncated, or not what its name says.
+    """
+    try:
+        for batch in READERS[file.format].read(file, columns):
+            yield _with_partitions(batch, file, columns)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError, pa.ArrowKeyError) as error:
+        raise InputError(f"{file.path}: can't be read as {file.format} ({_first_line(error)})") from None
+    except OSError as error:
+        raise _unreadable(file, error) from None
+
+
+def peek(file: SourceFile) -> Peek:
+    """Column names and Arrow types (partitions included), and the number of rows where the format states it.
+
+    CSV columns are all strings. Raises the same errors as `read_batches`.
+    """
+    try:
+        schema, rows = READERS[file.format].peek(file)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+        raise InputError(f"{file.path}: can't be read as {file.format} ({_first_line(error)})") from None
+    except OSError as error:
+        raise _unreadable(file, error) from None
+    check_names(schema.names, file.path)
+    for name in file.partitions:
+        if name not in schema.names:
+            schema = schema.append(pa.field(name, pa.string()))
+    return Peek(schema, rows)
+
+
+def _filesystem(uri: str) -> tuple[fs.FileSystem, str]:
+    if "://" not in uri:
+        return fs.LocalFileSystem(), str(Path(uri).expanduser().absolute())
+    try:
+        filesystem, path = fs.FileSystem.from_uri(uri)
+        return filesystem, path
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+        raise InputError(f"{uri}: no kind of source that can be read ({_first_line(error)})") from None
+    except OSError as error:
+        raise OutsideError(f"{uri}: can't be reached ({_first_line(error)})") from None
+
+
+def _matching(filesystem: fs.FileSystem, path: str) -> list[fs.FileInfo]:
+    """The file itself, or the data files beneath a folder or behind a pattern."""
+    try:
+        exact = filesystem.get_file_info(path)
+        if exact.type == fs.FileType.File:
+            return [exact]
+        if exact.type == fs.FileType.Directory:
+            return _beneath(filesystem, path)
+        if not glob.has_magic(path):
+            return []
+        found = filesystem.get_file_info(_expand(filesystem, path))
+    except OSError as error:
+        raise OutsideError(f"{path}: can't be reached ({_first_line(error)})") from None
+    folders = [info for info in found if info.type == fs.FileType.Directory]
+    inside = [info for folder in folders for info in _beneath(filesystem, folder.path)]
+    files = [info for info in found if info.type == fs.FileType.File]
+    return list({info.path: info for info in [*files, *inside]}.values())
+
+
+def _beneath(filesystem: fs.FileSystem, folder: str) -> list[fs.FileInfo]:
+    """Files of known formats at any depth; names with a dot or underscore in front are bookkeeping of other tools."""
+    infos = filesystem.get_file_info(fs.FileSelector(folder, recursive=True))
+    data = [info for info in infos if info.type == fs.FileType.File and _format_of_name(info.path)]
+    return [info for info in data if not _hidden(PurePosixPath(info.path).relative_to(folder))]
+
+
+def _hidden(path: PurePosixPath) -> bool:
+    return any(part.startswith((".", "_")) and "=" not in part for part in path.parts)
+
+
+def _expand(filesystem: fs.FileSystem, pattern: str) -> list[str]:
+    if isinstance(filesystem, fs.LocalFileSystem):
+        return glob.glob(pattern, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
+    parts = PurePosixPath(pattern).parts
+    fixed = next(i for i, part in enumerate(parts) if glob.has_magic(part))
+    base = str(PurePosixPath(*parts[:fixed]))
+    infos = filesystem.get_file_info(fs.FileSelector(base, recursive=True, allow_not_found=True))
+    return [info.path for info in infos if _matches(PurePosixPath(info.path).parts, parts)]
+
+
+def _matches(path: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
+    if not pattern or not path:
+        return not pattern and not path
+    if pattern[0] == "**":
+        return _matches(path, pattern[1:]) or _matches(path[1:], pattern) or (pattern[1:] == () and True)
+    return fnmatch.fnmatchcase(path[0], pattern[0]) and _matches(path[1:], pattern[1:])
+
+
+def _source_file(uri: str, filesystem: fs.FileSystem, info: fs.FileInfo) -> SourceFile:
+    if info.size == 0:
+        raise InputError(f"{info.path}: empty file; it has no rows")
+    with filesystem.open_input_stream(info.path, compression=None) as stream:
+        head = stream.read(16)
+    for magic, what in FOREIGN.items():
+        if head.startswith(magic):
+            raise InputError(f"{info.path}: {what}, not a table; save it as CSV or Parquet")
+    kind = next((kind for magic, kind in MAGIC.items() if head.startswith(magic)), None)
+    kind = kind or _format_of_name(info.path) or ("jsonl" if head.lstrip().startswith(b"{") else "csv")
+    return SourceFile(uri, info.path, filesystem, kind, _partitions(info.path), info.size)
+
+
+def _format_of_name(path: str) -> Format | None:
+    suffixes = [suffix.lower() for suffix in PurePosixPath(path).suffixes]
+    if suffixes and suffixes[-1] in COMPRESSED:
+        suffixes.pop()
+        return FORMATS.get(suffixes[-1], "csv") if suffixes else "csv"
+    return FORMATS.get(suffixes[-1]) if suffixes else None
+
+
+def _partitions(path: str) -> dict[str, str | None]:
+    """Values of the unbroken run of `name=value` folders right above the file."""
+    found: dict[str, str | None] = {}
+    for folder in PurePosixPath(path).parents:
+        match = re.fullmatch(r"([^=]+)=(.*)", folder.name)
+        if not match:
+            break
+        value = unquote(match[2])
+        found[unquote(match[1])] = None if value == NULL_PARTITION else value
+    return dict(reversed(found.items()))
+
+
+def _with_partitions(batch: RawBatch, file: SourceFile, columns: Collection[str] | None) -> RawBatch:
+    table = batch.table
+    for name, value in file.partitions.items():
+        if name not in table.column_names and (columns is None or name in columns):
+            table = table.append_column(name, _constant(value, len(batch.rows)))
+    return batch if table is batch.table else replace(batch, table=table)
+
+
+def _constant(value: str | None, length: int) -> pa.Array:
+    if value is None:
+        return pa.nulls(length, pa.string())
+    return pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), length), pa.array([value]))
+
+
+def _unreadable(file: SourceFile, error: OSError) -> InputError | OutsideError:
+    """Damaged contents are the user's to mend; everything with an error number is the system's."""
+    if isinstance(error, FileNotFoundError):
+        return InputError(f"{file.path}: the file is gone; it was there when the source was listed")
+    if error.errno is not None:
+        return OutsideError(f"{file.path}: can't be read ({_first_line(error)})")
+    return InputError(f"{file.path}: truncated or damaged ({_first_line(error)})")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__

@@ -1,0 +1,168 @@
+"""Which rows train, validate and test: a rule that never moves a row when data grows."""
+
+from collections.abc import Collection
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from models.contract import SplitSpec
+from models.errors import InputError
+from models.modelfile import SPLITS, ModelFile, SplitName
+from tasks.data.hashing import hash_rows, unit_interval
+from tasks.data.layout import SOURCE, display_name, stored_split_name
+from tasks.data.manifest import Snapshot
+
+TRAIN, VALIDATION, TEST = range(3)
+Assignment = NDArray[np.int8]
+UNDECLARED = -1
+
+
+def fit_split(model_file: ModelFile, snapshot: Snapshot) -> SplitSpec:
+    """The rule by which the rows of the snapshot, and any later row, are assigned.
+
+    Raises InputError when train, validation or test would be empty, saying which and what to do.
+    """
+    split = model_file.split
+    sources = {source.uri: source.split for source in model_file.sources if source.split}
+    shares = {"validation": split.validation, "test": split.test, "sources": sources}
+    if split.time:
+        spec = _time_spec(snapshot, stored_split_name(split.time), shares)
+    elif split.column:
+        spec = SplitSpec(rule="column", columns=(stored_split_name(split.column),), **shares)
+    else:
+        named = (split.group,) if split.group else split.key
+        columns = tuple(stored_split_name(name) for name in named) or tuple(sorted(model_file.columns))
+        spec = SplitSpec(rule="hash", columns=columns, **shares)
+    _require_all(assign(snapshot.table(required_columns(spec)), spec), spec)
+    return spec
+
+
+def required_columns(spec: SplitSpec) -> tuple[str, ...]:
+    """The stored columns that `assign` reads."""
+    return (*spec.columns, SOURCE) if spec.sources else spec.columns
+
+
+def assign(table: pa.Table, spec: SplitSpec) -> Assignment:
+    """The split of each row: 0 train, 1 validation, 2 test; int8 [N]. Needs `required_columns(spec)`."""
+    declared = _declared(table, spec)
+    undeclared = declared == UNDECLARED
+    if not undeclared.any():
+        return declared
+    rule = {"hash": _by_hash, "time": _by_time, "column": _by_column}[spec.rule]
+    return np.where(undeclared, rule(table, spec), declared).astype(np.int8)
+
+
+def judged_rows(table: pa.Table, challenger: SplitSpec, champion: SplitSpec | None) -> NDArray[np.bool_] | None:
+    """Mask of the rows that neither model trained or validated on: test rows of both; [N].
+
+    None when it can't be told, because the table lacks a column that decided the champion's split. Rows of a source
+    that declares nothing to the champion count only if all sources it learnt from are in the table: otherwise they may
+    be the same rows under another name.
+    """
+    unseen = assign(table, challenger) == TEST
+    if champion is None:
+        return np.asarray(unseen)
+    if not set(required_columns(champion)) <= set(table.column_names):
+        return None
+    unseen &= assign(table, champion) == TEST
+    learnt = {uri for uri, split in champion.sources.items() if split != "test"}
+    if learnt and not learnt <= set(_source_names(table)):
+        unseen &= _declared(table, champion) == TEST
+    return np.asarray(unseen)
+
+
+def effective_shares(spec: SplitSpec) -> tuple[float, float]:
+    """Shares of validation and test among rows whose source declares no split.
+
+    Splits that whole sources declare get nothing of the other rows; the shares of the rest are scaled to 1.
+    """
+    given = {"train": 1 - spec.validation - spec.test, "validation": spec.validation, "test": spec.test}
+    taken: Collection[SplitName] = set(spec.sources.values())
+    left = {name: share for name, share in given.items() if name not in taken}
+    total = sum(left.values())
+    if not left:
+        return 0.0, 0.0
+    return left.get("validation", 0.0) / total, left.get("test", 0.0) / total
+
+
+def _by_hash(table: pa.Table, spec: SplitSpec) -> Assignment:
+    place = unit_interval(hash_rows(table, spec.columns))
+    validation, test = effective_shares(spec)
+    return _cut(place < test, place < test + validation)
+
+
+def _by_time(table: pa.Table, spec: SplitSpec) -> Assignment:
+    seconds = _seconds(table[spec.columns[0]])
+    test = np.inf if spec.test_from is None else spec.test_from
+    validation = test if spec.validation_from is None else spec.validation_from
+    return _cut(seconds >= test, seconds >= validation)
+
+
+def _by_column(table: pa.Table, spec: SplitSpec) -> Assignment:
+    codes = pc.index_in(table[spec.columns[0]].cast(pa.string()), value_set=pa.array(SPLITS))
+    return np.asarray(codes.to_numpy()).astype(np.int8)
+
+
+def _cut(test: NDArray[np.bool_], validation_or_test: NDArray[np.bool_]) -> Assignment:
+    return np.where(test, TEST, np.where(validation_or_test, VALIDATION, TRAIN)).astype(np.int8)
+
+
+def _declared(table: pa.Table, spec: SplitSpec) -> Assignment:
+    """The split that each row's source declares, or `UNDECLARED`."""
+    if not spec.sources:
+        return np.full(len(table), UNDECLARED, dtype=np.int8)
+    uris = pa.array(list(spec.sources))
+    codes = np.array([SPLITS.index(split) for split in spec.sources.values()] + [UNDECLARED], dtype=np.int8)
+    found = pc.fill_null(pc.index_in(table[SOURCE].cast(pa.string()), value_set=uris), len(uris))
+    return np.asarray(codes[found.to_numpy()])
+
+
+def _source_names(table: pa.Table) -> list[str]:
+    return [str(name) for name in pc.unique(table[SOURCE].cast(pa.string())).to_pylist()]
+
+
+def _seconds(stamps: pa.ChunkedArray) -> NDArray[np.float64]:
+    return np.asarray(stamps.cast(pa.int64()).to_numpy().astype(np.float64) / 1e6)
+
+
+def _time_spec(snapshot: Snapshot, column: str, shares: dict[str, object]) -> SplitSpec:
+    """Cut-offs such that about the wanted share of the undeclared rows is newer; rows of one instant stay together."""
+    spec = SplitSpec.model_validate({"rule": "time", "columns": (column,), **shares})
+    table = snapshot.table(required_columns(spec))
+    stamps = np.sort(_seconds(table[column])[_declared(table, spec) == UNDECLARED])
+    validation, test = effective_shares(spec)
+    if not len(stamps):
+        return spec
+    test_from = _cut_off(stamps, test)
+    older = stamps if test_from is None else stamps[stamps < test_from]
+    validation_from = _cut_off(older, min(validation / (1 - test), 1.0) if test < 1 else 0.0)
+    return spec.model_copy(update={"test_from": test_from, "validation_from": validation_from})
+
+
+def _cut_off(stamps: NDArray[np.float64], share: float) -> float | None:
+    """The stamp from which on about `share` of the sorted stamps lie; never the oldest unless all are wanted."""
+    if not share or not len(stamps):
+        return None
+    if share >= 1:
+        return float(stamps[0])
+    instants, first = np.unique(stamps, return_index=True)
+    newer = 1 - first[1:] / len(stamps)
+    return float(instants[1:][np.abs(newer - share).argmin()]) if len(instants) > 1 else None
+
+
+def _require_all(assigned: Assignment, spec: SplitSpec) -> None:
+    counts = np.bincount(assigned, minlength=3)
+    empty = [name for name, count in zip(SPLITS, counts, strict=True) if not count]
+    if not empty:
+        return
+    columns = ", ".join(display_name(name) for name in spec.columns)
+    advice = {
+        "hash": "give more rows, or a larger share in [split]",
+        "time": f"{columns!r} has too few instants; give more rows, or split by key",
+        "column": f"{columns!r} must hold train, validation and test",
+    }[spec.rule]
+    if spec.sources:
+        advice = "let fewer sources declare a split, or add one for it"
+    raise InputError(f"split: no row is left for {' and '.join(empty)} ({len(assigned)} rows in all); {advice}")

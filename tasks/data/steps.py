@@ -1,0 +1,24 @@
+"""Prefect tasks of this package."""
+
+from pathlib import Path
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from models import modelfile
+from models.modelfile import ModelFile
+from tasks.data import snapshot
+from tasks.data.snapshot import Ingested
+from tasks.policy import OUTSIDE, failed_outside
+
+
+@task(name="read model file", cache_policy=NO_CACHE)
+def read_model_file(path: Path) -> ModelFile:
+    """The checked model file."""
+    return modelfile.read_model_file(path)
+
+
+@task(name="ingest", cache_policy=NO_CACHE, retry_condition_fn=failed_outside, **OUTSIDE)
+def ingest_data(model_file: ModelFile, home: Path) -> Ingested:
+    """The sources as a snapshot."""
+    return snapshot.ingest(model_file, home)

@@ -1,0 +1,81 @@
+"""A look at all sources before any row is read: which files there are, and whether they hold the columns."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+
+from models.errors import InputError
+from models.modelfile import ModelFile
+from tasks.data.batches import RawBatch, SourceFile
+from tasks.data.checks import near_match
+from tasks.data.sources import peek, resolve
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The files of a model file's sources, and what is odd about them without being wrong."""
+
+    files: tuple[SourceFile, ...]
+    names: tuple[str, ...]
+    """Names of all columns in any file, in the order of their first appearance."""
+    warnings: tuple[str, ...]
+
+
+def needed_columns(model_file: ModelFile) -> tuple[str, ...]:
+    """Every raw column that the model file names: features, target, weight and what decides the split."""
+    split, weight = model_file.split, model_file.training.weight
+    single = [weight, split.group, split.time, split.column, split.newest_by]
+    return tuple(dict.fromkeys([*model_file.columns, model_file.target.column, *split.key, *filter(None, single)]))
+
+
+def survey(model_file: ModelFile) -> Survey:
+    """All files of all sources. Raises InputError with every source or column that is missing everywhere."""
+    files, problems = _resolve_all(model_file)
+    names: dict[str, list[str]] = {}
+    for file in files:
+        try:
+            for name in peek(file).schema.names:
+                names.setdefault(name, []).append(file.path)
+        except InputError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise InputError(*problems)
+    needed = needed_columns(model_file)
+    absent = [name for name in needed if name not in names]
+    if absent:
+        where = files[0].path if len(files) == 1 else f"{files[0].path} and {len(files) - 1} more"
+        raise InputError(*(f"{where}: no column {name!r}{near_match(name, names)}" for name in absent))
+    partly = [name for name in needed if len(names[name]) < len(files)]
+    warnings = [_partly_absent(name, files, names[name]) for name in partly]
+    return Survey(files, tuple(names), tuple(warnings))
+
+
+def fill_absent(batch: RawBatch, columns: Collection[str]) -> RawBatch:
+    """The batch with columns of nulls for those that its file lacks and other files of the sources have."""
+    table = batch.table
+    for name in columns:
+        if name not in table.column_names:
+            table = table.append_column(name, pa.nulls(len(batch.rows)))
+    return replace(batch, table=table)
+
+
+def _resolve_all(model_file: ModelFile) -> tuple[tuple[SourceFile, ...], list[str]]:
+    files: dict[str, SourceFile] = {}
+    problems: list[str] = []
+    for source in model_file.sources:
+        try:
+            for file in resolve(source.uri):
+                if file.path in files:
+                    problems.append(f"{file.path}: belongs to two sources, {files[file.path].source} and {source.uri}")
+                files[file.path] = file
+        except InputError as error:
+            problems.extend(error.problems)
+    return tuple(files.values()), problems
+
+
+def _partly_absent(name: str, files: tuple[SourceFile, ...], holders: list[str]) -> str:
+    without = [file.path for file in files if file.path not in holders]
+    return (
+        f"column {name!r} is absent from {len(without)} of {len(files)} files, {without[0]} first; it is missing there"
+    )

@@ -1,0 +1,64 @@
+"""What the target column asks for, and whether there is something to learn."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from models.columns import KINDS
+from models.columns.cells import is_numeric, is_text, plain
+from models.columns.number.feed import NumberSettings
+from models.modelfile import ModelFile, Task
+from tasks.data.checks import near_match
+
+MOST_CLASSES = 20
+"""Whole numbers with more distinct values are quantities, not classes."""
+
+
+def decide_task(columns: Iterable[pa.ChunkedArray], missing: Sequence[str]) -> Task:
+    """The task that the raw target cells ask for, given in pieces.
+
+    Booleans and texts are classes. Of numbers, two distinct values are binary, up to twenty whole values multiclass,
+    everything else a regression.
+    """
+    values: set[float] = set()
+    texts: set[str] = set()
+    for column in columns:
+        numbers = _numbers(column, tuple(missing))
+        if numbers is None:
+            texts.update(str(value) for value in pc.unique(column.cast(pa.string())).to_pylist())
+        else:
+            values.update(numbers)
+            if not texts and (len(values) > MOST_CLASSES or (len(values) > 2 and any(value % 1 for value in values))):
+                return "regression"
+    distinct = len(texts) + len(values) if not texts else len(texts - {"None", "", *missing}) + len(values)
+    return "binary" if distinct <= 2 else "multiclass"
+
+
+def _numbers(column: pa.ChunkedArray, missing: tuple[str, ...]) -> set[float] | None:
+    """Distinct numbers, or None where the column is of another type or holds text that is no number."""
+    distinct = pc.unique(plain(column.combine_chunks()) if pa.types.is_dictionary(column.type) else column)
+    if not (is_text(distinct.type) or is_numeric(distinct.type) or pa.types.is_null(distinct.type)):
+        return None
+    parsed = KINDS["number"].parse(distinct, NumberSettings(), missing)
+    if any(refusal.reason == "wrong type" for refusal in parsed.refusals):
+        return None
+    known = parsed.values.drop_null().to_numpy(zero_copy_only=False)
+    return set(np.unique(known).tolist())
+
+
+def class_problems(model_file: ModelFile, task: Task, classes: Mapping[str, int]) -> Iterator[str]:
+    """What keeps the classes from being learnt: one class only, too many for a binary model, no positive one.
+
+    `classes` maps each class to its rows; of a regression, the values that occur.
+    """
+    where, given = f"target {model_file.target.column!r}", model_file.target.positive
+    if len(classes) < 2:
+        what = "value" if task == "regression" else "class"
+        yield f"{where}: one {what} only ({next(iter(classes), 'none')}) in all rows; a model needs at least two"
+    if task == "binary" and len(classes) > 2:
+        shown = ", ".join(sorted(classes)[:5])
+        yield f'{where}: kind is binary but there are {len(classes)} classes ({shown}, ...); use kind = "multiclass"'
+    if task == "binary" and given is not None and given not in classes:
+        yield f"target.positive: no row of {where} is {given!r}{near_match(given, classes)}"

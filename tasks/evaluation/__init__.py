@@ -1,0 +1,1 @@
+"""How good a graph is: its metrics, intervals, slices, importance and baselines on test rows, and the report."""

@@ -1,0 +1,169 @@
+"""The whole judgement of one graph on its test rows: the numbers that the report shows and the gates can use."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from models.classes import Classes, class_codes
+from models.columns.cells import as_array
+from models.contract import Contract
+from models.errors import InputError
+from models.modelfile import METRICS, Task
+from tasks.evaluation.baselines import Baseline, Rows, feature_matrix, train_baselines
+from tasks.evaluation.bootstrap import Interval, intervals, paired_difference
+from tasks.evaluation.importance import Importance, Predict, importance_rows, permutation_importance
+from tasks.evaluation.metrics import ClassRow, compute_metrics, per_class
+from tasks.evaluation.scored import Scored
+from tasks.evaluation.slices import Slice, choose_columns, evaluate_slices
+
+MOST_ROWS_RESAMPLED = 100_000
+"""Rows of a resample; more are sampled once, which makes intervals wider than need be, never narrower."""
+
+
+@dataclass(frozen=True)
+class BaselineResult:
+    """A baseline's metrics on the test rows, and the network's lead over it in the primary metric."""
+
+    name: str
+    rows: int
+    """Training rows it used."""
+    seconds: float
+    metrics: dict[str, float]
+    lead: Interval
+    scored: Scored = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What is known about one graph; `record()` is the part that goes into JSON."""
+
+    task: Task
+    primary: str
+    """The metric that slices, importance and baselines are compared by."""
+    rows: int
+    classes: Classes
+    metrics: dict[str, float]
+    intervals: dict[str, tuple[float, float]]
+    by_class: tuple[ClassRow, ...]
+    baselines: tuple[BaselineResult, ...]
+    slices: tuple[Slice, ...]
+    importance: tuple[Importance, ...]
+    notes: tuple[str, ...]
+    """What was sampled or left out, in plain words."""
+    scored: Scored = field(repr=False, compare=False)
+
+    def record(self) -> dict[str, Any]:
+        """All numbers as JSON values, undefined ones as null; the scored rows are left out."""
+        plain = {name: value for name, value in vars(self).items() if name != "scored"}
+        plain["baselines"] = [
+            {name: value for name, value in vars(baseline).items() if name != "scored"} for baseline in self.baselines
+        ]
+        return dict(_json(plain))
+
+
+def evaluate(
+    contract: Contract,
+    predict: Predict,
+    train: pa.Table,
+    test: pa.Table,
+    *,
+    slices: Sequence[str] = (),
+    resamples: int = 300,
+    seed: int = 0,
+) -> Evaluation:
+    """The judgement of the graph behind `predict` on the test rows of a snapshot.
+
+    `train` and `test` are rows of the snapshot table: parsed columns, target, and the weight column if there is one.
+    Raises InputError when there are no test rows.
+    """
+    if not test.num_rows:
+        raise InputError("split: no test rows to judge the model on; give more data or a larger split.test")
+    scored = predict(test)
+    primary = METRICS[contract.task][0]
+    names = [column.name for column in contract.columns]
+    importance = permutation_importance(predict, test, names, primary, seed)
+    by_importance = [found.column for found in importance] or names
+    sliced_by = list(slices) or choose_columns(test, by_importance)
+    resampled = _sampled(scored, seed)
+    return Evaluation(
+        task=contract.task,
+        primary=primary,
+        rows=len(scored),
+        classes=contract.classes,
+        metrics=compute_metrics(scored),
+        intervals=intervals(resampled, METRICS[contract.task], resamples, seed),
+        by_class=tuple(per_class(scored, contract.classes)) if contract.classes else (),
+        baselines=_baselines(contract, scored, train, test, resamples, seed),
+        slices=tuple(evaluate_slices(scored, test, sliced_by, METRICS[contract.task], contract.sensitive)),
+        importance=tuple(importance),
+        notes=_notes(train.num_rows, test.num_rows, len(names)),
+        scored=scored,
+    )
+
+
+def _sampled(scored: Scored, seed: int) -> Scored:
+    if len(scored) <= MOST_ROWS_RESAMPLED:
+        return scored
+    return scored.take(np.random.default_rng(seed).choice(len(scored), MOST_ROWS_RESAMPLED, replace=False))
+
+
+def _baselines(
+    contract: Contract, scored: Scored, train: pa.Table, test: pa.Table, resamples: int, seed: int
+) -> tuple[BaselineResult, ...]:
+    features, test_features, categorical = feature_matrix(train, test, [column.name for column in contract.columns])
+    truth = _truth(train.column(contract.target), contract)
+    weight = None if contract.weight is None else train.column(contract.weight).to_numpy()
+    found = train_baselines(
+        contract.task,
+        len(contract.classes),
+        Rows(features, truth, weight),
+        Rows(test_features, scored.truth, scored.weight),
+        categorical,
+        contract.threshold,
+        seed,
+    )
+    return tuple(_compare(scored, baseline, resamples, seed) for baseline in found)
+
+
+def _truth(column: pa.ChunkedArray, contract: Contract) -> NDArray[Any]:
+    if contract.task == "regression":
+        return np.asarray(column.to_numpy(), dtype=np.float64)
+    return class_codes(as_array(column), contract.classes)
+
+
+def _compare(scored: Scored, baseline: Baseline, resamples: int, seed: int) -> BaselineResult:
+    lead = paired_difference(
+        METRICS[scored.task][0], _sampled(scored, seed), _sampled(baseline.scored, seed), resamples, seed
+    )
+    return BaselineResult(
+        baseline.name, baseline.rows, baseline.seconds, compute_metrics(baseline.scored), lead, baseline.scored
+    )
+
+
+def _notes(train_rows: int, test_rows: int, columns: int) -> tuple[str, ...]:
+    from tasks.evaluation.baselines import MOST_ROWS
+
+    used = importance_rows(test_rows, columns)
+    said = (
+        (train_rows > MOST_ROWS, f"Boosting was trained on {MOST_ROWS:,} of {train_rows:,} training rows."),
+        (test_rows > MOST_ROWS_RESAMPLED, f"Intervals are from {MOST_ROWS_RESAMPLED:,} of {test_rows:,} test rows."),
+        (used < test_rows, f"Importance was measured on {used:,} of {test_rows:,} test rows."),
+    )
+    return tuple(text for applies, text in said if applies)
+
+
+def _json(value: Any) -> Any:
+    """The same value in JSON types: NaN becomes null, dataclasses become objects."""
+    if hasattr(value, "__dataclass_fields__"):
+        return _json(asdict(value))
+    if isinstance(value, Mapping):
+        return {str(key): _json(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json(inner) for inner in value]
+    if isinstance(value, float):
+        return value if np.isfinite(value) else None
+    return value

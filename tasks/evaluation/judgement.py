@@ -1,0 +1,84 @@
+"""The evaluation of a training job, and what it leaves in the job's folder: report, figures and numbers."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+
+from models.contract import SplitSpec, read_contract
+from models.errors import OutsideError
+from models.modelfile import SPLITS
+from tasks.data.rows import assign_rows
+from tasks.data.snapshot import Ingested, open_snapshot
+from tasks.data.splits import TEST, TRAIN
+from tasks.evaluation.evaluate import Evaluation, evaluate
+from tasks.evaluation.of_graph import score_rows
+from tasks.evaluation.plots import figures
+from tasks.evaluation.report import ReportFacts, TrainingFacts, render_report
+from tasks.export.exported import Exported
+from tasks.scoring.predictor import Predictor
+from tasks.training.fitted import Fitted
+from tasks.training.job import Job, git_commit
+
+
+def judge_graph(job: Job, data: Ingested, split: SplitSpec, fitted: Fitted, exported: Exported) -> dict[str, float]:
+    """The exported graph's metrics on the test rows. The training rows are read for the baselines alone."""
+    snapshot = open_snapshot(job.snapshot)
+    assigned = assign_rows(snapshot, split)
+    rows = snapshot.table()
+    train, test = (rows.filter(pa.array(assigned == index)) for index in (TRAIN, TEST))
+    predictor = Predictor.load(exported.folder, exported.sha256)
+    settings = job.model_file.evaluation
+    evaluation = evaluate(
+        predictor.contract,
+        lambda table: score_rows(predictor, table),
+        train,
+        test,
+        slices=settings.slices,
+        resamples=settings.resamples,
+        seed=job.model_file.training.seed,
+    )
+    counts = {name: int((assigned == index).sum()) for index, name in enumerate(SPLITS)}
+    _leave(evaluation, job, _facts(job, data, fitted, counts))
+    return evaluation.metrics
+
+
+def _facts(job: Job, data: Ingested, fitted: Fitted, counts: dict[str, int]) -> ReportFacts:
+    training = TrainingFacts(
+        epochs=len(fitted.train_loss),
+        best_epoch=fitted.best_epoch,
+        seconds=fitted.seconds,
+        parameters=fitted.parameters,
+        train_loss=fitted.train_loss,
+        validation_loss=fitted.validation_loss,
+    )
+    commit = git_commit()
+    return ReportFacts(
+        rows=counts,
+        sources=[source.uri for source in job.model_file.sources],
+        rejects=data.reasons,
+        training=training,
+        cost=job.model_file.target.cost,
+        made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        versions={"git commit": commit} if commit else {},
+    )
+
+
+def _leave(evaluation: Evaluation, job: Job, facts: ReportFacts) -> None:
+    contract = read_contract(job.package)
+    training = facts.training or TrainingFacts(0, 0, 0.0, 0)
+    drawn = figures(evaluation, training.train_loss, training.validation_loss, training.best_epoch)
+    try:
+        plots = job.results / "plots"
+        plots.mkdir(parents=True, exist_ok=True)
+        for name, figure in drawn.items():
+            figure.savefig(plots / f"{name}.png", dpi=110)
+        _write(job.results / "report.html", render_report(contract, evaluation, drawn, facts))
+        _write(job.results / "evaluation.json", json.dumps(evaluation.record(), indent=1))
+    except OSError as error:
+        raise OutsideError(f"{job.results}: the report can't be written ({error.strerror})") from None
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")

@@ -1,0 +1,40 @@
+"""The figures of an evaluation. Each is a Figure of its own, outside matplotlib's global state."""
+
+from collections.abc import Iterator, Sequence
+
+from matplotlib.figure import Figure
+
+from tasks.evaluation.evaluate import Evaluation
+from tasks.evaluation.plots.classes import confusion, precision_recall, roc, scores
+from tasks.evaluation.plots.reliability import calibration
+from tasks.evaluation.plots.training import importance, learning_curves
+from tasks.evaluation.plots.values import predicted_and_true, residuals
+
+
+def figures(
+    evaluation: Evaluation, train_loss: Sequence[float] = (), validation_loss: Sequence[float] = (), best_epoch: int = 0
+) -> dict[str, Figure]:
+    """The task's figures by name, in the order of a report. Losses are by epoch; `best_epoch` counts from 1."""
+    drawn = dict(_values(evaluation) if evaluation.task == "regression" else _classes(evaluation))
+    if evaluation.importance:
+        drawn["importance"] = importance(evaluation.importance, evaluation.primary)
+    if validation_loss:
+        drawn["learning"] = learning_curves(train_loss, validation_loss, best_epoch)
+    return drawn
+
+
+def _classes(evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
+    scored = evaluation.scored
+    names = [str(name) for name in evaluation.classes]
+    boosting = next((b.scored for b in evaluation.baselines if b.name == "boosting"), None)
+    yield "confusion", confusion(scored, names)
+    yield "calibration", calibration(scored, names)
+    if len(set(scored.truth.tolist())) > 1:
+        yield "precision_recall", precision_recall(scored, names, boosting)
+        yield "roc", roc(scored, names, boosting)
+    yield "scores", scores(scored, names)
+
+
+def _values(evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
+    yield "predicted_and_true", predicted_and_true(evaluation.scored)
+    yield "residuals", residuals(evaluation.scored)

@@ -1,0 +1,156 @@
+"""Figures of a classification: ranking curves, confusion, and how sure the model is."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+from sklearn.metrics import confusion_matrix, precision_recall_curve, roc_curve
+
+from tasks.evaluation.metrics import metric, per_class
+from tasks.evaluation.plots.style import FAINT, INK, MODEL, RIVAL, literal, name_lines, new_figure
+from tasks.evaluation.scored import Floats, Scored
+
+MOST_POINTS = 400
+"""Points of a curve; more can't be seen."""
+MOST_NUMBERED = 12
+"""Classes up to which the cells of a confusion matrix carry numbers."""
+
+Curve = Callable[[Scored, int], tuple[Floats, Floats]]
+
+
+def roc(scored: Scored, names: Sequence[str], boosting: Scored | None = None) -> Figure:
+    """Share of a class found against false alarms raised, for every threshold."""
+    title = f"Finding “{names[1]}”" if scored.task == "binary" else "Finding each class"
+    figure, axes = new_figure(literal(f"{title}: hits and false alarms", 60))
+    axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle=(0, (4, 3)))
+    if scored.task == "binary":
+        _compare(axes, scored, boosting, _roc_points, "roc_auc", "ROC AUC", (0.97, 0.06))
+    else:
+        _by_class(axes, scored, names, _roc_points, "roc_auc", (0.97, 0.06))
+    axes.set(xlabel="False alarms (share of all other rows)", ylabel="Found (share of the class's rows)")
+    return _squared(figure, axes)
+
+
+def precision_recall(scored: Scored, names: Sequence[str], boosting: Scored | None = None) -> Figure:
+    """How many claims are right against how many rows of the class are found, for every threshold."""
+    title = f"Finding “{names[1]}”" if scored.task == "binary" else "Finding each class"
+    figure, axes = new_figure(literal(f"{title}: precision and recall", 60))
+    if scored.task == "binary":
+        base = float(np.average(scored.truth == 1, weights=scored.weight))
+        axes.axhline(base, color=FAINT, linewidth=1, linestyle=(0, (4, 3)))
+        _compare(axes, scored, boosting, _recall_points, "average_precision", "average precision", (0.03, 0.06))
+    else:
+        _by_class(axes, scored, names, _recall_points, "average_precision", (0.03, 0.06))
+    axes.set(xlabel="Recall: share of the class's rows found", ylabel="Precision: share of claims that are right")
+    return _squared(figure, axes)
+
+
+def confusion(scored: Scored, names: Sequence[str]) -> Figure:
+    """What rows of each class were taken for, as shares of the class."""
+    counts = confusion_matrix(
+        scored.truth, scored.labels, labels=np.arange(len(names)), sample_weight=scored.weight
+    ).astype(float)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1e-12)
+    side = min(7.5, max(4.4, 2.6 + 0.26 * len(names)))
+    figure, axes = new_figure("What each class was taken for", (side + 0.8, side))
+    fill = LinearSegmentedColormap.from_list("fill", [(0.15, 0.39, 0.92, 0.0), (0.15, 0.39, 0.92, 1.0)])
+    axes.imshow(shares, cmap=fill, vmin=0, vmax=1, aspect="auto")
+    axes.grid(False)
+    axes.spines[:].set_visible(False)
+    if len(names) <= MOST_NUMBERED:
+        _number_cells(axes, counts, shares)
+    shown = np.arange(0, len(names), max(1, len(names) // 40))
+    labels = [literal(names[int(i)], 16) for i in shown]
+    axes.set_xticks(shown, labels, rotation=0 if max(map(len, labels)) < 5 or len(names) < 4 else 60, ha="center")
+    axes.set_yticks(shown, labels)
+    axes.set(xlabel="Predicted class", ylabel="True class")
+    return figure
+
+
+def scores(scored: Scored, names: Sequence[str]) -> Figure:
+    """Distribution of the model's probabilities, apart for rows where it should be high and where it should be low."""
+    if scored.task == "binary":
+        value, right = scored.probabilities[:, 1], scored.truth == 1
+        title, label = "How far apart the classes are", f"Predicted probability of “{names[1]}”"
+        parts = (names[1], names[0])
+    else:
+        value, right = scored.probabilities.max(axis=1), scored.labels == scored.truth
+        title, label = "How sure the model is, when right and when wrong", "Highest probability"
+        parts = ("right", "wrong")
+    figure, axes = new_figure(title)
+    edges = np.linspace(0, 1, 31).tolist()
+    for rows, color in ((right, MODEL), (~right, RIVAL)):
+        if rows.any():
+            share = np.full(int(rows.sum()), 1 / rows.sum())
+            axes.hist(value[rows], edges, weights=share, color=color, alpha=0.55, edgecolor=color, linewidth=0.6)
+    lines = [
+        (f"{literal(parts[0])} ({right.sum():,} rows)", MODEL),
+        (f"{literal(parts[1])} ({(~right).sum():,} rows)", RIVAL),
+    ]
+    corner = (0.97, 0.97) if np.median(value) < 0.5 else (0.03, 0.97)
+    name_lines(axes, lines, corner, up=False)
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.set(xlabel=literal(label, 60), ylabel="Share of those rows", xlim=(0, 1))
+    return figure
+
+
+def _compare(
+    axes: Axes, scored: Scored, boosting: Scored | None, curve: Curve, name: str, spoken: str, at: tuple[float, float]
+) -> None:
+    value = metric(name)
+    lines = [(f"this model: {spoken} {value(scored):.3f}", MODEL)]
+    if boosting is not None:
+        axes.plot(*curve(boosting, 1), color=RIVAL, linewidth=1.4)
+        lines.append((f"gradient boosting: {value(boosting):.3f}", RIVAL))
+    axes.plot(*curve(scored, 1), color=MODEL, linewidth=2.2)
+    name_lines(axes, [*lines, ("dashed: guessing", FAINT)], at)
+
+
+def _by_class(
+    axes: Axes, scored: Scored, names: Sequence[str], curve: Curve, name: str, at: tuple[float, float]
+) -> None:
+    """All classes alike, the one that is hardest to find by name."""
+    values = np.array([getattr(row, name) for row in per_class(scored, names)])
+    known = np.flatnonzero(~np.isnan(values))
+    hardest = known[np.argmin(values[known])]
+    for index in known:
+        axes.plot(*curve(scored, int(index)), color=MODEL, linewidth=1.0, alpha=0.45)
+    axes.plot(*curve(scored, int(hardest)), color=RIVAL, linewidth=2.0)
+    spoken = "ROC AUC" if name == "roc_auc" else "average precision"
+    mean = f"{len(known)} classes: {spoken} {values[known].mean():.3f} on average"
+    name_lines(axes, [(mean, MODEL), (f"hardest, {literal(names[int(hardest)])}: {values[hardest]:.3f}", RIVAL)], at)
+
+
+def _roc_points(scored: Scored, index: int) -> tuple[Floats, Floats]:
+    false, true, _ = roc_curve(scored.truth == index, scored.probabilities[:, index], sample_weight=scored.weight)
+    return _thinned(false, true)
+
+
+def _recall_points(scored: Scored, index: int) -> tuple[Floats, Floats]:
+    precision, recall, _ = precision_recall_curve(
+        scored.truth == index, scored.probabilities[:, index], sample_weight=scored.weight
+    )
+    return _thinned(recall, precision)
+
+
+def _thinned(x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    kept = np.unique(np.linspace(0, len(x) - 1, MOST_POINTS).astype(int))
+    return x[kept], y[kept]
+
+
+def _squared(figure: Figure, axes: Axes) -> Figure:
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02))
+    return figure
+
+
+def _number_cells(axes: Axes, counts: Floats, shares: Floats) -> None:
+    """Counts in the cells, with the share where there is room; white on dark cells."""
+    roomy = len(counts) <= 4
+    for (row, column), count in np.ndenumerate(counts):
+        if count:
+            text = f"{count:,.0f}" + (f"\n{shares[row, column]:.1%}" if roomy else "")
+            color = "white" if shares[row, column] > 0.55 else INK
+            axes.text(column, row, text, ha="center", va="center", fontsize=12 if roomy else 9, color=color)

@@ -1,0 +1,168 @@
+"""One HTML file per version that a manager can read: no scripts, nothing loaded from elsewhere."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from models.contract import Contract
+from models.modelfile import LOWER_IS_BETTER, METRICS, Cost
+from tasks.evaluation.evaluate import Evaluation
+from tasks.evaluation.metrics import ClassRow
+from tasks.evaluation.plots.style import to_svg
+from tasks.evaluation.scored import Scored
+from tasks.evaluation.wording import FIGURES, MEANINGS, NAMES, earns_its_keep, headline, show
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MOST_CLASSES = 40
+SLICE_METRICS = 3
+"""Metrics shown per slice, the task's first ones."""
+
+
+@dataclass(frozen=True)
+class TrainingFacts:
+    """How the training went; losses by epoch, `best_epoch` counted from 1."""
+
+    epochs: int
+    best_epoch: int
+    seconds: float
+    parameters: int
+    train_loss: tuple[float, ...] = ()
+    validation_loss: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class GateFacts:
+    """One gate and what came of it; `passed` is None where it could not be judged."""
+
+    name: str
+    passed: bool | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class ReportFacts:
+    """What the report says beside the judgement; all of it is optional but the rows per split."""
+
+    rows: Mapping[str, int]
+    """Rows per split."""
+    sources: Sequence[str] = ()
+    rejects: Mapping[str, int] = field(default_factory=dict)
+    """Rows set aside by reason."""
+    training: TrainingFacts | None = None
+    cost: Cost | None = None
+    gates: Sequence[GateFacts] = ()
+    verdict: str | None = None
+    version: str | None = None
+    made: str | None = None
+    """When, as a person reads it."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Further facts by name, such as the git commit or the run id."""
+
+
+def render_report(
+    contract: Contract, evaluation: Evaluation, figures: Mapping[str, "Figure"], facts: ReportFacts
+) -> str:
+    """The whole report as one HTML text; figures are inline SVG. Every name in it is escaped."""
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["show"] = show
+    template = files("tasks.evaluation").joinpath("report.html").read_text(encoding="utf-8")
+    mark, keep = earns_its_keep(evaluation)
+    return environment.from_string(template).render(
+        contract=contract,
+        evaluation=evaluation,
+        facts=facts,
+        headline=headline(contract.target, evaluation),
+        mark=mark,
+        keep=keep,
+        metrics=_metric_rows(evaluation),
+        decisions=_decisions(evaluation, facts.cost) if evaluation.task == "binary" else [],
+        classes=_class_rows(evaluation),
+        slices=_slice_groups(evaluation),
+        slice_names=[NAMES[name] for name in METRICS[evaluation.task][:SLICE_METRICS]],
+        figures=[(name, to_svg(figure), FIGURES.get(name, "")) for name, figure in figures.items()],
+        identity=_identity(contract, facts),
+    )
+
+
+def _metric_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
+    """One row per metric: the model's with its interval, each baseline's, and which of all is best."""
+    by_baseline = {baseline.name: baseline.metrics for baseline in evaluation.baselines}
+    rows = []
+    for name in METRICS[evaluation.task]:
+        columns = [evaluation.metrics.get(name), *(by_baseline.get(b, {}).get(name) for b in ("boosting", "dummy"))]
+        known = [value for value in columns if value is not None]
+        best = (min(known) if name in LOWER_IS_BETTER else max(known)) if known else None
+        rows.append(
+            {
+                "name": NAMES[name],
+                "meaning": MEANINGS[name],
+                "lower": name in LOWER_IS_BETTER,
+                "primary": name == evaluation.primary,
+                "columns": [(value, value is not None and value == best) for value in columns],
+                "interval": evaluation.intervals.get(name),
+            }
+        )
+    return rows
+
+
+def _class_rows(evaluation: Evaluation) -> Sequence[ClassRow]:
+    """All classes in their own order, or the most frequent ones where they are too many."""
+    if len(evaluation.by_class) <= MOST_CLASSES:
+        return evaluation.by_class
+    return sorted(evaluation.by_class, key=lambda row: row.support, reverse=True)[:MOST_CLASSES]
+
+
+def _decisions(evaluation: Evaluation, cost: Cost | None) -> list[dict[str, Any]]:
+    """What the decisions of each model come to per 1,000 rows, and what always and never deciding yes would."""
+    scored, price = evaluation.scored, cost or Cost()
+    boosting = [("Gradient boosting", b.scored.labels) for b in evaluation.baselines if b.name == "boosting"]
+    options = [
+        ("This model", scored.labels),
+        *boosting,
+        (f"Always “{evaluation.classes[1]}”", np.ones_like(scored.labels)),
+        (f"Never “{evaluation.classes[1]}”", np.zeros_like(scored.labels)),
+    ]
+    return [{"name": name} | _per_thousand(scored, labels, price) for name, labels in options]
+
+
+def _per_thousand(scored: Scored, labels: Any, price: Cost) -> dict[str, float]:
+    share = 1000 * scored.weights / scored.weights.sum()
+    positive, claimed = scored.truth == 1, labels == 1
+    false_alarms = float(share[claimed & ~positive].sum())
+    misses = float(share[positive & ~claimed].sum())
+    return {
+        "found": float(share[positive & claimed].sum()),
+        "false_alarms": false_alarms,
+        "misses": misses,
+        "cost": false_alarms * price.false_alarm + misses * price.miss,
+    }
+
+
+def _slice_groups(evaluation: Evaluation) -> list[dict[str, Any]]:
+    """Slices by column, each row with the task's first metrics."""
+    groups = []
+    shown = METRICS[evaluation.task][:SLICE_METRICS]
+    for column, members in groupby(evaluation.slices, key=lambda part: part.column):
+        parts = list(members)
+        rows = [{"name": p.name, "rows": p.rows, "metrics": [p.metrics.get(name) for name in shown]} for p in parts]
+        groups.append({"column": column, "rows": rows})
+    return groups
+
+
+def _identity(contract: Contract, facts: ReportFacts) -> dict[str, str]:
+    """What pins the version down, by name."""
+    return {
+        "Graph (SHA-256 of model.onnx)": contract.graph_sha256,
+        "Snapshot of the data": contract.snapshot,
+        "Model file": contract.model_file,
+        "Code": contract.code,
+        **facts.versions,
+    }

@@ -1,0 +1,136 @@
+"""The report's sentences: what the numbers mean to someone who doesn't train models."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from tasks.evaluation.bootstrap import Interval
+from tasks.evaluation.evaluate import Evaluation
+
+NAMES: Mapping[str, str] = MappingProxyType(
+    {
+        "average_precision": "Average precision",
+        "roc_auc": "ROC AUC",
+        "roc_auc_macro": "ROC AUC, mean of classes",
+        "f1": "F1",
+        "f1_macro": "F1, mean of classes",
+        "precision": "Precision",
+        "precision_macro": "Precision, mean of classes",
+        "recall": "Recall",
+        "recall_macro": "Recall, mean of classes",
+        "accuracy": "Accuracy",
+        "balanced_accuracy": "Balanced accuracy",
+        "log_loss": "Log loss",
+        "brier": "Brier score",
+        "calibration_error": "Calibration error",
+        "rmse": "Root mean squared error",
+        "mae": "Mean absolute error",
+        "r2": "R²",
+    }
+)
+
+MEANINGS: Mapping[str, str] = MappingProxyType(
+    {
+        "average_precision": "how clean the list is when rows are sorted by risk; guessing gets the share of positives",
+        "roc_auc": "chance that a positive row is ranked above a negative one; guessing gets 0.5",
+        "roc_auc_macro": "chance that a row of the class is ranked above any other; guessing gets 0.5",
+        "f1": "balance of precision and recall",
+        "f1_macro": "balance of precision and recall, each class counting the same",
+        "precision": "share of alarms that are right",
+        "precision_macro": "share of claims that are right",
+        "recall": "share of positives that are found",
+        "recall_macro": "share of each class that is found",
+        "accuracy": "share of rows decided right",
+        "balanced_accuracy": "accuracy, each class counting the same",
+        "log_loss": "penalty for being sure and wrong",
+        "brier": "squared error of the probabilities",
+        "calibration_error": "gap between promised and actual frequency",
+        "rmse": "typical error, large ones counting more",
+        "mae": "average size of an error",
+        "r2": "share of the variation that is explained",
+    }
+)
+
+FIGURES: Mapping[str, str] = MappingProxyType(
+    {
+        "confusion": "Each line is a true class. The diagonal holds the rows decided right; the rest are mix-ups.",
+        "calibration": "On the dashed line, “80 % sure” comes true in 80 of 100 cases. Strokes show what chance does.",
+        "precision_recall": "Finding more of the class costs wrong claims. The higher the line, the smaller the price.",
+        "roc": "Finding more of the class costs false alarms. The closer to the upper left corner, the better.",
+        "scores": "The less the two shapes overlap, the safer the decisions.",
+        "predicted_and_true": "Each dot is an unseen row. The closer to the dashed line, the better.",
+        "residuals": "Errors should scatter evenly around zero. A slope or funnel: some values are served worse.",
+        "importance": "Each column was shuffled in turn. Where that hurts most is what the model relies on.",
+        "learning": "The weights kept are those with the lowest loss on rows that were not trained on.",
+    }
+)
+
+
+def show(value: float | None) -> str:
+    """A figure as a person reads it: three digits after the point up to 10, fewer above; a dash where undefined."""
+    if value is None or value != value:
+        return "–"
+    if abs(value) >= 1e5 or (value and abs(value) < 1e-3):
+        return f"{value:.3g}"
+    digits = 3 if abs(value) < 10 else 2 if abs(value) < 1000 else 0
+    return f"{value:,.{digits}f}"
+
+
+def headline(target: str, evaluation: Evaluation) -> str:
+    """One sentence: what is predicted, how well, on how many unseen rows, against which baselines."""
+    value = evaluation.metrics.get(evaluation.primary)
+    if value is None:
+        return f"This model predicts “{target}”, but its {evaluation.rows:,} test rows can't say how well."
+    others = {baseline.name: baseline.metrics.get(evaluation.primary) for baseline in evaluation.baselines}
+    boosting, dummy = (_amount(evaluation, others.get(name)) for name in ("boosting", "dummy"))
+    claim = _claim(target, evaluation, value)
+    return f"{claim}, against {boosting} for gradient boosting and {dummy} {_guess(evaluation)}."
+
+
+def _claim(target: str, evaluation: Evaluation, value: float) -> str:
+    low, high = evaluation.intervals.get(evaluation.primary, (value, value))
+    range_ = f"(95 % interval {_amount(evaluation, low)} to {_amount(evaluation, high)})"
+    unseen = f"{evaluation.rows:,} rows it had never seen"
+    if evaluation.task == "binary":
+        wanted = f"“{target}” = “{evaluation.classes[1]}”"
+        return f"This model finds {wanted} with an average precision of {show(value)} {range_} on {unseen}"
+    if evaluation.task == "multiclass":
+        which = f"which of {len(evaluation.classes)} classes “{target}” is"
+        return f"This model tells {which}, and is right on {_percent(value)} {range_} of {unseen}"
+    return f"This model predicts “{target}” with a typical error of {show(value)} {range_} on {unseen}"
+
+
+def _amount(evaluation: Evaluation, value: float | None) -> str:
+    return _percent(value) if evaluation.primary == "accuracy" and value is not None else show(value)
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def _guess(evaluation: Evaluation) -> str:
+    return {"binary": "for guessing", "multiclass": "for always naming the commonest class"}.get(
+        evaluation.task, "for always saying the mean"
+    )
+
+
+def earns_its_keep(evaluation: Evaluation) -> tuple[str, str]:
+    """A mark (`good`, `even` or `bad`) and a sentence: whether the network is worth having beside boosting."""
+    lead = next((baseline.lead for baseline in evaluation.baselines if baseline.name == "boosting"), None)
+    if lead is None or lead.low != lead.low:
+        return "even", "The test rows can't tell the network from gradient boosting."
+    name = NAMES[evaluation.primary].lower() if evaluation.primary != "roc_auc" else NAMES["roc_auc"]
+    gap = f"{name} differs by {_signed(lead.difference)} in its favour"
+    if lead.low > 0:
+        return "good", f"The network earns its keep: {gap} against gradient boosting ({_range(lead)})."
+    if lead.high < 0:
+        gap = f"{name} is worse by {show(-lead.difference)}"
+        return "bad", f"Gradient boosting does better here: the network's {gap} ({_range(lead)}). Consider it instead."
+    return "even", f"Network and gradient boosting can't be told apart on these rows: {gap} ({_range(lead)})."
+
+
+def _signed(value: float) -> str:
+    return f"{'+' if value >= 0 else '−'}{show(abs(value))}"
+
+
+def _range(lead: Interval) -> str:
+    return f"95 % interval {_signed(lead.low)} to {_signed(lead.high)}, above zero is better"

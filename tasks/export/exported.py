@@ -1,0 +1,35 @@
+"""What an export came to; torch-free, so that whoever registers or promotes need not load torch."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Digests:
+    """What a graph was made from, by SHA-256."""
+
+    snapshot: str
+    model_file: str
+    code: str
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far torch and ONNX Runtime are apart on the same rows."""
+
+    rows: int
+    difference: float
+    """Largest difference of a probability, or of a value relative to the spread of the values."""
+    labels_differ: int
+    """Rows with another label although the margin is wider than the tolerance."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The exported folder and what was found about it."""
+
+    folder: Path
+    sha256: str
+    size: int
+    """Bytes of the graph."""
+    parity: Parity

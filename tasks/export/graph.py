@@ -1,0 +1,158 @@
+"""One ONNX graph from raw columns to decisions: look-ups and joins in front, the network, the class names behind.
+
+    raw column [N] -> graph_nodes of its kind -> [N, 1] -> one tensor a kind [N, C] -> network -> index -> label [N]
+                                                                                             \\-> probabilities [N, K]
+"""
+
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+import torch
+from onnx import NodeProto, TensorProto, ValueInfoProto, compose, helper, numpy_helper
+from torch import nn
+
+from models.columns import KINDS, Statistics
+from models.contract import output_names
+
+ROWS = "rows"
+NETWORK = "network/"
+JOINED = "joined/"
+IR_VERSION = 10
+OPSETS = [helper.make_opsetid("", 20), helper.make_opsetid("ai.onnx.ml", 3)]
+
+
+@dataclass(frozen=True)
+class GraphColumn:
+    """A raw column as the graph sees it."""
+
+    name: str
+    kind: str
+    statistics: Statistics
+
+
+def export_graph(
+    network: nn.Module,
+    example: dict[str, torch.Tensor],
+    columns: Sequence[GraphColumn],
+    classes: Sequence[str | int | bool],
+) -> bytes:
+    """The serialised graph, checked by `onnx.checker`.
+
+    `network` takes one tensor [N, C] for each kind in `example`, and returns (index, probabilities), or one value [N]
+    when there are no classes. Inputs of the graph are named as the columns are; see `output_names` for outputs.
+    """
+    core = _export_network(network, example, bool(classes))
+    joined = compose.merge_models(
+        _joining_graph(columns),
+        core,
+        io_map=[(JOINED + kind, NETWORK + kind) for kind in example],
+        name="perennial",
+    )
+    model = _with_labels(joined, columns, classes)
+    onnx.checker.check_model(model, full_check=True)
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def _export_network(network: nn.Module, example: dict[str, torch.Tensor], classified: bool) -> onnx.ModelProto:
+    rows = torch.export.Dim(ROWS)
+    with _quiet():
+        program = torch.onnx.export(
+            network.eval(),
+            kwargs={"inputs": example},
+            dynamo=True,
+            opset_version=20,
+            input_names=list(example),
+            output_names=["index", "probabilities"] if classified else ["value"],
+            dynamic_shapes={"inputs": {kind: {0: rows} for kind in example}},
+            verbose=False,
+        )
+    if program is None:
+        raise RuntimeError("torch.onnx.export returned no program")
+    model = program.model_proto
+    model.ir_version = IR_VERSION
+    return compose.add_prefix(model, NETWORK)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporter's notes about packages that are not installed and its own deprecations."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _joining_graph(columns: Sequence[GraphColumn]) -> onnx.ModelProto:
+    """Raw columns in, one tensor a kind out."""
+    nodes: list[NodeProto] = []
+    outputs: list[ValueInfoProto] = []
+    axis = numpy_helper.from_array(np.array([1], dtype=np.int64), JOINED + "axis")
+    for kind in dict.fromkeys(column.kind for column in columns):
+        group = [column for column in columns if column.kind == kind]
+        for column in group:
+            nodes += _column_nodes(column)
+        nodes.append(helper.make_node("Concat", [_inner(c, "column") for c in group], [JOINED + kind], axis=1))
+        outputs.append(helper.make_tensor_value_info(JOINED + kind, _encoded_type(kind), [ROWS, len(group)]))
+    inputs = [helper.make_tensor_value_info(c.name, _raw_type(c.kind), [ROWS]) for c in columns]
+    graph = helper.make_graph(nodes, "columns", inputs, outputs, [axis])
+    return helper.make_model(graph, opset_imports=OPSETS, ir_version=IR_VERSION)
+
+
+def _column_nodes(column: GraphColumn) -> list[NodeProto]:
+    code = _inner(column, "encoded")
+    return [
+        *KINDS[column.kind].graph_nodes(column.name, code, column.statistics),
+        helper.make_node("Unsqueeze", [code, JOINED + "axis"], [_inner(column, "column")]),
+    ]
+
+
+def _inner(column: GraphColumn, stage: str) -> str:
+    return f"{stage}/{column.name}"
+
+
+def _raw_type(kind: str) -> int:
+    dtype = KINDS[kind].input_type
+    return TensorProto.STRING if dtype is np.object_ else helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+
+
+def _encoded_type(kind: str) -> int:
+    return TensorProto.INT64 if KINDS[kind].input_type is np.object_ else _raw_type(kind)
+
+
+def _with_labels(
+    model: onnx.ModelProto, columns: Sequence[GraphColumn], classes: Sequence[str | int | bool]
+) -> onnx.ModelProto:
+    """The model with its outputs under their public names, and the class's name in place of its index."""
+    names = output_names((c.name for c in columns), bool(classes))
+    graph = model.graph
+    del graph.output[:]
+    if not classes:
+        graph.node.append(helper.make_node("Identity", [NETWORK + "value"], [names[0]]))
+        graph.output.append(helper.make_tensor_value_info(names[0], TensorProto.FLOAT, [ROWS]))
+        return model
+    table = _class_table(classes)
+    graph.initializer.append(table)
+    graph.node.append(helper.make_node("Gather", [table.name, NETWORK + "index"], [names[0]], axis=0))
+    graph.node.append(helper.make_node("Identity", [NETWORK + "probabilities"], [names[1]]))
+    graph.output.append(helper.make_tensor_value_info(names[0], table.data_type, [ROWS]))
+    graph.node.append(helper.make_node("Identity", [NETWORK + "index"], [names[2]]))
+    graph.output.append(helper.make_tensor_value_info(names[1], TensorProto.FLOAT, [ROWS, len(classes)]))
+    graph.output.append(helper.make_tensor_value_info(names[2], TensorProto.INT64, [ROWS]))
+    return model
+
+
+def _class_table(classes: Sequence[str | int | bool]) -> TensorProto:
+    if isinstance(classes[0], str):
+        encoded = [str(name).encode() for name in classes]
+        return helper.make_tensor("classes", TensorProto.STRING, [len(classes)], encoded)
+    return numpy_helper.from_array(np.array(classes), "classes")

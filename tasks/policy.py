@@ -1,0 +1,13 @@
+"""When a Prefect task is tried again: what failed outside may work the next time, what the user wrote won't."""
+
+from typing import Any
+
+from models.errors import PerennialError
+
+OUTSIDE = {"retries": 2, "retry_delay_seconds": [2.0, 10.0]}
+
+
+def failed_outside(task: Any, run: Any, state: Any) -> bool:
+    """Whether a failed task run should be retried: not after wrong input or a refusal."""
+    error = state.result(raise_on_failure=False)
+    return not isinstance(error, PerennialError) or error.exit_code == 3

@@ -1,0 +1,1 @@
+"""Runs, versions, gates and promotion in MLflow."""

@@ -1,0 +1,162 @@
+"""The judgement: a challenger against its floors, its budgets and the champion, on the same unseen rows."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.modelfile import BUDGETS, METRICS, Gate, Promotion
+from tasks.evaluation.bootstrap import Interval, paired_difference
+from tasks.evaluation.metrics import metric
+from tasks.evaluation.scored import Scored
+
+Outcome = Literal["yes", "no", "undecided"]
+IN_UNITS_OF_TARGET = frozenset({"rmse", "mae"})
+"""Metrics whose margin is a share of the champion's value, since an absolute one would depend on the unit."""
+SMALLEST_SLICE = 30
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a judgement rests on. Row i of both models is the same row of data, unseen by either."""
+
+    challenger: Scored
+    champion: Scored | None
+    slices: Mapping[str, Mapping[str, NDArray[np.bool_]]] = field(default_factory=dict)
+    """Column to value to mask [N]."""
+    measured: Mapping[str, float] = field(default_factory=dict)
+    """Budgets, such as latency_p99_ms."""
+    parity: float | None = None
+    """Largest difference between torch and ONNX Runtime, where the version was trained here."""
+    obstacle: str | None = None
+    """Why no fair comparison is possible."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question that was asked, with its numbers."""
+
+    gate: str
+    outcome: Outcome
+    text: str
+    value: float | None = None
+    limit: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether the challenger may become champion, and why."""
+
+    outcome: Outcome
+    rows: int
+    checks: tuple[Check, ...]
+
+    @property
+    def reasons(self) -> list[str]:
+        """What spoke against it; what spoke for it when nothing did."""
+        against = [check.text for check in self.checks if check.outcome != "yes"]
+        return against or [check.text for check in self.checks]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The verdict as plain JSON values."""
+        return {"outcome": self.outcome, "rows": self.rows, "checks": [asdict(check) for check in self.checks]}
+
+
+def judge(evidence: Evidence, gates: Mapping[str, Gate], promotion: Promotion) -> Verdict:
+    """The verdict of all gates. Without gates the task's first metric must not be worse than the champion's.
+
+    One "no" decides; failing that, one "undecided" does.
+    """
+    asked = gates or {METRICS[evidence.challenger.task][0]: Gate()}
+    checks = [*_fairness(evidence, promotion), *_parity(evidence)]
+    for name, gate in asked.items():
+        checks += _limits(name, gate, evidence)
+        if name not in BUDGETS and evidence.champion is not None and not evidence.obstacle:
+            checks += _against_champion(name, gate, evidence, promotion)
+    outcomes = {check.outcome for check in checks}
+    outcome: Outcome = "no" if "no" in outcomes else "undecided" if "undecided" in outcomes else "yes"
+    return Verdict(outcome, len(evidence.challenger), tuple(checks))
+
+
+def _fairness(evidence: Evidence, promotion: Promotion) -> Iterator[Check]:
+    if evidence.obstacle:
+        yield Check("unseen rows", "undecided", evidence.obstacle)
+        return
+    rows = len(evidence.challenger)
+    enough = rows >= promotion.min_rows
+    text = f"{rows:,} rows that no side was trained on" + ("" if enough else f"; a judgement needs {promotion.min_rows:,}")
+    yield Check("unseen rows", "yes" if enough else "undecided", text, rows, promotion.min_rows)
+
+
+def _parity(evidence: Evidence) -> Iterator[Check]:
+    if evidence.parity is not None:
+        yield Check("parity", "yes", f"torch and ONNX Runtime agree within {evidence.parity:.1g}", evidence.parity)
+
+
+def _limits(name: str, gate: Gate, evidence: Evidence) -> Iterator[Check]:
+    if gate.min is None and gate.max is None:
+        return
+    value = evidence.measured.get(name, np.nan) if name in BUDGETS else metric(name)(evidence.challenger)
+    if np.isnan(value):
+        yield Check(name, "undecided", f"{name} can't be computed on these rows")
+        return
+    for limit, holds, word in ((gate.min, value >= (gate.min or 0), "at least"), (gate.max, value <= (gate.max or 0), "at most")):
+        if limit is not None:
+            text = f"{name} is {value:.4g}, {'as required' if holds else 'but must be'} {word} {limit:g}"
+            yield Check(name, "yes" if holds else "no", text, value, limit)
+
+
+def _against_champion(name: str, gate: Gate, evidence: Evidence, promotion: Promotion) -> Iterator[Check]:
+    if gate.beats_champion or gate.margin is not None:
+        found = _difference(name, evidence, None, promotion)
+        limit = 0.0 if gate.beats_champion else -_allowed(name, gate.margin or 0.0, evidence)
+        yield _compare(name, found, limit)
+    for column in gate.slices:
+        for value, rows in evidence.slices.get(column, {}).items():
+            if rows.sum() >= SMALLEST_SLICE:
+                found = _difference(name, evidence, rows, promotion)
+                yield _compare_slice(name, f"{column} = {value}", found, -_allowed(name, gate.margin or 0.0, evidence))
+
+
+def _difference(name: str, evidence: Evidence, rows: NDArray[np.bool_] | None, promotion: Promotion) -> Interval:
+    challenger, champion = evidence.challenger, evidence.champion
+    if champion is None:
+        raise ValueError("there is no champion to compare with")
+    if rows is not None:
+        challenger, champion = challenger.take(rows), champion.take(rows)
+    return paired_difference(name, challenger, champion, promotion.resamples, SEED)
+
+
+def _allowed(name: str, margin: float, evidence: Evidence) -> float:
+    if name in IN_UNITS_OF_TARGET and evidence.champion is not None:
+        return margin * metric(name)(evidence.champion)
+    return margin
+
+
+def _compare(name: str, found: Interval, limit: float) -> Check:
+    if np.isnan(found.low):
+        return Check(name, "undecided", f"{name} can't be compared on these rows")
+    holds = found.low > limit
+    verb = "lies" if holds else "must lie"
+    text = f"{_lead(name, found)}; the interval {verb} above {limit:+.4f}"
+    return Check(f"{name} against champion", "yes" if holds else "no", text, found.difference, limit, found.low, found.high)
+
+
+def _compare_slice(name: str, where: str, found: Interval, limit: float) -> Check:
+    """A slice is small, so its interval is wide: it fails only where the interval as a whole lies below the limit."""
+    if np.isnan(found.high):
+        return Check(f"{name} where {where}", "yes", f"{name} where {where}: too few kinds of rows to compare")
+    worse = found.high < limit
+    text = _lead(f"{name} where {where}", found)
+    return Check(f"{name} where {where}", "no" if worse else "yes", text, found.difference, limit, found.low, found.high)
+
+
+def _lead(what: str, found: Interval) -> str:
+    """The difference in words; positive is better, whichever way the metric runs."""
+    side = "better" if found.difference > 0 else "worse"
+    return f"{what} is {abs(found.difference):.4f} {side} than the champion's (95 % interval {found.low:+.4f} to {found.high:+.4f})"

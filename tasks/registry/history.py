@@ -1,0 +1,71 @@
+"""One history per model, on the registered model itself: who changed what, when, why and on which numbers."""
+
+import getpass
+import json
+import secrets
+import socket
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from tasks.registry.connection import connect, plain_errors
+
+PREFIX = "history."
+LONGEST_TAG = 4500
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a model's versions."""
+
+    event: str
+    """registered, promoted, refused, undecided or rolled back."""
+    version: str
+    before: str | None
+    """Version that was champion before."""
+    who: str
+    when: str
+    """ISO 8601, UTC."""
+    why: str
+    reasons: tuple[str, ...] = ()
+    run_id: str = ""
+
+
+def new_event(event: str, version: str, before: str | None, why: str, reasons: Sequence[str] = (), run_id: str = "") -> Event:
+    """The event as of now, by the current user of this machine."""
+    return Event(event, version, before, whoami(), _now(), why, tuple(reasons), run_id)
+
+
+def record(model: str, event: Event) -> None:
+    """Keeps the event; events are added, never changed."""
+    body = asdict(event)
+    while len(text := json.dumps(body, ensure_ascii=False)) > LONGEST_TAG and body["reasons"]:
+        body["reasons"] = body["reasons"][:-1]
+    key = f"{PREFIX}{event.when}.{secrets.token_hex(3)}".replace(":", "-").replace("+", "_")
+    with plain_errors(f"recording the history of {model!r}"):
+        connect().set_registered_model_tag(model, key, text)
+
+
+def read_history(model: str) -> list[Event]:
+    """All events of the model, oldest first."""
+    with plain_errors(f"reading the history of {model!r}"):
+        tags = connect().get_registered_model(model).tags
+    return [_event(json.loads(text)) for key, text in sorted(tags.items()) if key.startswith(PREFIX)]
+
+
+def _event(body: dict[str, Any]) -> Event:
+    return Event(**{**body, "reasons": tuple(body["reasons"])})
+
+
+def whoami() -> str:
+    """User and machine, as far as the system knows them."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,71 @@
+"""The registered folder: graph, contract, model file and MLflow's description of them. Nothing in it can run code."""
+
+import json
+import shutil
+from pathlib import Path
+
+import mlflow
+import onnx
+from mlflow.models import Model, ModelSignature
+from mlflow.types.schema import AnyType, ColSpec, DataType, Schema
+
+from models.columns import KINDS
+from models.contract import CONTRACT_FILE, GRAPH_FILE, Contract
+from models.errors import InputError
+from models.modelfile import ModelFile
+
+MODEL_FILE = "model_file.json"
+LOADER = "tasks.scoring.pyfunc"
+
+
+def write_package(exported: Path, model_file: ModelFile, folder: Path) -> None:
+    """Fills `folder` with what a version consists of; the exported graph is copied byte for byte as it was judged."""
+    for name in (GRAPH_FILE, CONTRACT_FILE):
+        shutil.copyfile(exported / name, folder / name)
+    settings = json.dumps(model_file.model_dump(mode="json"), indent=1, ensure_ascii=False)
+    (folder / MODEL_FILE).write_text(settings + "\n", encoding="utf-8")
+    requirements = [f"mlflow=={mlflow.__version__}", f"onnx=={onnx.__version__}", "perennial"]
+    (folder / "requirements.txt").write_text("\n".join(requirements) + "\n")
+
+
+def describe_package(folder: Path, contract: Contract, run_id: str, model_id: str) -> None:
+    """Writes MLflow's MLmodel file: the pyfunc flavour through our loader, the ONNX flavour for the graph itself."""
+    model = Model(run_id=run_id, model_id=model_id, signature=signature(contract))
+    model.add_flavor("python_function", loader_module=LOADER, data=".", env={"virtualenv": "requirements.txt"})
+    model.add_flavor(
+        "onnx",
+        onnx_version=onnx.__version__,
+        data=GRAPH_FILE,
+        providers=["CPUExecutionProvider"],
+        options=None,
+        code=None,
+    )
+    model.save(str(folder / "MLmodel"))
+
+
+def signature(contract: Contract) -> ModelSignature:
+    """Raw columns in, all optional, since a missing value is imputed in the graph; decisions out."""
+    inputs = [ColSpec(_input_type(KINDS[c.settings.kind].mlflow_type), name=c.name, required=False) for c in contract.columns]
+    if contract.task == "regression":
+        return ModelSignature(Schema(inputs), Schema([ColSpec(DataType.float, name="value")]))
+    label = {str: DataType.string, int: DataType.long, bool: DataType.boolean}[type(contract.classes[0])]
+    numbers = ["probability", *(f"probability_{name}" for name in contract.classes)]
+    outputs = [ColSpec(label, name="label"), *(ColSpec(DataType.float, name=name) for name in numbers)]
+    return ModelSignature(Schema(inputs), Schema(outputs))
+
+
+def _input_type(name: str) -> DataType | AnyType:
+    """Doubles are converted by MLflow; everything else comes in several pandas types, which our side reads itself."""
+    return DataType.double if name == "double" else AnyType()
+
+
+
+def read_model_settings(folder: Path) -> ModelFile:
+    """The model file that a downloaded version was made from. Raises InputError when it is missing or damaged."""
+    path = folder / MODEL_FILE
+    try:
+        return ModelFile.model_validate_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: missing; this is not a version that perennial made") from None
+    except ValueError as error:
+        raise InputError(f"{path}: damaged model file: {str(error).splitlines()[0]}") from None

@@ -1,0 +1,130 @@
+"""What a training leaves in MLflow, from its first epoch to its report."""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+from models.modelfile import ModelFile
+from tasks.export.exported import Exported
+from tasks.registry import runs
+from tasks.registry.gates import Verdict
+from tasks.registry.history import new_event, record
+from tasks.registry.promotion import Contest
+from tasks.registry.runs import RunTitle
+from tasks.registry.versions import (
+    CODE_DIGEST,
+    COMMIT,
+    MODEL_FILE_DIGEST,
+    PARITY,
+    SNAPSHOT,
+    Version,
+    list_versions,
+    register,
+)
+from tasks.training.job import Job, git_commit
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a version was made from."""
+
+    snapshot: str
+    model_file: str
+    code: str
+    commit: str | None
+
+    @classmethod
+    def of(cls, job: Job) -> "Origin":
+        """The origin of what the job makes."""
+        return cls(job.snapshot_digest, job.model_file.digest(), job.code, git_commit())
+
+    def tags(self) -> dict[str, str]:
+        """As tags of runs and versions."""
+        known = {SNAPSHOT: self.snapshot, MODEL_FILE_DIGEST: self.model_file, CODE_DIGEST: self.code}
+        return {**known, COMMIT: self.commit} if self.commit else known
+
+
+def open_training_run(
+    model_file: ModelFile, origin: Origin, rows: int, sources: Mapping[str, Any], home: Path, earlier: str | None
+) -> str:
+    """The run of this training: an interrupted one is taken up again, otherwise a new one starts."""
+    if earlier and runs.resume_run(earlier):
+        return earlier
+    title = RunTitle(model_file.name, f"train on {rows:,} rows", "train")
+    run_id = runs.start_run(title, home, origin.tags())
+    runs.log_params(run_id, _parameters(model_file))
+    runs.log_dataset(run_id, model_file.name, origin.snapshot, sources, {"rows": rows})
+    return run_id
+
+
+def _parameters(model_file: ModelFile) -> dict[str, Any]:
+    """The settings that one would compare runs by."""
+    settings = model_file.model_dump(mode="json", include={"network", "training", "split", "target", "data"})
+    return {**settings, "columns": len(model_file.columns)}
+
+
+@contextmanager
+def system_metrics(run_id: str) -> Iterator[None]:
+    """Logs processor, memory, disk and network use to the run for as long as the block runs."""
+    monitor = SystemMetricsMonitor(run_id, resume_logging=True)
+    monitor.start()
+    try:
+        yield
+    finally:
+        monitor.finish()
+
+
+def register_training(
+    job: Job, exported: Exported, metrics: Mapping[str, float], origin: Origin, run_id: str
+) -> Version:
+    """The exported graph as challenger, described in words, with its figures and report on the run."""
+    runs.log_metrics(run_id, {f"test_{name}": value for name, value in metrics.items()})
+    runs.log_files(run_id, job.results)
+    primary = next(iter(metrics))
+    tags = {**origin.tags(), PARITY: f"{exported.parity.difference:.3g}", "test." + primary: f"{metrics[primary]:.4f}"}
+    description = (
+        f"Predicts {job.model_file.target.column!r} from {len(job.model_file.columns)} columns. "
+        f"On {exported.parity.rows:,} unseen rows: {_in_words(metrics)}. "
+        f"Data {origin.snapshot[:12]}, model file {origin.model_file[:12]}; the run holds report.html."
+    )
+    version = register(exported.folder, job.model_file, run_id, tags, description)
+    record(job.model_file.name, new_event("registered", version.number, None, "trained", (_in_words(metrics),), run_id))
+    runs.rename_run(run_id, f"train v{version.number}: {primary} {metrics[primary]:.4f}")
+    runs.set_tags(run_id, {"version": version.number})
+    return version
+
+
+def _in_words(metrics: Mapping[str, float]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in list(metrics.items())[:3])
+
+
+def find_unchanged(model: str, origin: Origin) -> Version | None:
+    """The newest version, if it was made from the same data, model file and code."""
+    newest = next(iter(list_versions(model)), None)
+    made_from = {key: value for key, value in origin.tags().items() if key != COMMIT}
+    same = newest is not None and all(newest.tags.get(key) == value for key, value in made_from.items())
+    return newest if same else None
+
+
+def log_verdict(contest: Contest, verdict: Verdict, home: Path) -> str:
+    """The run that holds the verdict with every number, beneath the training that made the challenger."""
+    challenger, champion = contest.challenger, contest.champion
+    against = f" against v{champion.number}" if champion else ""
+    title = RunTitle(challenger.model, f"judge v{challenger.number}{against}: {verdict.outcome}", "promote", challenger.run_id)
+    run_id = runs.start_run(title, home, {"version": challenger.number})
+    with runs.finishing(run_id):
+        numbers = {f"{i}.{slug(c.gate)}": c.value for i, c in enumerate(verdict.checks) if c.value is not None}
+        runs.log_metrics(run_id, numbers)
+        runs.log_json(run_id, verdict.as_dict(), "verdict.json")
+        runs.note_run(run_id, "\n".join(f"- {check.outcome}: {check.text}" for check in verdict.checks))
+    return run_id
+
+
+def slug(text: str) -> str:
+    """The text in the characters that MLflow allows in a metric's name."""
+    return re.sub(r"[^\w\-./ ]", "_", text, flags=re.ASCII)[:200]

@@ -1,0 +1,147 @@
+"""Runs in MLflow, always addressed by their id: many may be written at once."""
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.entities import Dataset as DatasetEntity
+from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE, MLFLOW_SOURCE_NAME
+
+from tasks.registry.connection import connect, experiment_id, plain_errors
+
+LONGEST_PARAM = 500
+
+
+@dataclass(frozen=True)
+class RunTitle:
+    """How a run shows up in the runs table."""
+
+    model: str
+    name: str
+    job: str
+    parent: str | None = None
+
+
+def start_run(title: RunTitle, home: Path, tags: Mapping[str, str] | None = None) -> str:
+    """The id of a new run in the model's experiment."""
+    client = connect()
+    with plain_errors("starting a run"):
+        named = {MLFLOW_RUN_NAME: title.name, "job": title.job, "model": title.model, MLFLOW_SOURCE_NAME: "perennial"}
+        parent = {MLFLOW_PARENT_RUN_ID: title.parent} if title.parent else {}
+        run = client.create_run(experiment_id(client, title.model, home), tags={**named, **parent, **(tags or {})})
+        return str(run.info.run_id)
+
+
+def resume_run(run_id: str) -> bool:
+    """Whether the run exists; if so it is running again."""
+    client = connect()
+    try:
+        client.update_run(run_id, status="RUNNING")
+    except MlflowException:
+        return False
+    return True
+
+
+@contextmanager
+def finishing(run_id: str) -> Iterator[None]:
+    """Ends the run as FINISHED, FAILED on an error, or KILLED when the user interrupts it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        end_run(run_id, "KILLED")
+        raise
+    except BaseException as error:
+        note_run(run_id, f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
+        end_run(run_id, "FAILED")
+        raise
+    end_run(run_id, "FINISHED")
+
+
+def end_run(run_id: str, status: str) -> None:
+    """Sets the run's final status."""
+    with plain_errors("ending a run"):
+        connect().set_terminated(run_id, status)
+
+
+def note_run(run_id: str, text: str) -> None:
+    """Shows `text` as the run's description."""
+    with plain_errors("describing a run"):
+        connect().set_tag(run_id, MLFLOW_RUN_NOTE, text)
+
+
+def rename_run(run_id: str, name: str) -> None:
+    """Gives the run another name."""
+    with plain_errors("naming a run"):
+        connect().update_run(run_id, name=name)
+
+
+def log_params(run_id: str, settings: Mapping[str, Any]) -> None:
+    """Nested settings as flat parameters, such as `training.seed`; values are cut where MLflow would refuse them."""
+    flat = [Param(key, value[:LONGEST_PARAM]) for key, value in _flatten(settings)]
+    with plain_errors("logging parameters"):
+        client = connect()
+        for start in range(0, len(flat), 100):
+            client.log_batch(run_id, params=flat[start : start + 100])
+
+
+def _flatten(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{key}.")
+        elif value not in (None, (), []):
+            yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value)
+
+
+def log_metrics(run_id: str, metrics: Mapping[str, float], step: int = 0) -> None:
+    """Metrics at one step."""
+    now = int(time.time() * 1000)
+    batch = [Metric(key, float(value), now, step) for key, value in metrics.items()]
+    with plain_errors("logging metrics"):
+        client = connect()
+        for start in range(0, len(batch), 1000):
+            client.log_batch(run_id, metrics=batch[start : start + 1000])
+
+
+def set_tags(run_id: str, tags: Mapping[str, str]) -> None:
+    """Tags on the run."""
+    with plain_errors("tagging a run"):
+        connect().log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+
+
+def log_files(run_id: str, folder: Path) -> None:
+    """Everything in `folder` as artefacts of the run."""
+    with plain_errors("uploading artefacts"):
+        connect().log_artifacts(run_id, str(folder))
+
+
+def log_json(run_id: str, value: Any, name: str) -> None:
+    """A JSON artefact."""
+    with plain_errors("uploading artefacts"):
+        connect().log_dict(run_id, value, name)
+
+
+def log_dataset(run_id: str, name: str, digest: str, origin: Mapping[str, Any], profile: Mapping[str, Any]) -> None:
+    """The snapshot as the run's input dataset."""
+    dataset = DatasetEntity(
+        name=name,
+        digest=digest[:36],
+        source_type="perennial",
+        source=json.dumps(origin),
+        schema=None,
+        profile=json.dumps(profile),
+    )
+    with plain_errors("logging the dataset"):
+        connect().log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+
+
+def find_runs(client: MlflowClient, experiment: str, job: str, status: str) -> list[str]:
+    """Ids of the experiment's runs of one job with one status, newest first."""
+    found = client.search_runs([experiment], f"tags.job = '{job}' and attributes.status = '{status}'", max_results=100)
+    return [run.info.run_id for run in found]

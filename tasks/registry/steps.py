@@ -1,0 +1,83 @@
+"""Prefect tasks of this package."""
+
+from pathlib import Path
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from tasks.data.snapshot import Ingested
+from tasks.export.exported import Exported
+from tasks.policy import OUTSIDE, failed_outside
+from tasks.registry import evidence, promotion, record, versions
+from tasks.registry.evidence import Case
+from tasks.registry.gates import Verdict, judge
+from tasks.registry.promotion import Contest
+from tasks.registry.record import Origin
+from tasks.registry.versions import CHALLENGER, Version
+from tasks.training.job import Job
+
+
+@task(name="open run", cache_policy=NO_CACHE, retry_condition_fn=failed_outside, **OUTSIDE)
+def open_training_run(job: Job, data: Ingested, origin: Origin, fresh: bool) -> str:
+    """The MLflow run of the job; that of an interrupted attempt unless everything is to start anew."""
+    if fresh:
+        job.forget()
+    files = {f.path: f.rows for f in data.files}
+    run_id = record.open_training_run(job.model_file, origin, data.rows, files, job.home, job.interrupted_run())
+    job.remember_run(run_id)
+    return run_id
+
+
+@task(name="register", cache_policy=NO_CACHE, retry_condition_fn=failed_outside, **OUTSIDE)
+def register_version(job: Job, exported: Exported, metrics: dict[str, float], origin: Origin, run_id: str) -> Version:
+    """The exported graph as challenger, with its report and figures on the run."""
+    return record.register_training(job, exported, metrics, origin, run_id)
+
+
+@task(name="find contest", cache_policy=NO_CACHE, retry_condition_fn=failed_outside, **OUTSIDE)
+def find_contest(model: str, version: str | None) -> Contest:
+    """Challenger and champion."""
+    return promotion.find_contest(model, version)
+
+
+@task(name="gather evidence", cache_policy=NO_CACHE, retry_condition_fn=failed_outside, **OUTSIDE)
+def gather_evidence(contest: Contest, home: Path) -> Case:
+    """Both versions on the rows that neither has seen."""
+    return evidence.gather(contest, home)
+
+
+@task(name="judge", cache_policy=NO_CACHE)
+def judge_challenger(case: Case) -> Verdict:
+    """Whether the challenger may become champion, and why."""
+    return judge(case.evidence, case.model_file.gates, case.model_file.promotion)
+
+
+@task(name="apply verdict", cache_policy=NO_CACHE)
+def apply_verdict(contest: Contest, verdict: Verdict, why: str, home: Path) -> bool:
+    """Whether the challenger became champion; the verdict is on record either way."""
+    run_id = record.log_verdict(contest, verdict, home)
+    return promotion.apply_verdict(contest, verdict, why, run_id)
+
+
+@task(name="find unchanged version", cache_policy=NO_CACHE, retry_condition_fn=failed_outside, **OUTSIDE)
+def find_unchanged(model: str, origin: Origin) -> Version | None:
+    """The newest version, if it was made from the same data, model file and code."""
+    return record.find_unchanged(model, origin)
+
+
+@task(name="resolve version", cache_policy=NO_CACHE, retry_condition_fn=failed_outside, **OUTSIDE)
+def resolve_version(name_or_uri: str) -> Version:
+    """The version that the name, alias or URI means now."""
+    return versions.resolve(name_or_uri)
+
+
+@task(name="find challenger", cache_policy=NO_CACHE, retry_condition_fn=failed_outside, **OUTSIDE)
+def waiting_challenger(model: str) -> Version | None:
+    """The version that waits for a verdict, if any."""
+    return versions.find_alias(model, CHALLENGER)
+
+
+@task(name="roll back", cache_policy=NO_CACHE)
+def roll_back(model: str, why: str) -> tuple[Version, Version]:
+    """The champion put back, and the version it replaced."""
+    return promotion.roll_back(model, why)

@@ -1,0 +1,180 @@
+"""Versions of a model: registered with what they were made from, found again by name, alias or number."""
+
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from models.contract import GRAPH_FILE, read_contract
+from models.errors import InputError, OutsideError
+from models.modelfile import ModelFile
+from tasks.registry.connection import connect, plain_errors
+from tasks.registry.package import describe_package, write_package
+from tasks.scoring.predictor import check_graph
+
+CHAMPION = "champion"
+CHALLENGER = "challenger"
+PREVIOUS = "previous"
+SHA256 = "artifact.sha256"
+SNAPSHOT = "data.digest"
+MODEL_FILE_DIGEST = "model_file.digest"
+CODE_DIGEST = "code.digest"
+COMMIT = "git.commit"
+PARITY = "parity"
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered version, pinned: an alias that moves later does not change it."""
+
+    model: str
+    number: str
+    run_id: str
+    source: str
+    tags: Mapping[str, str]
+    aliases: tuple[str, ...]
+
+    @property
+    def uri(self) -> str:
+        """The version's own URI."""
+        return f"models:/{self.model}/{self.number}"
+
+    @property
+    def sha256(self) -> str | None:
+        """SHA-256 of the graph on record; None for a version that perennial did not register."""
+        return self.tags.get(SHA256)
+
+
+def register(
+    exported: Path, model_file: ModelFile, run_id: str, tags: Mapping[str, str], description: str
+) -> Version:
+    """The exported folder as a new version and challenger. The uploaded graph is read back and its hash compared."""
+    client, contract = connect(), read_contract(exported)
+    with plain_errors(f"registering {contract.name!r}"), tempfile.TemporaryDirectory() as scratch:
+        experiment = client.get_run(run_id).info.experiment_id
+        logged = client.create_logged_model(experiment, contract.name, source_run_id=run_id, model_type="onnx")
+        write_package(exported, model_file, Path(scratch))
+        describe_package(Path(scratch), contract, run_id, logged.model_id)
+        client.log_model_artifacts(logged.model_id, scratch)
+        client.finalize_logged_model(logged.model_id, "READY")
+        _check_upload(f"{logged.artifact_location}/{GRAPH_FILE}", contract.graph_sha256)
+        _create_model(client, contract.name)
+        created = client.create_model_version(
+            contract.name,
+            f"models:/{logged.model_id}",
+            run_id,
+            tags={**tags, SHA256: contract.graph_sha256},
+            description=description,
+            model_id=logged.model_id,
+        )
+        client.set_registered_model_alias(contract.name, CHALLENGER, created.version)
+    return find_version(contract.name, str(created.version))
+
+
+def _check_upload(uri: str, sha256: str) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        path = mlflow.artifacts.download_artifacts(uri, dst_path=scratch)
+        try:
+            check_graph(Path(path), Path(path).read_bytes(), sha256)
+        except InputError as error:
+            raise OutsideError(f"the artefact store returned other bytes than were uploaded: {error}") from error
+
+
+def _create_model(client: MlflowClient, name: str) -> None:
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def find_version(model: str, number: str) -> Version:
+    """The version with that number."""
+    with plain_errors(f"looking up {model!r}"):
+        return _pinned(connect().get_model_version(model, number))
+
+
+def find_alias(model: str, alias: str) -> Version | None:
+    """The version that has the alias now, or None."""
+    with plain_errors(f"looking up {model!r}"):
+        try:
+            found = connect().get_model_version_by_alias(model, alias)
+        except MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None
+            raise
+        # The look-up by alias leaves the version's other aliases out.
+        return find_version(model, str(found.version))
+
+
+def resolve(name_or_uri: str) -> Version:
+    """The version that a model's name (its champion), NAME@ALIAS, NAME/NUMBER or any `models:/` URI names now.
+
+    Raises InputError when there is no such model, alias or version.
+    """
+    parts = re.fullmatch(r"(?:models:/)?(?P<name>[^@/]+)(?:@(?P<alias>[^@/]+)|/(?P<number>\d+))?", name_or_uri)
+    if not parts:
+        raise InputError(f"{name_or_uri}: not a model; give NAME, NAME@ALIAS, NAME/VERSION or a models:/ URI")
+    name = parts["name"]
+    require_model(name)
+    if parts["number"]:
+        found = next((v for v in list_versions(name) if v.number == parts["number"]), None)
+        missing = f"{name}: has no version {parts['number']}; `perennial history {name}` lists them"
+    else:
+        alias = parts["alias"] or CHAMPION
+        found = find_alias(name, alias)
+        missing = f"{name}: has no {alias} yet; `perennial promote {name}` judges the newest version"
+    if found is None:
+        raise InputError(missing)
+    return found
+
+
+def require_model(name: str) -> None:
+    """Raises InputError when no model of that name is registered."""
+    with plain_errors(f"looking up {name!r}"):
+        try:
+            connect().get_registered_model(name)
+        except MlflowException as error:
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise
+            names = ", ".join(repr(m.name) for m in connect().search_registered_models(max_results=10))
+            known = f"; there are {names}" if names else "; none was trained yet"
+            raise InputError(f"{name}: no such model{known}") from None
+
+
+def list_versions(model: str) -> list[Version]:
+    """All versions of a model, newest first."""
+    escaped = model.replace("'", "")
+    with plain_errors(f"listing versions of {model!r}"):
+        found = connect().search_model_versions(f"name = '{escaped}'", max_results=10_000)
+        return sorted((_pinned(v) for v in found), key=lambda v: -int(v.number))
+
+
+def download(version: Version, folder: Path) -> Path:
+    """The version's files under `folder`."""
+    with plain_errors(f"downloading {version.uri}"):
+        return Path(mlflow.artifacts.download_artifacts(version.uri, dst_path=str(folder)))
+
+
+def tag_version(version: Version, tags: Mapping[str, str]) -> None:
+    """Tags on the version."""
+    with plain_errors(f"tagging {version.uri}"):
+        for key, value in tags.items():
+            connect().set_model_version_tag(version.model, version.number, key, value)
+
+
+def _pinned(found: ModelVersion) -> Version:
+    return Version(
+        model=found.name,
+        number=str(found.version),
+        run_id=found.run_id or "",
+        source=found.source or "",
+        tags=dict(found.tags),
+        aliases=tuple(found.aliases),
+    )

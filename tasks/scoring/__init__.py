@@ -1,0 +1,1 @@
+"""Predictions from an ONNX file: torch-free, streaming, every row accounted for."""

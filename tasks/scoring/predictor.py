@@ -1,0 +1,92 @@
+"""A loaded version: the graph behind its contract, its hash checked, ready to score Arrow tables."""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from models.columns import KINDS
+from models.contract import GRAPH_FILE, Contract, output_names, read_contract
+from models.errors import InputError
+
+BATCH = 8192
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What the graph returns for N rows."""
+
+    index: NDArray[np.int64] | None
+    """[N] positions of the labels among the contract's classes; None for a regression."""
+    probabilities: NDArray[np.float32] | None
+    """[N, K] in the order of the contract's classes; None for a regression."""
+    values: NDArray[np.float32] | None
+    """[N] for a regression; None for classes."""
+
+
+class Predictor:
+    """Scores parsed columns with ONNX Runtime; holds no state between calls, so threads may share it."""
+
+    def __init__(self, graph: bytes, contract: Contract, threads: int | None = None) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads or usable_cores()
+        options.log_severity_level = 3
+        self.contract = contract
+        self.session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        names = output_names((column.name for column in contract.columns), contract.task != "regression")
+        # The class index stands for the label: strings would cost one Python object a row.
+        self._outputs = [names[2], names[1]] if len(names) > 1 else [names[0]]
+
+    @classmethod
+    def load(cls, folder: Path, expected_sha256: str | None = None, threads: int | None = None) -> "Predictor":
+        """The version in `folder`; raises InputError when graph, contract and the registered hash disagree."""
+        contract = read_contract(folder)
+        path = folder / GRAPH_FILE
+        try:
+            graph = path.read_bytes()
+        except FileNotFoundError:
+            raise InputError(f"{path}: the graph is missing") from None
+        check_graph(path, graph, expected_sha256 or contract.graph_sha256)
+        if expected_sha256 and expected_sha256 != contract.graph_sha256:
+            raise InputError(f"{folder}: the contract names another graph (SHA-256 {contract.graph_sha256[:12]}) than the registry ({expected_sha256[:12]})")
+        return cls(graph, contract, threads)
+
+    def predict(self, columns: Mapping[str, pa.Array]) -> Predictions:
+        """Predictions for columns that `parse` of their kinds has accepted, each [N]."""
+        feed = {
+            column.name: KINDS[column.settings.kind].to_input(columns[column.name], column.settings)
+            for column in self.contract.columns
+        }
+        return self.run(feed)
+
+    def run(self, feed: Mapping[str, NDArray[Any]]) -> Predictions:
+        """Predictions for graph inputs, each [N], scored in batches that stay in the processor's cache."""
+        rows = len(next(iter(feed.values())))
+        starts = range(0, max(rows, 1), BATCH)
+        parts = [self.session.run(self._outputs, {n: v[s : s + BATCH] for n, v in feed.items()}) for s in starts]
+        outputs = parts[0] if len(parts) == 1 else [np.concatenate(part) for part in zip(*parts, strict=True)]
+        if self.contract.task == "regression":
+            return Predictions(None, None, outputs[0])
+        return Predictions(outputs[0], outputs[1], None)
+
+
+def check_graph(path: Path, graph: bytes, expected_sha256: str) -> None:
+    """Raises InputError when the graph's SHA-256 is not the one on record."""
+    found = hashlib.sha256(graph).hexdigest()
+    if found != expected_sha256:
+        raise InputError(
+            f"{path}: SHA-256 {found[:12]} is not {expected_sha256[:12]}, which was registered; "
+            "the file was changed or damaged, restore it or train again"
+        )
+
+
+def usable_cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

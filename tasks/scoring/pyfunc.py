@@ -1,0 +1,58 @@
+"""MLflow's way in: `mlflow.pyfunc.load_model` calls `_load_pyfunc` of this module."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from models.columns import KINDS
+from models.contract import Contract
+from models.errors import InputError
+from tasks.scoring.output import output_columns
+from tasks.scoring.predictor import Predictor
+
+
+class PyFunc:
+    """A version behind MLflow's pyfunc interface."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self.predictor = predictor
+
+    def predict(self, frame: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
+        """Label and probabilities, or value, for each row of raw columns; an absent column counts as missing.
+
+        Raises InputError that names column and row where a value can't be scored.
+        """
+        columns = _parse(frame, self.predictor.contract)
+        predictions = self.predictor.predict(columns)
+        named = output_columns(predictions, self.predictor.contract)
+        return pa.table(named).to_pandas().set_index(frame.index)
+
+
+def _parse(frame: pd.DataFrame, contract: Contract) -> dict[str, pa.Array]:
+    parsed: dict[str, pa.Array] = {}
+    problems: list[str] = []
+    for column in contract.columns:
+        kind = KINDS[column.settings.kind]
+        raw = _to_arrow(frame, column.name)
+        result = kind.parse(raw, column.settings, contract.missing)
+        parsed[column.name] = result.values
+        problems += [f"{column.name!r}, row {int(r.rows.argmax())}: {r.reason}" for r in result.refusals]
+    if problems:
+        raise InputError(*problems)
+    return parsed
+
+
+def _to_arrow(frame: pd.DataFrame, name: str) -> pa.Array:
+    if name not in frame.columns:
+        return pa.nulls(len(frame))
+    try:
+        return pa.Array.from_pandas(frame[name])
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        # A column of mixed Python types; the kind reads its text.
+        return pa.Array.from_pandas(frame[name].map(lambda cell: cell if pd.isna(cell) else str(cell)))
+
+
+def _load_pyfunc(path: str) -> PyFunc:
+    return PyFunc(Predictor.load(Path(path)))

@@ -1,0 +1,252 @@
+"""Scoring files into files: streamed, each row in exactly one of predictions and rejects, the counts reconciled."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from models.contract import Contract
+from models.errors import InputError, PerennialError
+from tasks.data.batches import RawBatch, SourceFile
+from tasks.data.checks import Checked, check_batch, require_columns
+from tasks.data.rejects import SCHEMA, count_reasons
+from tasks.data.sources import peek, read_batches, resolve
+from tasks.scoring.output import output_columns
+from tasks.scoring.overlap import read_ahead, write_behind
+from tasks.scoring.predictor import Predictions, Predictor
+from tasks.scoring.sinks import Destination, TableWriter, destination, open_writer, written_aside
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What is written beside every prediction."""
+
+    model: str
+    version: str
+    run_id: str
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a scoring run came to."""
+
+    rows: int
+    scored: int
+    rejected: int
+    reasons: dict[str, int]
+    labels: dict[str, int]
+    """Rows by label; empty for a regression."""
+    seconds: float
+    predictions: Path
+    rejects: Path
+
+
+@dataclass
+class _Tally:
+    """Counts that grow while the run goes on."""
+
+    read: int = 0
+    scored: int = 0
+    rejected: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    labels: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class _Finished:
+    """One batch, scored and checked, on its way to the writers."""
+
+    predictions: pa.Table
+    rejects: pa.Table
+
+
+def score_files(
+    predictor: Predictor,
+    inputs: Sequence[str],
+    output: Path,
+    stamp: Stamp,
+    keep: Sequence[str] | None = None,
+    overwrite: bool = False,
+    on_rows: Callable[[int], None] | None = None,
+) -> Scores:
+    """Scores every row of the inputs into `output`; see `sinks.destination` for its forms.
+
+    `keep` names the input columns to write beside the predictions; None keeps all but sensitive ones. `on_rows` is told the rows done.
+    Raises InputError for unreadable inputs and missing columns, before anything is written.
+    """
+    started = time.perf_counter()
+    wanted = destination(output)
+    files = [file for uri in inputs for file in resolve(uri)]
+    contract = predictor.contract
+    kept = _kept_schema(files, contract, keep)
+    schema = _output_schema(kept, contract, stamp)
+    tally = _Tally()
+    with written_aside(wanted, stamp.run_id, overwrite) as hidden:
+        _stream(_batches(files, contract, kept), predictor, schema, stamp, hidden, tally, on_rows)
+        _reconcile(tally)
+    return Scores(
+        rows=tally.read,
+        scored=tally.scored,
+        rejected=tally.rejected,
+        reasons=dict(tally.reasons.most_common()),
+        labels=dict(tally.labels.most_common()),
+        seconds=time.perf_counter() - started,
+        predictions=wanted.predictions,
+        rejects=wanted.rejects,
+    )
+
+
+def _kept_schema(files: Sequence[SourceFile], contract: Contract, keep: Sequence[str] | None) -> pa.Schema:
+    """Types of the input columns that go along; all files must have the model's columns."""
+    schemas = [peek(file).schema for file in files]
+    for file, schema in zip(files, schemas, strict=True):
+        require_columns([column.name for column in contract.columns], schema.names, file.path)
+        require_columns(keep or (), schema.names, file.path)
+    try:
+        merged = pa.unify_schemas([_plain_schema(schema) for schema in schemas], promote_options="permissive")
+    except (pa.ArrowTypeError, pa.ArrowInvalid) as error:
+        raise InputError(f"{files[0].source}: its files disagree on a column's type ({str(error).splitlines()[0]})") from None
+    wanted = set(merged.names) - contract.sensitive if keep is None else set(keep)
+    return pa.schema([f for f in merged if f.name in wanted])
+
+
+def _plain_schema(schema: pa.Schema) -> pa.Schema:
+    """Dictionaries as their values, and Arrow's several text types as one."""
+    fields = []
+    for f in schema:
+        kind = f.type.value_type if pa.types.is_dictionary(f.type) else f.type
+        fields.append(pa.field(f.name, pa.string() if pa.types.is_large_string(kind) or pa.types.is_string_view(kind) else kind))
+    return pa.schema(fields)
+
+
+def _output_schema(kept: pa.Schema, contract: Contract, stamp: Stamp) -> pa.Schema:
+    """Kept columns, with texts as dictionaries, then the columns that scoring adds under free names."""
+    fields = [pa.field(f.name, _coded(f.type)) for f in kept]
+    empty = _added_columns(_no_predictions(contract), contract, stamp, "", np.empty(0, dtype=np.int64))
+    taken = set(kept.names)
+    return pa.schema([*fields, *(pa.field(_free(name, taken), array.type) for name, array in empty.items())])
+
+
+def _coded(kind: pa.DataType) -> pa.DataType:
+    return pa.dictionary(pa.int32(), pa.string()) if pa.types.is_string(kind) else kind
+
+
+def _free(name: str, taken: set[str]) -> str:
+    while name in taken:
+        name += "_"
+    return name
+
+
+def _batches(files: Sequence[SourceFile], contract: Contract, kept: pa.Schema) -> Iterator[RawBatch]:
+    wanted = {column.name for column in contract.columns} | set(kept.names)
+    for file in files:
+        yield from read_batches(file, wanted)
+
+
+def _stream(
+    batches: Iterator[RawBatch],
+    predictor: Predictor,
+    schema: pa.Schema,
+    stamp: Stamp,
+    hidden: Destination,
+    tally: _Tally,
+    on_rows: Callable[[int], None] | None,
+) -> None:
+    """Reads ahead, scores, and writes behind; `tally` counts what went through."""
+    predictions = open_writer(hidden.predictions, schema, hidden.format)
+    rejects = open_writer(hidden.rejects, SCHEMA, hidden.format)
+
+    def write(done: _Finished) -> None:
+        _append(predictions, done.predictions)
+        _append(rejects, done.rejects)
+
+    try:
+        with write_behind(write) as writer:
+            for batch in read_ahead(batches):
+                writer.put(_score_batch(batch, predictor, schema, stamp, tally))
+                if on_rows:
+                    on_rows(tally.read)
+    finally:
+        predictions.close()
+        rejects.close()
+
+
+def _append(writer: TableWriter, table: pa.Table) -> None:
+    if len(table):
+        writer.write_table(table)
+
+
+def _score_batch(batch: RawBatch, predictor: Predictor, schema: pa.Schema, stamp: Stamp, tally: _Tally) -> _Finished:
+    contract = predictor.contract
+    columns = {column.name: column.settings for column in contract.columns}
+    checked = check_batch(batch, columns, contract.missing)
+    parsed = {name: checked.table.column(name).combine_chunks() for name in columns}
+    predictions = predictor.predict(parsed)
+    added = _added_columns(predictions, contract, stamp, batch.source, checked.rows)
+    tally.read += len(batch.rows) + len(batch.malformed)
+    tally.scored += len(checked.table)
+    tally.rejected += len(checked.rejects)
+    tally.reasons.update(count_reasons(checked.rejects))
+    tally.labels.update(_count_labels(predictions, contract))
+    return _Finished(_assemble(batch, checked, added, schema), checked.rejects)
+
+
+def _added_columns(
+    predictions: Predictions, contract: Contract, stamp: Stamp, source: str, rows: np.ndarray[tuple[int], np.dtype[np.int64]]
+) -> dict[str, pa.Array]:
+    """What scoring adds to each row, under the names that are free in most tables."""
+    constants = {"model": stamp.model, "model_version": stamp.version, "run_id": stamp.run_id, "source": source}
+    return {
+        **output_columns(predictions, contract),
+        **{name: _constant(value, len(rows)) for name, value in constants.items()},
+        "row": pa.array(rows),
+    }
+
+
+def _constant(value: str, length: int) -> pa.Array:
+    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(length, dtype=np.int32)), pa.array([value]))
+
+
+def _no_predictions(contract: Contract) -> Predictions:
+    if contract.task == "regression":
+        return Predictions(None, None, np.empty(0, dtype=np.float32))
+    return Predictions(np.empty(0, dtype=np.int64), np.empty((0, len(contract.classes)), dtype=np.float32), None)
+
+
+def _assemble(batch: RawBatch, checked: Checked, added: dict[str, pa.Array], schema: pa.Schema) -> pa.Table:
+    """The accepted raw rows with the added columns, in the schema of the whole output."""
+    raw = batch.table
+    if len(checked.rows) < len(batch.rows):
+        raw = raw.take(pa.array(np.searchsorted(batch.rows, checked.rows)))
+    kept_count = len(schema) - len(added)
+    kept = [_as_type(raw, schema.field(i)) for i in range(kept_count)]
+    return pa.Table.from_arrays([*kept, *added.values()], schema=schema)
+
+
+def _as_type(raw: pa.Table, wanted: pa.Field) -> pa.ChunkedArray:
+    if wanted.name not in raw.column_names:
+        return pa.chunked_array([pa.nulls(len(raw), wanted.type)])
+    column = raw.column(wanted.name)
+    if column.type == wanted.type:
+        return column
+    if pa.types.is_dictionary(wanted.type) and not pa.types.is_dictionary(column.type):
+        return column.cast(pa.string()).dictionary_encode()
+    return column.cast(wanted.type)
+
+
+def _count_labels(predictions: Predictions, contract: Contract) -> dict[str, int]:
+    if predictions.index is None:
+        return {}
+    counts = np.bincount(predictions.index, minlength=len(contract.classes))
+    return {str(name): int(count) for name, count in zip(contract.classes, counts, strict=True) if count}
+
+
+def _reconcile(tally: _Tally) -> None:
+    if tally.read != tally.scored + tally.rejected:
+        raise PerennialError(
+            f"{tally.read} rows were read, but {tally.scored} scored and {tally.rejected} rejected; nothing was written"
+        )

@@ -1,0 +1,44 @@
+"""Prefect tasks of this package."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from tasks.policy import OUTSIDE, failed_outside
+from tasks.progress import progress
+from tasks.registry import runs, versions
+from tasks.registry.runs import RunTitle
+from tasks.registry.versions import Version
+from tasks.scoring.predictor import Predictor
+from tasks.scoring.score import Scores, Stamp, score_files
+
+
+@task(name="open scoring run", cache_policy=NO_CACHE, retry_condition_fn=failed_outside, **OUTSIDE)
+def open_scoring_run(version: Version, inputs: Sequence[str], home: Path) -> str:
+    """The MLflow run of this scoring, beneath the training of the version."""
+    title = RunTitle(version.model, f"score with v{version.number}", "score", version.run_id or None)
+    return runs.start_run(title, home, {"version": version.number, "inputs": ", ".join(inputs)[:500]})
+
+
+@task(name="score", cache_policy=NO_CACHE)
+def score_rows(
+    version: Version, inputs: Sequence[str], output: Path, run_id: str, keep: Sequence[str] | None, overwrite: bool
+) -> Scores:
+    """Every row of the inputs in predictions or rejects."""
+    with tempfile.TemporaryDirectory() as scratch:
+        predictor = Predictor.load(versions.download(version, Path(scratch)), version.sha256)
+    stamp = Stamp(version.model, version.number, run_id)
+    with progress(f"scoring with {version.model} v{version.number}", None) as advance:
+        return score_files(predictor, inputs, output, stamp, keep, overwrite, lambda done: advance(done, f"{done:,} rows"))
+
+
+@task(name="record scores", cache_policy=NO_CACHE, retry_condition_fn=failed_outside, **OUTSIDE)
+def record_scores(run_id: str, scores: Scores) -> None:
+    """Counts, reasons and labels on the run."""
+    counts = {"rows": scores.rows, "scored": scores.scored, "rejected": scores.rejected, "seconds": scores.seconds}
+    runs.log_metrics(run_id, counts)
+    runs.log_json(run_id, {"rejected by reason": scores.reasons, "scored by label": scores.labels}, "scores.json")
+    runs.rename_run(run_id, f"score {scores.rows:,} rows, {scores.rejected:,} rejected")

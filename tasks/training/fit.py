@@ -1,0 +1,176 @@
+"""From a snapshot to trained, calibrated weights in one file."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from models.calibration import CalibratedClasses, CalibratedValue, choose_threshold, fit_temperature
+from models.classes import Classes
+from models.columns import KINDS, Statistics
+from models.contract import SplitSpec
+from models.errors import OutsideError
+from models.heads import TargetStatistics
+from models.modelfile import ModelFile
+from models.network import FusionNetwork, build_network
+from tasks.data.rows import assign_rows, split_batches
+from tasks.data.snapshot import Snapshot
+from tasks.data.splits import TRAIN, VALIDATION
+from tasks.training.classes import order_classes
+from tasks.training.fitted import Fitted
+from tasks.training.loop import EpochReport, train_network
+from tasks.training.tensors import Layout, Tensors, encode_rows, fit_statistics, fit_target
+
+CHUNK = 8192
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A trained network with everything its export needs."""
+
+    network: FusionNetwork
+    statistics: dict[str, Statistics]
+    classes: Classes
+    target: TargetStatistics
+    temperature: float | None
+    threshold: float | None
+    balanced: bool
+
+    def calibrated(self) -> CalibratedClasses | CalibratedValue:
+        """The network as it is exported: decisions and probabilities, or values."""
+        if not self.classes:
+            return CalibratedValue(self.network).eval()
+        prior = self.target.prior if self.balanced else ()
+        return CalibratedClasses(self.network, self.temperature or 1.0, self.threshold, prior).eval()
+
+
+def fit_model(
+    model_file: ModelFile,
+    snapshot: Snapshot,
+    split: SplitSpec,
+    checkpoint: Path,
+    weights: Path,
+    on_epoch: Callable[[EpochReport], None] | None = None,
+) -> Fitted:
+    """Trains, calibrates on the validation rows, and writes `weights`. Test rows are never read.
+
+    Goes on after the last epoch when `checkpoint` exists.
+    """
+    started = time.perf_counter()
+    prepared = prepare(model_file, snapshot, split, checkpoint.parent / "tensors")
+    network = prepared.build(model_file)
+    trained = train_network(
+        network, prepared.train, prepared.validation, prepared.target, model_file.training, checkpoint, on_epoch
+    )
+    temperature = _calibrate(model_file, prepared, network)
+    threshold = choose_threshold(model_file.target.cost) if snapshot.task == "binary" else None
+    _save(weights, network, prepared, temperature, threshold)
+    return Fitted(
+        best_epoch=trained.best_epoch,
+        train_loss=tuple(report.train_loss for report in trained.history),
+        validation_loss=tuple(report.validation_loss for report in trained.history),
+        parameters=sum(p.numel() for p in network.parameters()),
+        rows={"train": len(prepared.train), "validation": len(prepared.validation)},
+        seconds=time.perf_counter() - started,
+        temperature=temperature,
+        threshold=threshold,
+    )
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Encoded training and validation rows, and what was learnt from the training rows to encode them."""
+
+    train: Tensors
+    validation: Tensors
+    statistics: dict[str, Statistics]
+    classes: Classes
+    target: TargetStatistics
+
+    def build(self, model_file: ModelFile) -> FusionNetwork:
+        """An untrained network that fits the rows."""
+        columns = [(settings.kind, self.statistics[name]) for name, settings in model_file.columns.items()]
+        return build_network(columns, self.target, model_file.network, model_file.training.seed)
+
+
+def prepare(model_file: ModelFile, snapshot: Snapshot, split: SplitSpec, scratch: Path) -> Prepared:
+    """Statistics of the training rows, and training and validation rows as tensors."""
+    assigned = assign_rows(snapshot, split)
+    classes = order_classes(
+        model_file.target, snapshot.table([model_file.target.column]), assigned == TRAIN, snapshot.task
+    )
+
+    def read_column(name: str) -> pa.ChunkedArray:
+        return snapshot.table([name]).column(name).filter(pa.array(assigned == TRAIN))
+
+    statistics = fit_statistics(read_column, model_file.columns)
+    layout = Layout(model_file.columns, statistics, model_file.target.column, classes, model_file.training.weight)
+    train, validation = (
+        encode_rows(
+            split_batches(snapshot, assigned, index, layout_columns(layout)),
+            int((assigned == index).sum()),
+            layout,
+            model_file.training.memory_gb / 2,
+            scratch / name,
+        )
+        for index, name in ((TRAIN, "train"), (VALIDATION, "validation"))
+    )
+    return Prepared(train, validation, statistics, classes, fit_target(train, len(classes)))
+
+
+def layout_columns(layout: Layout) -> list[str]:
+    """Columns that a training reads."""
+    return list(dict.fromkeys([*layout.columns, layout.target, *([layout.weight] if layout.weight else [])]))
+
+
+def _calibrate(model_file: ModelFile, prepared: Prepared, network: FusionNetwork) -> float | None:
+    if not prepared.classes:
+        return None
+    rows = prepared.validation
+    prior = prepared.target.prior if model_file.training.balance else ()
+    raw = CalibratedClasses(network, prior=prior).eval()
+    with torch.inference_mode():
+        parts = [raw.logits(rows.slice(s, s + CHUNK).inputs) for s in range(0, len(rows), CHUNK)]
+    weight = None if rows.weight is None else rows.weight.numpy().astype(np.float64)
+    return fit_temperature(torch.cat(parts).numpy().astype(np.float64), rows.target.numpy(), weight)
+
+
+def _save(
+    path: Path, network: FusionNetwork, prepared: Prepared, temperature: float | None, threshold: float | None
+) -> None:
+    kept: dict[str, Any] = {
+        "state": network.state_dict(),
+        "statistics": {name: s.model_dump(mode="json") for name, s in prepared.statistics.items()},
+        "classes": list(prepared.classes),
+        "target": {"prior": prepared.target.prior, "mean": prepared.target.mean, "scale": prepared.target.scale},
+        "temperature": temperature,
+        "threshold": threshold,
+    }
+    try:
+        torch.save(kept, path)
+    except (OSError, RuntimeError) as error:
+        raise OutsideError(f"{path}: the weights could not be written: {error}") from None
+
+
+def load_weights(path: Path, model_file: ModelFile) -> Weights:
+    """The trained network from `path`; tensors and plain values are read, never code."""
+    kept: dict[str, Any] = torch.load(path, weights_only=True)
+    statistics = {
+        name: KINDS[settings.kind].statistics.model_validate(kept["statistics"][name])
+        for name, settings in model_file.columns.items()
+    }
+    target = TargetStatistics(tuple(kept["target"]["prior"]), kept["target"]["mean"], kept["target"]["scale"])
+    columns = [(settings.kind, statistics[name]) for name, settings in model_file.columns.items()]
+    network = build_network(columns, target, model_file.network, model_file.training.seed)
+    state: dict[str, Tensor] = kept["state"]
+    network.load_state_dict(state)
+    return Weights(
+        network.eval(), statistics, tuple(kept["classes"]), target,
+        kept["temperature"], kept["threshold"], model_file.training.balance,
+    )  # fmt: skip

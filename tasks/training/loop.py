@@ -1,0 +1,219 @@
+"""The training loop: AdamW, warm-up and cosine, early stopping, a checkpoint each epoch and exact resume."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models.errors import InputError
+from models.heads import TargetStatistics
+from models.modelfile import Training
+from models.network import FusionNetwork
+from tasks.training.checkpoint import load_checkpoint, save_checkpoint
+from tasks.training.tensors import Tensors
+
+EVALUATION_BATCH = 4096
+WARM_UP_STEPS = 50
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """What one epoch did."""
+
+    epoch: int
+    """Counted from 1."""
+    train_loss: float
+    validation_loss: float
+    learning_rate: float
+    rows_per_second: float
+    """Training rows; the validation pass is not counted."""
+    seconds_left: float
+    """Until early stopping, if no later epoch is better than the best so far."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The weights of the best epoch, and how the training went."""
+
+    state: dict[str, Tensor]
+    best_epoch: int
+    history: tuple[EpochReport, ...]
+
+
+@dataclass
+class Run:
+    """A training under way: what changes from epoch to epoch, and all that a checkpoint holds."""
+
+    network: FusionNetwork
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    best_epoch: int = 0
+    best_loss: float = math.inf
+    best_state: dict[str, Tensor] = field(default_factory=dict)
+    history: list[EpochReport] = field(default_factory=list)
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done."""
+        return len(self.history)
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the next epoch depends on, as tensors and plain values."""
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "best": (self.best_epoch, self.best_loss, self.best_state),
+            "history": [asdict(report) for report in self.history],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a saved state."""
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.best_epoch, self.best_loss, self.best_state = state["best"]
+        self.history = [EpochReport(**report) for report in state["history"]]
+
+
+def train_network(
+    network: FusionNetwork,
+    train: Tensors,
+    validation: Tensors,
+    target: TargetStatistics,
+    training: Training,
+    checkpoint: Path | None = None,
+    on_epoch: Callable[[EpochReport], None] | None = None,
+    device: torch.device | None = None,
+) -> Trained:
+    """The weights with the least validation loss; `network` ends with them too, on the CPU and ready to predict.
+
+    With a checkpoint path, a killed training of the same arguments goes on after its last epoch and ends with the same
+    weights. Raises InputError when a split is empty or the loss stops being finite.
+    """
+    device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    _check_rows(train, validation)
+    train, validation = (_place(_weighted(rows, target, training), device, training) for rows in (train, validation))
+    run = _start(network.to(device), training, device)
+    saved = load_checkpoint(checkpoint) if checkpoint else None
+    if saved:
+        run.restore(saved)
+    with torch.random.fork_rng():
+        while run.epoch < training.epochs and run.epoch - run.best_epoch < training.patience:
+            report = _run_epoch(run, train, validation, training, device)
+            if checkpoint:
+                save_checkpoint(run.state(), checkpoint)
+            if on_epoch:
+                on_epoch(report)
+    network.load_state_dict(run.best_state)
+    network.to("cpu").eval()
+    return Trained(run.best_state, run.best_epoch, tuple(run.history))
+
+
+def _check_rows(train: Tensors, validation: Tensors) -> None:
+    for name, rows in (("training", train), ("validation", validation)):
+        if not len(rows) or (rows.weight is not None and float(rows.weight.sum()) <= 0):
+            raise InputError(f"training: the {name} split has no rows; give more data or other split shares")
+
+
+def _weighted(rows: Tensors, target: TargetStatistics, training: Training) -> Tensors:
+    """The rows with weights of mean 1, classes balanced if asked for; unweighted rows stay so."""
+    weight = rows.weight
+    if training.balance and target.prior:
+        share = torch.tensor(target.prior).clamp(min=1e-12)[rows.target] * len(target.prior)
+        weight = 1 / share if weight is None else weight / share
+    return rows if weight is None else replace(rows, weight=weight / weight.mean())
+
+
+def _place(rows: Tensors, device: torch.device, training: Training) -> Tensors:
+    """The rows on the device if that is another and they fit the memory that data may take, else where they are."""
+    return rows.to(device) if device.type != "cpu" and rows.nbytes <= training.memory_gb * 1e9 else rows
+
+
+def _start(network: FusionNetwork, training: Training, device: torch.device) -> Run:
+    decayed = [p for name, p in network.named_parameters() if name.endswith("weight")]
+    others = [p for name, p in network.named_parameters() if not name.endswith("weight")]
+    groups = [{"params": decayed, "weight_decay": training.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=training.learning_rate, fused=True)
+    return Run(network, optimizer, torch.amp.GradScaler(device.type, enabled=device.type == "cuda"))
+
+
+def _run_epoch(run: Run, train: Tensors, validation: Tensors, training: Training, device: torch.device) -> EpochReport:
+    """One epoch, seeded by its number alone, so that a resumed training needs no random state."""
+    torch.manual_seed(training.seed * 1_000_003 + run.epoch)
+    started = time.perf_counter()
+    train_loss = _train_epoch(run, train, training, device)
+    rows_per_second = len(train) / (time.perf_counter() - started)
+    validation_loss = _validate(run.network, validation, device)
+    if not (math.isfinite(train_loss) and math.isfinite(validation_loss)):
+        raise InputError(
+            f"training: the loss is not finite in epoch {run.epoch + 1}; lower training.learning_rate or training.clip"
+        )
+    if validation_loss < run.best_loss:
+        run.best_epoch, run.best_loss = run.epoch + 1, validation_loss
+        run.best_state = {name: value.detach().to("cpu", copy=True) for name, value in run.network.state_dict().items()}
+    left = min(run.best_epoch + training.patience, training.epochs) - run.epoch - 1
+    seconds = (time.perf_counter() - started) * left
+    rate = float(run.optimizer.param_groups[0]["lr"])
+    run.history.append(EpochReport(run.epoch + 1, train_loss, validation_loss, rate, rows_per_second, seconds))
+    return run.history[-1]
+
+
+def _train_epoch(run: Run, train: Tensors, training: Training, device: torch.device) -> float:
+    """Mean training loss of one pass in random order. No step waits for the device."""
+    network, optimizer, scaler = run.network.train(), run.optimizer, run.scaler
+    parameters = list(network.parameters())
+    total = torch.zeros((), device=device)
+    batches = _shuffle(train, training.batch_size)
+    for position, index in enumerate(batches):
+        _set_rate(optimizer, training, run.epoch * len(batches) + position)
+        batch = train.take(index).to(device)
+        with torch.autocast(device.type, enabled=device.type == "cuda"):
+            losses = network.head.member_losses(network(batch.inputs), batch.target)
+            loss = losses.mean() if batch.weight is None else (losses * batch.weight).mean()
+        optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(scaler.scale(loss))
+        scaler.unscale_(optimizer)
+        nn.utils.clip_grad_norm_(parameters, training.clip)
+        scaler.step(optimizer)
+        scaler.update()
+        total += loss.detach() * len(index)
+    return float(total) / len(train)
+
+
+def _shuffle(train: Tensors, batch_size: int) -> tuple[Tensor, ...]:
+    """Row indices of batches of nearly equal size, in random order."""
+    order = torch.randperm(len(train)).to(train.target.device)
+    return order.tensor_split(math.ceil(len(train) / batch_size))
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, training: Training, step: int) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = training.learning_rate * min(1.0, (step + 1) / WARM_UP_STEPS)
+
+
+@torch.no_grad()
+def _validate(network: FusionNetwork, validation: Tensors, device: torch.device) -> float:
+    """Weighted mean loss of the members' common prediction."""
+    network.eval()
+    total, weights = torch.zeros((), device=device), torch.zeros((), device=device)
+    for start in range(0, len(validation), EVALUATION_BATCH):
+        batch = validation.slice(start, start + EVALUATION_BATCH).to(device)
+        losses = network.head.losses(network.aggregate(network(batch.inputs)), batch.target)
+        weight = torch.ones_like(losses) if batch.weight is None else batch.weight
+        total, weights = total + (losses * weight).sum(), weights + weight.sum()
+    return float(total / weights)
+
+
+@torch.no_grad()
+def predict_rows(network: FusionNetwork, rows: Tensors) -> Tensor:
+    """The network's common predictions, log-probabilities [N, classes] or values [N, 1], batch by batch."""
+    network.eval()
+    starts = range(0, len(rows), EVALUATION_BATCH)
+    batches = (rows.slice(start, start + EVALUATION_BATCH) for start in starts)
+    return torch.cat([network.aggregate(network(batch.inputs)) for batch in batches])

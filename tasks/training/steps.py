@@ -1,0 +1,53 @@
+"""Prefect tasks of this package."""
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from models.contract import SplitSpec
+from models.modelfile import ModelFile
+from tasks.data.snapshot import Ingested, open_snapshot
+from tasks.data.splits import fit_split
+from tasks.progress import progress
+from tasks.registry import runs
+from tasks.registry.record import system_metrics
+from tasks.training import fit
+from tasks.training.fitted import Fitted
+from tasks.training.job import Job
+from tasks.training.loop import EpochReport
+
+
+@task(name="split", cache_policy=NO_CACHE)
+def split_rows(model_file: ModelFile, data: Ingested) -> SplitSpec:
+    """How the snapshot's rows are assigned."""
+    return fit_split(model_file, open_snapshot(data.manifest))
+
+
+@task(name="train network", cache_policy=NO_CACHE)
+def train_network(job: Job, split: SplitSpec, run_id: str) -> Fitted:
+    """Trained weights in the job's folder; each epoch is in MLflow as it ends."""
+    epochs = job.model_file.training.epochs
+    with system_metrics(run_id), progress("training", epochs) as advance:
+
+        def on_epoch(report: EpochReport) -> None:
+            runs.log_metrics(run_id, _metrics(report), step=report.epoch)
+            advance(report.epoch, _line(report))
+
+        fitted = fit.fit_model(
+            job.model_file, open_snapshot(job.snapshot), split, job.checkpoint, job.weights, on_epoch
+        )
+    runs.log_metrics(run_id, {"best_epoch": fitted.best_epoch, "parameters": fitted.parameters})
+    return fitted
+
+
+def _metrics(report: EpochReport) -> dict[str, float]:
+    return {
+        "train_loss": report.train_loss,
+        "validation_loss": report.validation_loss,
+        "learning_rate": report.learning_rate,
+        "rows_per_second": report.rows_per_second,
+    }
+
+
+def _line(report: EpochReport) -> str:
+    loss = f"epoch {report.epoch}  loss {report.train_loss:.4f}  validation {report.validation_loss:.4f}"
+    return f"{loss}  {report.rows_per_second:,.0f} rows/s  about {report.seconds_left:.0f} s left"

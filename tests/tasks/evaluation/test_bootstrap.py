@@ -1,0 +1,146 @@
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.modelfile import METRICS
+from tasks.evaluation.bootstrap import draw_counts, intervals, paired_difference
+from tasks.evaluation.metrics import compute_metrics
+from tasks.evaluation.resampled import prepare
+from tasks.evaluation.scored import Floats, Scored, scored_values
+from tests.tasks.evaluation.samples import classified, regressed
+
+
+def drawn_counts(rows: int, resamples: int, seed: int) -> Floats:
+    return np.concatenate(list(draw_counts(rows, resamples, seed)), axis=1)
+
+
+def by_scikit_learn(scored: Scored, counts: Floats) -> dict[str, list[float]]:
+    """Each metric on rows that are really repeated."""
+    found = [compute_metrics(scored.take(np.repeat(np.arange(len(scored)), column))) for column in counts.T.astype(int)]
+    return {name: [metrics.get(name, np.nan) for metrics in found] for name in METRICS[scored.task]}
+
+
+def assert_equal_to_scikit_learn(scored: Scored, resamples: int = 4, seed: int = 0) -> None:
+    counts = drawn_counts(len(scored), resamples, seed)
+    weights = counts if scored.weight is None else counts * scored.weight[:, None]
+    found = prepare(scored, METRICS[scored.task])(weights)
+    for name, expected in by_scikit_learn(scored, counts).items():
+        np.testing.assert_allclose(found[name], expected, rtol=1e-9, atol=1e-12, err_msg=name)
+
+
+@settings(max_examples=15, deadline=None)
+@given(rows=st.integers(2, 40), classes=st.integers(2, 4), seed=st.integers(0, 999), ties=st.booleans())
+def test_resampled_metrics_are_scikit_learns(rows: int, classes: int, seed: int, ties: bool) -> None:
+    assert_equal_to_scikit_learn(classified(rows, classes, seed, ties=ties), seed=seed)
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+def test_resampled_metrics_honour_weights(classes: int) -> None:
+    assert_equal_to_scikit_learn(classified(120, classes, ties=True, weighted=True))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_resampled_errors_are_scikit_learns(weighted: bool) -> None:
+    assert_equal_to_scikit_learn(regressed(60, weighted=weighted))
+
+
+def test_r2_is_undefined_where_the_resampled_truth_is_constant() -> None:
+    assert_equal_to_scikit_learn(scored_values(np.array([1.1, 1.1, 7.3]), np.array([1.0, 1.5, 7.0])), resamples=60)
+
+
+def test_counts_are_draws_with_replacement() -> None:
+    pieces = list(draw_counts(rows=50, resamples=200, seed=1))
+    counts = np.concatenate(pieces, axis=1)
+    assert counts.shape == (50, 200)
+    np.testing.assert_array_equal(counts.sum(axis=0), 50)
+    assert counts.mean() == pytest.approx(1.0)
+    assert counts.var() == pytest.approx(1 - 1 / 50, abs=0.05)
+
+
+def test_large_data_is_resampled_in_pieces() -> None:
+    pieces = [counts.shape for counts in draw_counts(rows=150_000, resamples=3, seed=0)]
+    assert pieces == [(150_000, 1)] * 3
+
+
+def test_the_interval_of_a_share_is_that_of_theory() -> None:
+    scored = classified(2000, seed=3)
+    share = compute_metrics(scored, ["accuracy"])["accuracy"]
+    low, high = intervals(scored, ["accuracy"], 1000, seed=0)["accuracy"]
+    spread = 1.96 * np.sqrt(share * (1 - share) / 2000)
+    assert low == pytest.approx(share - spread, abs=0.004)
+    assert high == pytest.approx(share + spread, abs=0.004)
+
+
+@pytest.mark.parametrize("scored", [classified(300), classified(300, 4), regressed(300)])
+def test_intervals_are_deterministic_and_hold_the_value(scored: Scored) -> None:
+    names = METRICS[scored.task]
+    found = intervals(scored, names, 100, seed=5)
+    assert found == intervals(scored, names, 100, seed=5)
+    assert found != intervals(scored, names, 100, seed=6)
+    for name, value in compute_metrics(scored).items():
+        assert found[name][0] <= value + 1e-9
+        assert found[name][1] >= value - 1e-9
+
+
+def test_undefined_metrics_have_no_interval() -> None:
+    scored = classified()
+    found = intervals(scored.take(scored.truth == 0), METRICS["binary"], 50, seed=0)
+    assert set(found) == {"accuracy", "balanced_accuracy", "log_loss", "brier", "calibration_error"}
+    assert intervals(scored.take(np.array([], dtype=int)), ["accuracy"], 50, seed=0) == {}
+
+
+def better(scored: Scored) -> Scored:
+    """The same rows with every second mistake corrected."""
+    if scored.task == "regression":
+        return scored_values(scored.truth, (scored.truth + scored.values) / 2, scored.weight)
+    truth = np.where(np.arange(len(scored)) % 2 == 0, scored.truth, scored.labels)
+    probabilities = scored.probabilities + np.eye(scored.class_count)[truth]
+    return Scored(scored.task, scored.truth, truth, probabilities / 2, weight=scored.weight)
+
+
+@pytest.mark.parametrize(
+    ("name", "scored"),
+    [("roc_auc", classified()), ("log_loss", classified()), ("f1_macro", classified(classes=3)), ("rmse", regressed())],
+)
+def test_the_lead_of_a_better_model_lies_above_zero(name: str, scored: Scored) -> None:
+    lead = paired_difference(name, better(scored), scored, 200, seed=0)
+    assert 0 < lead.low < lead.difference < lead.high
+    behind = paired_difference(name, scored, better(scored), 200, seed=0)
+    np.testing.assert_allclose([behind.low, behind.high], [-lead.high, -lead.low])
+
+
+def test_both_models_are_judged_on_the_same_resamples() -> None:
+    scored = classified(weighted=True)
+    lead = paired_difference("roc_auc", scored, scored, 100, seed=0)
+    assert (lead.low, lead.high, lead.difference) == (0.0, 0.0, 0.0)
+
+
+def test_the_paired_interval_is_that_of_repeated_rows() -> None:
+    champion = classified(80)
+    challenger = better(champion)
+    counts = drawn_counts(80, 60, seed=2)
+    drawn = [np.repeat(np.arange(80), column) for column in counts.T.astype(int)]
+    leads = [
+        compute_metrics(champion.take(rows))["log_loss"] - compute_metrics(challenger.take(rows))["log_loss"]
+        for rows in drawn
+    ]
+    found = paired_difference("log_loss", challenger, champion, 60, seed=2)
+    np.testing.assert_allclose([found.low, found.high], np.quantile(leads, [0.025, 0.975]))
+
+
+@pytest.mark.parametrize("rows", [np.array([], dtype=int), np.array([0])])
+def test_a_lead_that_the_rows_cannot_define_is_nan(rows: np.ndarray) -> None:
+    scored = classified().take(rows)
+    lead = paired_difference("roc_auc", scored, scored, 50, seed=0)
+    assert np.isnan([lead.low, lead.high, lead.difference]).all()
+
+
+def test_sixteen_thousand_rows_take_seconds() -> None:
+    scored = classified(16_000)
+    started = time.process_time()
+    intervals(scored, METRICS["binary"], 300, seed=0)
+    paired_difference("average_precision", scored, scored, 300, seed=0)
+    assert time.process_time() - started < 12
