@@ -23,7 +23,8 @@ def show_scores(version: Version, scores: Scores) -> None:
     rows = [("read", scores.rows), ("scored", scores.scored), ("rejected", scores.rejected)]
     rows += [(f"rejected: {reason}", count) for reason, count in scores.reasons.items()]
     rows += [(f"label {label}", count) for label, count in scores.labels.items()]
-    head = f"# Scored with {_cell(version.model)} v{version.number}\n\n{scores.seconds:.1f} s, into `{scores.predictions}`."
+    title = f"# Scored with {_cell(version.model)} v{version.number}"
+    head = f"{title}\n\n{scores.seconds:.1f} s, into `{scores.predictions}`."
     lines = [f"| {_cell(what)} | {count:,} |" for what, count in rows]
     create_markdown_artifact("\n".join([head, "", "| rows | count |", "|---|---:|", *lines]), key="scores")
 

@@ -45,7 +45,9 @@ def main() -> None:
 @app.command(epilog="Example: perennial new churn.toml --data customers.csv --target churned")
 def new(
     file: ModelFileArgument,
-    data: Annotated[list[str], typer.Option(help="Data to look at: a file, folder or glob. May be given several times.")],
+    data: Annotated[
+        list[str], typer.Option(help="Data to look at: a file, folder or glob. May be given several times.")
+    ],
     target: Annotated[str, typer.Option(help="The column to predict.")],
     as_json: AsJson = False,
 ) -> None:
@@ -54,26 +56,24 @@ def new(
 
     if file.exists():
         raise InputError(f"{file}: exists already; choose another name or delete it")
-    proposal = propose(data, target, file)
+    proposal = propose(data, target, _model_name(file), file.parent.absolute())
+    file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(proposal.text, encoding="utf-8")
-    _print(
-        {"file": file, "findings": proposal.findings},
-        as_json,
-        [*proposal.findings, f"wrote {file}", f"next: perennial check {file}"],
-    )
+    closing = [f"wrote {file}", f"next: perennial check {file}   then: perennial train {file}"]
+    _print({"file": file, "findings": proposal.findings}, as_json, [*proposal.findings, *closing])
 
 
 @app.command(epilog="Example: perennial check churn.toml --json")
 def check(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Model files.")], as_json: AsJson = False
 ) -> None:
-    """Report every problem of model files and their data at once."""
-    from models.modelfile import read_model_files
-    from tasks.data.examine import examine
+    """Report every problem of model files and their data at once; exit with 2 when there is one."""
+    from flows.check import check_files, describe
 
-    examined = [examine(model_file) for model_file in read_model_files(files)]
-    _print({"models": examined}, as_json, [line for found in examined for line in found.lines()])
-    if any(found.problems for found in examined):
+    examined = check_files(files)
+    lines = [line for path, found in examined.items() for line in describe(path, found)]
+    _print({"models": {str(path): found.as_json() for path, found in examined.items()}}, as_json, lines)
+    if not all(found.passed for found in examined.values()):
         raise typer.Exit(2)
 
 
@@ -87,10 +87,10 @@ def train(
     """Train, export and judge a model, and register it as challenger."""
     _prepare()
     if dry_run:
-        from flows.dry_run import plan
+        from flows.dry_run import describe, plan
 
         planned = plan(file)
-        _print(planned, as_json, planned.lines())
+        _print(planned, as_json, list(describe(planned)))
         return
     from flows.train import train as flow
 
@@ -160,7 +160,9 @@ def retrain(file: ModelFileArgument, as_json: AsJson = False) -> None:
 
 @app.command(epilog="Example: perennial score churn --input new.csv --output scored")
 def score(
-    name: Annotated[str, typer.Argument(metavar="NAME_OR_URI", help="NAME, NAME@ALIAS, NAME/VERSION or a models:/ URI.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME_OR_URI", help="NAME, NAME@ALIAS, NAME/VERSION or a models:/ URI.")
+    ],
     input: Annotated[list[str], typer.Option(help="A file, folder or glob. May be given several times.")],  # noqa: A002
     output: Annotated[Path, typer.Option(help="A .parquet, .csv or .jsonl file, or a folder for Parquet files.")],
     keep: Annotated[list[str] | None, typer.Option(help="Input columns to write along; all if not given.")] = None,
@@ -173,7 +175,8 @@ def score(
     from flows.score import score as flow
 
     done = flow(name, [_absolute(uri) for uri in input], output.absolute(), keep, overwrite, promote)
-    counts = f"{done.rows:,} rows: {done.scored:,} scored with {done.model} version {done.version}, {done.rejected:,} rejected"
+    used = f"{done.model} version {done.version}"
+    counts = f"{done.rows:,} rows: {done.scored:,} scored with {used}, {done.rejected:,} rejected"
     reasons = [f"  {count:,} {reason}" for reason, count in done.reasons.items()]
     _print(done, as_json, [counts, *reasons, f"predictions: {done.predictions}", f"rejects: {done.rejects}"])
 
@@ -213,7 +216,7 @@ def demo() -> None:
     _prepare()
     from flows.demo import run_demo
 
-    run_demo()
+    run_demo(lambda words: app(words, standalone_mode=False))
 
 
 def _prepare() -> None:
@@ -224,6 +227,13 @@ def _prepare() -> None:
 
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     environment.prepare()
+
+
+def _model_name(file: Path) -> str:
+    """The file's name in the characters that a model's name may have."""
+    import re
+
+    return re.sub(r"[^\w.-]+", "-", file.stem).strip("-.") or "model"
 
 
 def _absolute(uri: str) -> str:
@@ -252,5 +262,6 @@ def _print(result: Any, as_json: bool, lines: list[str]) -> None:
     def plain(value: Any) -> Any:
         return asdict(value) if is_dataclass(value) and not isinstance(value, type) else str(value)
 
-    print(json.dumps(asdict(result) if is_dataclass(result) and not isinstance(result, type) else result, default=plain))
-
+    print(
+        json.dumps(asdict(result) if is_dataclass(result) and not isinstance(result, type) else result, default=plain)
+    )

@@ -18,7 +18,9 @@ def history_table(model: str, events: list[Event], in_full: bool) -> list[str]:
     lines = [f"{'when':20} {'version':>7}  {'what':12} {'before':>6}  who and why"]
     for event in events:
         when = event.when[:19].replace("T", " ")
-        lines.append(f"{when:20} {event.version:>7}  {event.event:12} {event.before or '-':>6}  {event.who}: {event.why}")
+        lines.append(
+            f"{when:20} {event.version:>7}  {event.event:12} {event.before or '-':>6}  {event.who}: {event.why}"
+        )
         lines += [f"{'':29} {reason}" for reason in (event.reasons if in_full else event.reasons[:1])]
     holders = {alias: v.number for v in list_versions(model) for alias in v.aliases}
     now = ", ".join(f"{alias} is version {number}" for alias, number in sorted(holders.items()))

@@ -29,6 +29,4 @@ def retrain(model_file: Path) -> Retrained:
         return Retrained(same.model, same.number, True, False, "unchanged", [])
     trained = train_on(job, data, fresh=False)
     verdict = promote_challenger(trained.model, trained.version, "retrain")
-    return Retrained(
-        trained.model, trained.version, False, verdict.promoted, verdict.outcome, verdict.reasons
-    )
+    return Retrained(trained.model, trained.version, False, verdict.promoted, verdict.outcome, verdict.reasons)

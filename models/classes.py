@@ -34,7 +34,7 @@ def class_codes(values: pa.Array, classes: Classes) -> NDArray[np.int64]:
 def find_classes(values: pa.Array, classes: Classes) -> NDArray[np.int64]:
     """Index of each value's class, [N], -1 where it is not among them."""
     encoded = values if pa.types.is_dictionary(values.type) else values.cast(pa.string()).dictionary_encode()
-    position = {name: index for index, name in enumerate(classes)}
+    position: dict[Class | None, int] = {name: index for index, name in enumerate(classes)}
     of_distinct = [position.get(_like(text, classes[0]), -1) for text in encoded.dictionary.to_pylist()]
     return np.asarray(np.array(of_distinct, dtype=np.int64)[encoded.indices.to_numpy(zero_copy_only=False)])
 

@@ -1,4 +1,4 @@
-"""The contract: the JSON beside `model.onnx` that says what the graph takes, what it returns and what it was made from."""
+"""The contract: the JSON beside `model.onnx` that says what the graph takes and returns, and what it was made from."""
 
 import json
 from collections.abc import Iterable
@@ -14,7 +14,6 @@ from models.modelfile import Section, SplitName, Task
 FORMAT_VERSION = 1
 CONTRACT_FILE = "contract.json"
 GRAPH_FILE = "model.onnx"
-
 
 
 class SplitSpec(Section):
@@ -100,7 +99,9 @@ def read_contract(folder: Path) -> Contract:
         raw = json.loads(path.read_text(encoding="utf-8"))
         version = raw["format_version"]
         if version > FORMAT_VERSION:
-            raise InputError(f"{path}: format version {version} is newer than this release reads ({FORMAT_VERSION}); upgrade perennial")
+            raise InputError(
+                f"{path}: format version {version} is newer than {FORMAT_VERSION}, which this release reads; upgrade perennial"
+            )
         return Contract.model_validate(raw)
     except FileNotFoundError:
         raise InputError(f"{path}: no contract beside the graph; this is not a version that perennial made") from None
@@ -114,7 +115,9 @@ def output_names(columns: Iterable[str], classified: bool) -> tuple[str, ...]:
     Each is suffixed with "_" until no column has it.
     """
     taken = set(columns)
-    return tuple(_free(name, taken) for name in (("label", "probabilities", "class_index") if classified else ("value",)))
+    return tuple(
+        _free(name, taken) for name in (("label", "probabilities", "class_index") if classified else ("value",))
+    )
 
 
 def _free(name: str, taken: set[str]) -> str:

@@ -4,7 +4,7 @@ import difflib
 import hashlib
 import json
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -19,8 +19,29 @@ SPLITS: tuple[SplitName, ...] = get_args(SplitName)
 DEFAULT_MISSING = ("?", "NA", "N/A", "NaN", "nan", "null", "NULL")
 
 METRICS: dict[str, tuple[str, ...]] = {
-    "binary": ("average_precision", "roc_auc", "f1", "precision", "recall", "accuracy", "balanced_accuracy", "log_loss", "brier", "calibration_error"),
-    "multiclass": ("accuracy", "balanced_accuracy", "f1_macro", "precision_macro", "recall_macro", "roc_auc_macro", "log_loss", "brier", "calibration_error"),
+    "binary": (
+        "average_precision",
+        "roc_auc",
+        "f1",
+        "precision",
+        "recall",
+        "accuracy",
+        "balanced_accuracy",
+        "log_loss",
+        "brier",
+        "calibration_error",
+    ),
+    "multiclass": (
+        "accuracy",
+        "balanced_accuracy",
+        "f1_macro",
+        "precision_macro",
+        "recall_macro",
+        "roc_auc_macro",
+        "log_loss",
+        "brier",
+        "calibration_error",
+    ),
     "regression": ("rmse", "mae", "r2"),
 }
 LOWER_IS_BETTER = frozenset({"log_loss", "brier", "calibration_error", "rmse", "mae", "latency_p99_ms"})
@@ -66,9 +87,13 @@ class Target(Section):
 class Data(Section):
     """How raw cells are read, and how many rows may be bad."""
 
-    missing: tuple[str, ...] = Field(DEFAULT_MISSING, description="texts that stand for a missing value, besides nothing")
+    missing: tuple[str, ...] = Field(
+        DEFAULT_MISSING, description="texts that stand for a missing value, besides nothing"
+    )
     max_rejects: float = Field(0.05, ge=0, le=1, description="share of rejected rows above which ingestion stops")
-    last_days: float | None = Field(None, gt=0, description="keep rows of the last days, counted back from the newest; needs split.time")
+    last_days: float | None = Field(
+        None, gt=0, description="keep rows of the last days, counted back from the newest; needs split.time"
+    )
     last_rows: int | None = Field(None, ge=1, description="keep the newest rows; needs split.time")
 
 
@@ -95,7 +120,9 @@ class Network(Section):
     width: int = Field(256, ge=1, description="units of a hidden layer")
     depth: int = Field(3, ge=1, description="hidden layers")
     dropout: float = Field(0.1, ge=0, lt=1)
-    members: int = Field(16, ge=1, description="predictions that share one trunk and are averaged (TabM, Gorishniy et al. 2024)")
+    members: int = Field(
+        16, ge=1, description="predictions that share one trunk and are averaged (TabM, Gorishniy et al. 2024)"
+    )
     embedding: int = Field(12, ge=1, description="width of the embedding of one number")
 
 
@@ -187,31 +214,42 @@ def read_model_file(path: Path) -> ModelFile:
     return parsed.model_copy(update={"sources": sources})
 
 
-def read_model_files(paths: list[Path]) -> list[ModelFile]:
+def read_model_files(paths: Sequence[Path]) -> list[ModelFile]:
     """Several model files; raises InputError with the problems of all, two files of one name included."""
-    files: dict[str, Path] = {}
     parsed: list[ModelFile] = []
     problems: list[str] = []
     for path in paths:
         try:
-            model_file = read_model_file(path)
+            parsed.append(read_model_file(path))
         except InputError as error:
             problems.extend(error.problems)
-            continue
-        if model_file.name in files:
-            problems.append(f"{path}: the name {model_file.name!r} is taken by {files[model_file.name]}; rename one of the two")
-        files.setdefault(model_file.name, path)
-        parsed.append(model_file)
+    problems += name_conflicts(paths)
     if problems:
         raise InputError(*problems)
     return parsed
+
+
+def name_conflicts(paths: Sequence[Path]) -> list[str]:
+    """A line for each model file whose name an earlier one has; files that can't be read are passed over."""
+    first: dict[str, Path] = {}
+    conflicts = []
+    for path in paths:
+        try:
+            name = _read_toml(path).get("name")
+        except InputError:
+            continue
+        if isinstance(name, str) and first.setdefault(name, path) != path:
+            conflicts.append(f"{path}: the name {name!r} is taken by {first[name]}; rename one of the two")
+    return conflicts
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        raise InputError(f"{path}: no such model file; `perennial new {path} --data DATA --target COLUMN` writes one") from None
+        raise InputError(
+            f"{path}: no such model file; `perennial new {path} --data DATA --target COLUMN` writes one"
+        ) from None
     except IsADirectoryError:
         raise InputError(f"{path}: a folder, not a model file") from None
     except PermissionError:
@@ -239,6 +277,7 @@ def _describe(detail: Any) -> str:
     if detail["type"] == "missing":
         return f"{where}: missing"
     message = detail["msg"].removeprefix("Value error, ")
+    message = message.replace("a valid tuple", "a list").replace("a valid dictionary", "a table")
     given = detail["input"]
     shown = f" (is {given!r})" if isinstance(given, str | int | float | bool) and not message.startswith(where) else ""
     return message if message.startswith("columns.") else f"{where}: {message[0].lower()}{message[1:]}{shown}"

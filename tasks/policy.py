@@ -4,7 +4,9 @@ from typing import Any
 
 from models.errors import PerennialError
 
-OUTSIDE = {"retries": 2, "retry_delay_seconds": [2.0, 10.0]}
+RETRIES = 2
+DELAYS = [2.0, 10.0]
+"""Seconds before the first and the second retry."""
 
 
 def failed_outside(task: Any, run: Any, state: Any) -> bool:

@@ -26,7 +26,7 @@ class ColumnSettings(BaseModel):
 
 
 class Statistics(BaseModel):
-    """What a kind learns from the training rows of one column; JSON in the contract, where drift is judged against it."""
+    """What a kind learns from the training rows of one column; the contract keeps it as the column's profile."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

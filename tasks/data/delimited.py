@@ -2,6 +2,7 @@
 
 import codecs
 import csv
+import io
 from collections import Counter, deque
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from models.errors import InputError
 from tasks.data.batches import BATCH_ROWS, Malformed, RawBatch, SourceFile, check_names, wanted_names
 
 SAMPLE = 1 << 20
+LONGEST_HEADER = 100_000
+"""Characters that are looked at for delimiter and names; the standard library reads no longer fields."""
 BLOCKS = (1 << 23, 1 << 26, 1 << 29)
 """Bytes read at once; a row that is longer makes the reader start again with the next size."""
 DELIMITERS = (",", ";", "\t", "|")
@@ -37,12 +40,12 @@ def read(file: SourceFile, columns: Collection[str] | None) -> Iterator[RawBatch
     Raises InputError when there are no rows, no names, or a quote that is never closed.
     """
     dialect = sniff(file)
-    done = 0
+    done, counter = 0, _Quotes()
     attempts = deque([(dialect.encoding, block) for block in BLOCKS])
     while attempts:
         encoding, block = attempts[0]
         try:
-            for batch in _parse(file, dialect, encoding, block, columns, done):
+            for batch in _parse(file, dialect, encoding, block, columns, done, counter):
                 done = max(done, int(batch.rows[-1]) if len(batch.rows) else 0, *(bad.row for bad in batch.malformed))
                 yield batch
             break
@@ -50,6 +53,8 @@ def read(file: SourceFile, columns: Collection[str] | None) -> Iterator[RawBatch
             _prepare_retry(file, str(error), encoding, attempts, done)
     if not done:
         raise InputError(f"{file.path}: no rows beneath the header")
+    if counter.odd and not dialect.encoding.startswith("utf-16"):
+        _require_closed(file, dialect, *attempts[0])
 
 
 def peek(file: SourceFile) -> tuple[pa.Schema, int | None]:
@@ -65,7 +70,7 @@ def sniff(file: SourceFile) -> Dialect:
         raise InputError(f"{file.path}: empty file; it has no rows")
     encoding = _encoding(sample, file.path)
     text = codecs.getincrementaldecoder(encoding)(errors="replace").decode(sample)
-    lines = [line for line in text.removeprefix("\ufeff").splitlines(keepends=True)[:200] if line.strip()]
+    lines = [line for line in io.StringIO(text.removeprefix("\ufeff")[:LONGEST_HEADER]) if line.strip()][:200]
     delimiter = _delimiter(lines, tab=".tsv" in file.path or ".tab" in file.path)
     names = tuple(next(csv.reader(lines, delimiter=delimiter)))
     check_names(names, file.path)
@@ -103,7 +108,13 @@ def _delimiter(lines: list[str], tab: bool) -> str:
 
 
 def _parse(
-    file: SourceFile, dialect: Dialect, encoding: str, block: int, columns: Collection[str] | None, done: int
+    file: SourceFile,
+    dialect: Dialect,
+    encoding: str,
+    block: int,
+    columns: Collection[str] | None,
+    done: int,
+    counter: "_Quotes",
 ) -> Iterator[RawBatch]:
     """Batches of the rows after number `done`."""
     malformed: list[Malformed] = []
@@ -115,7 +126,7 @@ def _parse(
     wanted = wanted_names(dialect.names, columns)
     with file.filesystem.open_input_stream(file.path) as stream:
         try:
-            reader = _open(stream, dialect, encoding, block, wanted, set_aside)
+            reader = _open(counter.watch(stream), dialect, encoding, block, wanted, set_aside)
         except pa.ArrowInvalid as error:
             if "Empty CSV" in str(error):
                 return
@@ -131,7 +142,7 @@ def _parse(
 
 
 def _open(
-    stream: pa.NativeFile, dialect: Dialect, encoding: str, block: int, wanted: list[str], set_aside: object
+    stream: "_Quotes", dialect: Dialect, encoding: str, block: int, wanted: list[str], set_aside: object
 ) -> pc.CSVStreamingReader:
     """Without threads, because only then does the reader tell the number of a malformed row."""
     return pc.open_csv(
@@ -149,6 +160,47 @@ def _open(
             include_columns=wanted,
         ),
     )
+
+
+class _Quotes:
+    """A stream that counts the quotes it hands on."""
+
+    def __init__(self) -> None:
+        self.odd = False
+        self._stream: pa.NativeFile = None
+
+    def watch(self, stream: pa.NativeFile) -> "_Quotes":
+        """The same counter at the start of another stream."""
+        self.odd, self._stream = False, stream
+        return self
+
+    @property
+    def closed(self) -> bool:
+        """Whether the stream is closed."""
+        return bool(self._stream.closed)
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes of the stream."""
+        content: bytes = self._stream.read(size)
+        self.odd ^= bool(content.count(b'"') % 2)
+        return content
+
+
+def _require_closed(file: SourceFile, dialect: Dialect, encoding: str, block: int) -> None:
+    """Raises InputError when the last row swallowed lines; stray quotes inside of texts are no harm."""
+    last: RawBatch | None = None
+    for batch in _parse(file, dialect, encoding, block, None, 0, _Quotes()):
+        last = batch
+    if last is None:
+        return
+    cells = [str(column[-1].as_py()) for column in last.table.columns] if len(last.rows) else []
+    number = int(last.rows[-1]) if len(last.rows) else 0
+    if last.malformed and last.malformed[-1].row > number:
+        number, cells = last.malformed[-1].row, [last.malformed[-1].text]
+    if any("\n" in cell for cell in cells):
+        raise InputError(
+            f"{file.path}: row {number}: a quote that is never closed; the lines after it can't be told apart"
+        )
 
 
 def _row_numbers(start: int, count: int, malformed: list[Malformed]) -> tuple[np.ndarray, int]:

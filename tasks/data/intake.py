@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -77,8 +77,10 @@ def take_in(model_file: ModelFile, files: Sequence[SourceFile], others: Sequence
             _count(facts, stored, model_file, 1)
         counts.append(FileCount(file.source, file.path, rows.total(), room.rejects.total - before))
     selection = select(join_marks(marks), sum(part.rows for _, part in staged), model_file)
-    kept = tuple(_take_out(staged, selection, model_file, room, facts))
-    return Intake(kept, tuple(counts), facts, selection)
+    conflicts = Counter[str]()
+    kept = tuple(_take_out(staged, selection, model_file, room, facts, conflicts))
+    files = tuple(replace(count, rejected=count.rejected + conflicts[count.path]) for count in counts)
+    return Intake(kept, files, facts, selection)
 
 
 def _checked(
@@ -110,8 +112,12 @@ def _take_out(
     model_file: ModelFile,
     room: Room,
     facts: Facts,
+    conflicted: Counter[str],
 ) -> Iterator[tuple[SourceFile, parts.StagedPart]]:
-    """The parts without the rows that were not selected; parts that stay whole are not read again."""
+    """The parts without the rows that were not selected; parts that stay whole are not read again.
+
+    Adds to `conflicted` the rows per file that share a key with a row that says otherwise.
+    """
     start = 0
     for file, part in staged:
         keep, conflicts = (mask[start : start + part.rows] for mask in (selection.keep, selection.conflicts))
@@ -121,6 +127,7 @@ def _take_out(
             continue
         table = parts.load(part, room.folder)
         _count(facts, table, model_file, -1)
+        conflicted[file.path] += int(conflicts.sum())
         room.rejects.add(_conflict_rejects(table, conflicts, file, model_file))
         rest = table.filter(pa.array(keep)).combine_chunks()
         _count(facts, rest, model_file, 1)

@@ -22,10 +22,12 @@ def read(file: SourceFile, columns: Collection[str] | None) -> Iterator[RawBatch
 
     A key that the first chunk knows is null in later chunks without it. Raises InputError for a file without rows.
     """
-    start, known = 1, None
+    start, known = 1, tuple[str, ...]()
     for lines in _chunks(file):
         table, rows, malformed = _parse(lines, start)
-        known = known if known is not None else tuple(table.column_names)
+        if not table.column_names:
+            table = pa.table({name: pa.nulls(0) for name in known or columns or ()})
+        known = known or tuple(table.column_names)
         check_names(table.column_names, file.path)
         for name in known:
             if name not in table.column_names:

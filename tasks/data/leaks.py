@@ -23,9 +23,9 @@ ROWS = 20_000
 def find_leaks(columns: Mapping[str, Observed], target: pa.Array, task: Task) -> dict[str, str]:
     """Why a column leaks, for each one that does.
 
-    A column leaks when a shallow tree on it alone, cross-validated, predicts the target almost perfectly, or when almost
-    all rows of one of its few values are of one class that is rare elsewhere. `target` are parsed values, null where
-    missing; of many rows a fixed random choice is looked at.
+    A column leaks when a shallow tree on it alone, cross-validated, predicts the target almost perfectly, or when
+    nearly all rows of one of its few values are of one class that is rare elsewhere. `target` are parsed values, null
+    where missing; of many rows a fixed random choice is looked at.
     """
     known = np.flatnonzero(np.asarray(target.is_valid()))
     rows = known if len(known) <= ROWS else np.random.default_rng(0).choice(known, ROWS, replace=False)
@@ -64,15 +64,15 @@ def _giveaway(values: pa.Array, target: pa.Array) -> str:
 def _predicts(values: pa.Array, truth: NDArray[np.generic], task: Task) -> str:
     """The sentence about how well the column alone predicts the target, or nothing."""
     from sklearn.metrics import balanced_accuracy_score, r2_score, roc_auc_score
-    from sklearn.model_selection import cross_val_predict
+    from sklearn.model_selection import KFold, cross_val_predict
     from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
     x = _as_matrix(values)
     if task == "regression":
         numbers = truth.astype(np.float64)
-        score = float(
-            r2_score(numbers, cross_val_predict(DecisionTreeRegressor(max_depth=10, random_state=0), x, numbers, cv=3))
-        )
+        folds = KFold(3, shuffle=True, random_state=0)
+        guesses = cross_val_predict(DecisionTreeRegressor(max_depth=10, random_state=0), x, numbers, cv=folds)
+        score = float(r2_score(numbers, guesses))
         return f"alone it explains the target (R2 {score:.3f})" if score >= ENOUGH else ""
     names = truth.astype(str)
     tree = DecisionTreeClassifier(max_depth=6, min_samples_leaf=2, random_state=0)

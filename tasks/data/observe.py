@@ -170,7 +170,7 @@ def _is_key(name: str, values: pa.Array, distinct: int, file: NDArray[np.int64])
     if numeric:
         numbers = values.to_numpy(zero_copy_only=False)
         return bool((numbers % 1 == 0).all()) and _unique_per_file(numbers, file) and _counts(name, numbers, file)
-    return distinct == len(values)
+    return distinct == len(values) and not _is_free_text(values)
 
 
 def _unique_per_file(numbers: NDArray[np.float64], file: NDArray[np.int64]) -> bool:
@@ -215,10 +215,14 @@ def _reason(name: str, kind: str, raw: pa.Array, values: pa.Array, distinct: int
     return _text_reason(values, distinct) if kind == "category" else ""
 
 
+def _is_free_text(values: pa.DictionaryArray) -> bool:
+    """Whether the distinct values are sentences: five words or more on average."""
+    return (pc.mean(pc.count_substring(values.dictionary, " ")).as_py() or 0) >= 4
+
+
 def _text_reason(values: pa.Array, distinct: int) -> str:
     known = len(values) - values.null_count
-    words = pc.mean(pc.count_substring(pc.cast(values.dictionary, pa.string()), " ")).as_py() or 0
-    if words >= 4 and distinct > 50 and distinct > known / 10:
+    if distinct > 50 and distinct > known / 10 and _is_free_text(values):
         return "free text: no kind of column reads it yet"
     if known >= FEWEST_ROWS and distinct > 0.9 * known:
         return "nearly every row has its own value"

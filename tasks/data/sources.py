@@ -203,7 +203,7 @@ def _with_partitions(batch: RawBatch, file: SourceFile, columns: Collection[str]
 
 def _constant(value: str | None, length: int) -> pa.Array:
     if value is None:
-        return pa.nulls(length, pa.string())
+        return pa.nulls(length, pa.dictionary(pa.int32(), pa.string()))
     return pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), length), pa.array([value]))
 
 

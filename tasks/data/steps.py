@@ -9,7 +9,7 @@ from models import modelfile
 from models.modelfile import ModelFile
 from tasks.data import snapshot
 from tasks.data.snapshot import Ingested
-from tasks.policy import OUTSIDE, failed_outside
+from tasks.policy import DELAYS, RETRIES, failed_outside
 
 
 @task(name="read model file", cache_policy=NO_CACHE)
@@ -18,7 +18,9 @@ def read_model_file(path: Path) -> ModelFile:
     return modelfile.read_model_file(path)
 
 
-@task(name="ingest", cache_policy=NO_CACHE, retry_condition_fn=failed_outside, **OUTSIDE)
+@task(
+    name="ingest", cache_policy=NO_CACHE, retries=RETRIES, retry_delay_seconds=DELAYS, retry_condition_fn=failed_outside
+)
 def ingest_data(model_file: ModelFile, home: Path) -> Ingested:
     """The sources as a snapshot."""
     return snapshot.ingest(model_file, home)

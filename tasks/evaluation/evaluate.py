@@ -13,7 +13,7 @@ from models.columns.cells import as_array
 from models.contract import Contract
 from models.errors import InputError
 from models.modelfile import METRICS, Task
-from tasks.evaluation.baselines import Baseline, Rows, feature_matrix, train_baselines
+from tasks.evaluation.baselines import MOST_ROWS, Baseline, Rows, feature_matrix, sample_rows, train_baselines
 from tasks.evaluation.bootstrap import Interval, intervals, paired_difference
 from tasks.evaluation.importance import Importance, Predict, importance_rows, permutation_importance
 from tasks.evaluation.metrics import ClassRow, compute_metrics, per_class
@@ -78,10 +78,9 @@ def evaluate(
     """The judgement of the graph behind `predict` on the test rows of a snapshot.
 
     `train` and `test` are rows of the snapshot table: parsed columns, target, and the weight column if there is one.
-    Raises InputError when there are no test rows.
+    Raises InputError when there are no test rows, or no such column to slice by.
     """
-    if not test.num_rows:
-        raise InputError("split: no test rows to judge the model on; give more data or a larger split.test")
+    _check(test, slices)
     scored = predict(test)
     primary = METRICS[contract.task][0]
     names = [column.name for column in contract.columns]
@@ -105,6 +104,14 @@ def evaluate(
     )
 
 
+def _check(test: pa.Table, slices: Sequence[str]) -> None:
+    if not test.num_rows:
+        raise InputError("split: no test rows to judge the model on; give more data or a larger split.test")
+    unknown = [name for name in slices if name not in test.column_names]
+    if unknown:
+        raise InputError(*(f"evaluation.slices: the data has no column {name!r}" for name in unknown))
+
+
 def _sampled(scored: Scored, seed: int) -> Scored:
     if len(scored) <= MOST_ROWS_RESAMPLED:
         return scored
@@ -114,6 +121,7 @@ def _sampled(scored: Scored, seed: int) -> Scored:
 def _baselines(
     contract: Contract, scored: Scored, train: pa.Table, test: pa.Table, resamples: int, seed: int
 ) -> tuple[BaselineResult, ...]:
+    train = sample_rows(train, seed)
     features, test_features, categorical = feature_matrix(train, test, [column.name for column in contract.columns])
     truth = _truth(train.column(contract.target), contract)
     weight = None if contract.weight is None else train.column(contract.weight).to_numpy()
@@ -145,8 +153,6 @@ def _compare(scored: Scored, baseline: Baseline, resamples: int, seed: int) -> B
 
 
 def _notes(train_rows: int, test_rows: int, columns: int) -> tuple[str, ...]:
-    from tasks.evaluation.baselines import MOST_ROWS
-
     used = importance_rows(test_rows, columns)
     said = (
         (train_rows > MOST_ROWS, f"Boosting was trained on {MOST_ROWS:,} of {train_rows:,} training rows."),

@@ -39,7 +39,7 @@ def judge_graph(job: Job, data: Ingested, split: SplitSpec, fitted: Fitted, expo
         resamples=settings.resamples,
         seed=job.model_file.training.seed,
     )
-    counts = {name: int((assigned == index).sum()) for index, name in enumerate(SPLITS)}
+    counts: dict[str, int] = {name: int((assigned == index).sum()) for index, name in enumerate(SPLITS)}
     _leave(evaluation, job, _facts(job, data, fitted, counts))
     return evaluation.metrics
 

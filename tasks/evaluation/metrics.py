@@ -13,6 +13,28 @@ from models.modelfile import LOWER_IS_BETTER, METRICS
 from tasks.evaluation.scored import Floats, Indices, Scored
 
 Metric = Callable[[Scored], float]
+NAMES: Mapping[str, str] = MappingProxyType(
+    {
+        "average_precision": "Average precision",
+        "roc_auc": "ROC AUC",
+        "roc_auc_macro": "ROC AUC, mean of classes",
+        "f1": "F1",
+        "f1_macro": "F1, mean of classes",
+        "precision": "Precision",
+        "precision_macro": "Precision, mean of classes",
+        "recall": "Recall",
+        "recall_macro": "Recall, mean of classes",
+        "accuracy": "Accuracy",
+        "balanced_accuracy": "Balanced accuracy",
+        "log_loss": "Log loss",
+        "brier": "Brier score",
+        "calibration_error": "Calibration error",
+        "rmse": "Root mean squared error",
+        "mae": "Mean absolute error",
+        "r2": "R²",
+    }
+)
+
 CALIBRATION_BINS = 15
 """As in Guo et al. 2017."""
 

@@ -11,10 +11,10 @@ import numpy as np
 from models.contract import Contract
 from models.modelfile import LOWER_IS_BETTER, METRICS, Cost
 from tasks.evaluation.evaluate import Evaluation
-from tasks.evaluation.metrics import ClassRow
+from tasks.evaluation.metrics import NAMES, ClassRow
 from tasks.evaluation.plots.style import to_svg
 from tasks.evaluation.scored import Scored
-from tasks.evaluation.wording import FIGURES, MEANINGS, NAMES, earns_its_keep, headline, show
+from tasks.evaluation.wording import FIGURES, MEANINGS, earns_its_keep, headline, show
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

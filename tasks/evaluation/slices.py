@@ -1,7 +1,7 @@
 """How well parts of the rows are served: by the values of a category, or by ranges of a number or date."""
 
 import itertools
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -112,15 +112,14 @@ def _bins(values: pa.Array) -> tuple[Indices, list[str]]:
         return np.full(len(numbers), -1), []
     edges = np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1], method="lower"))
     edges = edges[edges < known.max()]
-    show: Callable[[float], str] = _date if stamps else _number
     codes = np.where(np.isnan(numbers), -1, np.searchsorted(edges, numbers, side="left"))
-    return codes, _ranges([show(float(edge)) for edge in edges])
+    return codes, _ranges([_date(edge) for edge in edges.tolist()] if stamps else _numbers(edges.tolist()))
 
 
 def _ranges(edges: list[str]) -> list[str]:
     if not edges:
         return ["all"]
-    between = [f"above {low}, up to {high}" for low, high in itertools.pairwise(edges)]
+    between = [f"{low} to {high}" for low, high in itertools.pairwise(edges)]
     return [f"up to {edges[0]}", *between, f"above {edges[-1]}"]
 
 
@@ -129,8 +128,10 @@ def _seconds(values: pa.Array) -> Floats:
     return np.asarray(microseconds.to_numpy(zero_copy_only=False)) / 1e6
 
 
-def _number(value: float) -> str:
-    return f"{value:.6g}"
+def _numbers(edges: list[float]) -> list[str]:
+    """As few digits as tell the edges apart."""
+    written = ([f"{edge:.{digits}g}" for edge in edges] for digits in range(3, 18))
+    return next(names for names in written if len(set(names)) == len(names))
 
 
 def _date(seconds: float) -> str:

@@ -5,28 +5,7 @@ from types import MappingProxyType
 
 from tasks.evaluation.bootstrap import Interval
 from tasks.evaluation.evaluate import Evaluation
-
-NAMES: Mapping[str, str] = MappingProxyType(
-    {
-        "average_precision": "Average precision",
-        "roc_auc": "ROC AUC",
-        "roc_auc_macro": "ROC AUC, mean of classes",
-        "f1": "F1",
-        "f1_macro": "F1, mean of classes",
-        "precision": "Precision",
-        "precision_macro": "Precision, mean of classes",
-        "recall": "Recall",
-        "recall_macro": "Recall, mean of classes",
-        "accuracy": "Accuracy",
-        "balanced_accuracy": "Balanced accuracy",
-        "log_loss": "Log loss",
-        "brier": "Brier score",
-        "calibration_error": "Calibration error",
-        "rmse": "Root mean squared error",
-        "mae": "Mean absolute error",
-        "r2": "R²",
-    }
-)
+from tasks.evaluation.metrics import NAMES
 
 MEANINGS: Mapping[str, str] = MappingProxyType(
     {
@@ -53,7 +32,7 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
 FIGURES: Mapping[str, str] = MappingProxyType(
     {
         "confusion": "Each line is a true class. The diagonal holds the rows decided right; the rest are mix-ups.",
-        "calibration": "On the dashed line, “80 % sure” comes true in 80 of 100 cases. Strokes show what chance does.",
+        "calibration": "On the dashed line, “80 % sure” comes true in 80 of 100 cases. Long strokes: few rows.",
         "precision_recall": "Finding more of the class costs wrong claims. The higher the line, the smaller the price.",
         "roc": "Finding more of the class costs false alarms. The closer to the upper left corner, the better.",
         "scores": "The less the two shapes overlap, the safer the decisions.",
@@ -69,10 +48,9 @@ def show(value: float | None) -> str:
     """A figure as a person reads it: three digits after the point up to 10, fewer above; a dash where undefined."""
     if value is None or value != value:
         return "–"
-    if abs(value) >= 1e5 or (value and abs(value) < 1e-3):
-        return f"{value:.3g}"
     digits = 3 if abs(value) < 10 else 2 if abs(value) < 1000 else 0
-    return f"{value:,.{digits}f}"
+    large_or_small = abs(value) >= 1e6 or 0 < abs(value) < 1e-3
+    return (f"{value:.3g}" if large_or_small else f"{value:,.{digits}f}").replace("-", "−")
 
 
 def headline(target: str, evaluation: Evaluation) -> str:
@@ -118,7 +96,7 @@ def earns_its_keep(evaluation: Evaluation) -> tuple[str, str]:
     lead = next((baseline.lead for baseline in evaluation.baselines if baseline.name == "boosting"), None)
     if lead is None or lead.low != lead.low:
         return "even", "The test rows can't tell the network from gradient boosting."
-    name = NAMES[evaluation.primary].lower() if evaluation.primary != "roc_auc" else NAMES["roc_auc"]
+    name = NAMES[evaluation.primary].lower()
     gap = f"{name} differs by {_signed(lead.difference)} in its favour"
     if lead.low > 0:
         return "good", f"The network earns its keep: {gap} against gradient boosting ({_range(lead)})."

@@ -1,7 +1,7 @@
 """One ONNX graph from raw columns to decisions: look-ups and joins in front, the network, the class names behind.
 
-    raw column [N] -> graph_nodes of its kind -> [N, 1] -> one tensor a kind [N, C] -> network -> index -> label [N]
-                                                                                             \\-> probabilities [N, K]
+raw column [N] -> graph_nodes of its kind -> [N, 1] -> one tensor a kind [N, C] -> network -> index -> label [N]
+                                                                                         \\-> probabilities [N, K]
 """
 
 import logging
@@ -153,6 +153,5 @@ def _with_labels(
 
 def _class_table(classes: Sequence[str | int | bool]) -> TensorProto:
     if isinstance(classes[0], str):
-        encoded = [str(name).encode() for name in classes]
-        return helper.make_tensor("classes", TensorProto.STRING, [len(classes)], encoded)
+        return numpy_helper.from_array(np.array(classes, dtype=object), "classes")
     return numpy_helper.from_array(np.array(classes), "classes")

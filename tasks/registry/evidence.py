@@ -85,7 +85,11 @@ def _slices(
     model_file: ModelFile, rows: pa.Table, sensitive: frozenset[str]
 ) -> Mapping[str, Mapping[str, NDArray[np.bool_]]]:
     columns = dict.fromkeys(column for gate in model_file.gates.values() for column in gate.slices)
-    return {column: slice_rows(rows, column, sensitive=column in sensitive) for column in columns if column in rows.column_names}
+    return {
+        column: slice_rows(rows, column, sensitive=column in sensitive)
+        for column in columns
+        if column in rows.column_names
+    }
 
 
 def _budgets(model_file: ModelFile, predictor: Predictor, rows: pa.Table) -> dict[str, float]:

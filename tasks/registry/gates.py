@@ -89,7 +89,9 @@ def _fairness(evidence: Evidence, promotion: Promotion) -> Iterator[Check]:
         return
     rows = len(evidence.challenger)
     enough = rows >= promotion.min_rows
-    text = f"{rows:,} rows that no side was trained on" + ("" if enough else f"; a judgement needs {promotion.min_rows:,}")
+    text = f"{rows:,} rows that no side was trained on" + (
+        "" if enough else f"; a judgement needs {promotion.min_rows:,}"
+    )
     yield Check("unseen rows", "yes" if enough else "undecided", text, rows, promotion.min_rows)
 
 
@@ -105,7 +107,10 @@ def _limits(name: str, gate: Gate, evidence: Evidence) -> Iterator[Check]:
     if np.isnan(value):
         yield Check(name, "undecided", f"{name} can't be computed on these rows")
         return
-    for limit, holds, word in ((gate.min, value >= (gate.min or 0), "at least"), (gate.max, value <= (gate.max or 0), "at most")):
+    for limit, holds, word in (
+        (gate.min, value >= (gate.min or 0), "at least"),
+        (gate.max, value <= (gate.max or 0), "at most"),
+    ):
         if limit is not None:
             text = f"{name} is {value:.4g}, {'as required' if holds else 'but must be'} {word} {limit:g}"
             yield Check(name, "yes" if holds else "no", text, value, limit)
@@ -144,7 +149,9 @@ def _compare(name: str, found: Interval, limit: float) -> Check:
     holds = found.low > limit
     verb = "lies" if holds else "must lie"
     text = f"{_lead(name, found)}; the interval {verb} above {limit:+.4f}"
-    return Check(f"{name} against champion", "yes" if holds else "no", text, found.difference, limit, found.low, found.high)
+    return Check(
+        f"{name} against champion", "yes" if holds else "no", text, found.difference, limit, found.low, found.high
+    )
 
 
 def _compare_slice(name: str, where: str, found: Interval, limit: float) -> Check:
@@ -153,10 +160,13 @@ def _compare_slice(name: str, where: str, found: Interval, limit: float) -> Chec
         return Check(f"{name} where {where}", "yes", f"{name} where {where}: too few kinds of rows to compare")
     worse = found.high < limit
     text = _lead(f"{name} where {where}", found)
-    return Check(f"{name} where {where}", "no" if worse else "yes", text, found.difference, limit, found.low, found.high)
+    return Check(
+        f"{name} where {where}", "no" if worse else "yes", text, found.difference, limit, found.low, found.high
+    )
 
 
 def _lead(what: str, found: Interval) -> str:
     """The difference in words; positive is better, whichever way the metric runs."""
     side = "better" if found.difference > 0 else "worse"
-    return f"{what} is {abs(found.difference):.4f} {side} than the champion's (95 % interval {found.low:+.4f} to {found.high:+.4f})"
+    interval = f"95 % interval {found.low:+.4f} to {found.high:+.4f}"
+    return f"{what} is {abs(found.difference):.4f} {side} than the champion's ({interval})"

@@ -32,7 +32,9 @@ class Event:
     run_id: str = ""
 
 
-def new_event(event: str, version: str, before: str | None, why: str, reasons: Sequence[str] = (), run_id: str = "") -> Event:
+def new_event(
+    event: str, version: str, before: str | None, why: str, reasons: Sequence[str] = (), run_id: str = ""
+) -> Event:
     """The event as of now, by the current user of this machine."""
     return Event(event, version, before, whoami(), _now(), why, tuple(reasons), run_id)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import mlflow
 import onnx
 from mlflow.models import Model, ModelSignature
-from mlflow.types.schema import AnyType, ColSpec, DataType, Schema
+from mlflow.types.schema import AnyType, ColSpec, DataType, Schema, TensorSpec
 
 from models.columns import KINDS
 from models.contract import CONTRACT_FILE, GRAPH_FILE, Contract
@@ -45,19 +45,23 @@ def describe_package(folder: Path, contract: Contract, run_id: str, model_id: st
 
 def signature(contract: Contract) -> ModelSignature:
     """Raw columns in, all optional, since a missing value is imputed in the graph; decisions out."""
-    inputs = [ColSpec(_input_type(KINDS[c.settings.kind].mlflow_type), name=c.name, required=False) for c in contract.columns]
+    inputs: list[ColSpec | TensorSpec] = [
+        ColSpec(_input_type(KINDS[c.settings.kind].mlflow_type), name=c.name, required=False) for c in contract.columns
+    ]
     if contract.task == "regression":
         return ModelSignature(Schema(inputs), Schema([ColSpec(DataType.float, name="value")]))
     label = {str: DataType.string, int: DataType.long, bool: DataType.boolean}[type(contract.classes[0])]
     numbers = ["probability", *(f"probability_{name}" for name in contract.classes)]
-    outputs = [ColSpec(label, name="label"), *(ColSpec(DataType.float, name=name) for name in numbers)]
+    outputs: list[ColSpec | TensorSpec] = [
+        ColSpec(label, name="label"),
+        *(ColSpec(DataType.float, name=name) for name in numbers),
+    ]
     return ModelSignature(Schema(inputs), Schema(outputs))
 
 
 def _input_type(name: str) -> DataType | AnyType:
     """Doubles are converted by MLflow; everything else comes in several pandas types, which our side reads itself."""
-    return DataType.double if name == "double" else AnyType()
-
+    return DataType.double if name == "double" else AnyType()  # type: ignore[no-untyped-call]
 
 
 def read_model_settings(folder: Path) -> ModelFile:

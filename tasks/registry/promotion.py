@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from models.errors import InputError, RefusedError
 from tasks.registry.connection import connect, plain_errors
 from tasks.registry.gates import Verdict
-from tasks.registry.history import new_event, read_history, record
+from tasks.registry.history import new_event, record
 from tasks.registry.versions import (
     CHALLENGER,
     CHAMPION,
@@ -44,7 +44,9 @@ def find_contest(model: str, number: str | None = None) -> Contest:
     if champion is not None and champion.number == challenger.number:
         raise RefusedError(f"{model}: version {challenger.number} is champion already")
     if ROLLED_BACK in challenger.tags and number is None:
-        raise RefusedError(f"{model}: version {challenger.number} was rolled back; name it with --version to promote it again")
+        raise RefusedError(
+            f"{model}: version {challenger.number} was rolled back; name it with --version to promote it again"
+        )
     return Contest(challenger, champion)
 
 
@@ -65,9 +67,10 @@ def apply_verdict(contest: Contest, verdict: Verdict, why: str, run_id: str) -> 
     before = contest.champion.number if contest.champion else None
     names = {"yes": "promoted", "no": "refused", "undecided": "undecided"}
     if verdict.outcome == "yes":
-        now = find_alias(model, CHAMPION)
-        if (now.number if now else None) != before:
-            raise RefusedError(f"{model}: the champion changed from version {before} to {now.number if now else None} meanwhile; promote again")
+        found = find_alias(model, CHAMPION)
+        now = found.number if found else None
+        if now != before:
+            raise RefusedError(f"{model}: the champion changed from version {before} to {now} meanwhile; promote again")
         _move_champion(challenger, contest.champion)
     tag_version(challenger, {VERDICT: f"{names[verdict.outcome]}: {verdict.reasons[0]}"[:500]})
     record(model, new_event(names[verdict.outcome], challenger.number, before, why, verdict.reasons, run_id))
@@ -113,4 +116,3 @@ def held_by(model: str) -> str:
     """Who took the promotion last."""
     with plain_errors(f"looking up {model!r}"):
         return str(connect().get_registered_model(model).tags.get(HOLDER, "another process"))
-

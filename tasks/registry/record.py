@@ -71,7 +71,7 @@ def _parameters(model_file: ModelFile) -> dict[str, Any]:
 @contextmanager
 def system_metrics(run_id: str) -> Iterator[None]:
     """Logs processor, memory, disk and network use to the run for as long as the block runs."""
-    monitor = SystemMetricsMonitor(run_id, resume_logging=True)
+    monitor: Any = SystemMetricsMonitor(run_id, resume_logging=True)  # type: ignore[no-untyped-call]
     monitor.start()
     try:
         yield
@@ -115,7 +115,9 @@ def log_verdict(contest: Contest, verdict: Verdict, home: Path) -> str:
     """The run that holds the verdict with every number, beneath the training that made the challenger."""
     challenger, champion = contest.challenger, contest.champion
     against = f" against v{champion.number}" if champion else ""
-    title = RunTitle(challenger.model, f"judge v{challenger.number}{against}: {verdict.outcome}", "promote", challenger.run_id)
+    title = RunTitle(
+        challenger.model, f"judge v{challenger.number}{against}: {verdict.outcome}", "promote", challenger.run_id
+    )
     run_id = runs.start_run(title, home, {"version": challenger.number})
     with runs.finishing(run_id):
         numbers = {f"{i}.{slug(c.gate)}": c.value for i, c in enumerate(verdict.checks) if c.value is not None}

@@ -7,7 +7,7 @@ from prefect.cache_policies import NO_CACHE
 
 from tasks.data.snapshot import Ingested
 from tasks.export.exported import Exported
-from tasks.policy import OUTSIDE, failed_outside
+from tasks.policy import DELAYS, RETRIES, failed_outside
 from tasks.registry import evidence, promotion, record, versions
 from tasks.registry.evidence import Case
 from tasks.registry.gates import Verdict, judge
@@ -17,7 +17,13 @@ from tasks.registry.versions import CHALLENGER, Version
 from tasks.training.job import Job
 
 
-@task(name="open run", cache_policy=NO_CACHE, retry_condition_fn=failed_outside, **OUTSIDE)
+@task(
+    name="open run",
+    cache_policy=NO_CACHE,
+    retries=RETRIES,
+    retry_delay_seconds=DELAYS,
+    retry_condition_fn=failed_outside,
+)
 def open_training_run(job: Job, data: Ingested, origin: Origin, fresh: bool) -> str:
     """The MLflow run of the job; that of an interrupted attempt unless everything is to start anew."""
     if fresh:
@@ -28,19 +34,37 @@ def open_training_run(job: Job, data: Ingested, origin: Origin, fresh: bool) -> 
     return run_id
 
 
-@task(name="register", cache_policy=NO_CACHE, retry_condition_fn=failed_outside, **OUTSIDE)
+@task(
+    name="register",
+    cache_policy=NO_CACHE,
+    retries=RETRIES,
+    retry_delay_seconds=DELAYS,
+    retry_condition_fn=failed_outside,
+)
 def register_version(job: Job, exported: Exported, metrics: dict[str, float], origin: Origin, run_id: str) -> Version:
     """The exported graph as challenger, with its report and figures on the run."""
     return record.register_training(job, exported, metrics, origin, run_id)
 
 
-@task(name="find contest", cache_policy=NO_CACHE, retry_condition_fn=failed_outside, **OUTSIDE)
+@task(
+    name="find contest",
+    cache_policy=NO_CACHE,
+    retries=RETRIES,
+    retry_delay_seconds=DELAYS,
+    retry_condition_fn=failed_outside,
+)
 def find_contest(model: str, version: str | None) -> Contest:
     """Challenger and champion."""
     return promotion.find_contest(model, version)
 
 
-@task(name="gather evidence", cache_policy=NO_CACHE, retry_condition_fn=failed_outside, **OUTSIDE)
+@task(
+    name="gather evidence",
+    cache_policy=NO_CACHE,
+    retries=RETRIES,
+    retry_delay_seconds=DELAYS,
+    retry_condition_fn=failed_outside,
+)
 def gather_evidence(contest: Contest, home: Path) -> Case:
     """Both versions on the rows that neither has seen."""
     return evidence.gather(contest, home)
@@ -59,19 +83,37 @@ def apply_verdict(contest: Contest, verdict: Verdict, why: str, home: Path) -> b
     return promotion.apply_verdict(contest, verdict, why, run_id)
 
 
-@task(name="find unchanged version", cache_policy=NO_CACHE, retry_condition_fn=failed_outside, **OUTSIDE)
+@task(
+    name="find unchanged version",
+    cache_policy=NO_CACHE,
+    retries=RETRIES,
+    retry_delay_seconds=DELAYS,
+    retry_condition_fn=failed_outside,
+)
 def find_unchanged(model: str, origin: Origin) -> Version | None:
     """The newest version, if it was made from the same data, model file and code."""
     return record.find_unchanged(model, origin)
 
 
-@task(name="resolve version", cache_policy=NO_CACHE, retry_condition_fn=failed_outside, **OUTSIDE)
+@task(
+    name="resolve version",
+    cache_policy=NO_CACHE,
+    retries=RETRIES,
+    retry_delay_seconds=DELAYS,
+    retry_condition_fn=failed_outside,
+)
 def resolve_version(name_or_uri: str) -> Version:
     """The version that the name, alias or URI means now."""
     return versions.resolve(name_or_uri)
 
 
-@task(name="find challenger", cache_policy=NO_CACHE, retry_condition_fn=failed_outside, **OUTSIDE)
+@task(
+    name="find challenger",
+    cache_policy=NO_CACHE,
+    retries=RETRIES,
+    retry_delay_seconds=DELAYS,
+    retry_condition_fn=failed_outside,
+)
 def waiting_challenger(model: str) -> Version | None:
     """The version that waits for a verdict, if any."""
     return versions.find_alias(model, CHALLENGER)

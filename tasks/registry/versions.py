@@ -3,7 +3,7 @@
 import re
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import mlflow
@@ -51,9 +51,7 @@ class Version:
         return self.tags.get(SHA256)
 
 
-def register(
-    exported: Path, model_file: ModelFile, run_id: str, tags: Mapping[str, str], description: str
-) -> Version:
+def register(exported: Path, model_file: ModelFile, run_id: str, tags: Mapping[str, str], description: str) -> Version:
     """The exported folder as a new version and challenger. The uploaded graph is read back and its hash compared."""
     client, contract = connect(), read_contract(exported)
     with plain_errors(f"registering {contract.name!r}"), tempfile.TemporaryDirectory() as scratch:
@@ -149,11 +147,19 @@ def require_model(name: str) -> None:
 
 
 def list_versions(model: str) -> list[Version]:
-    """All versions of a model, newest first."""
-    escaped = model.replace("'", "")
+    """All versions of a model, newest first; none for a model that does not exist."""
     with plain_errors(f"listing versions of {model!r}"):
-        found = connect().search_model_versions(f"name = '{escaped}'", max_results=10_000)
-        return sorted((_pinned(v) for v in found), key=lambda v: -int(v.number))
+        client = connect()
+        found = client.search_model_versions(f"name = '{_quoted(model)}'", max_results=10_000)
+        # A search leaves the aliases out; the registered model has them.
+        held = client.get_registered_model(model).aliases if found else {}
+        aliases = {str(v.version): tuple(a for a, n in held.items() if str(n) == str(v.version)) for v in found}
+        pinned = [replace(_pinned(v), aliases=aliases[str(v.version)]) for v in found]
+        return sorted(pinned, key=lambda v: -int(v.number))
+
+
+def _quoted(name: str) -> str:
+    return name.replace("'", "''")
 
 
 def download(version: Version, folder: Path) -> Path:

@@ -15,7 +15,10 @@ def output_columns(predictions: Predictions, contract: Contract) -> dict[str, pa
     return {
         "label": label_array(predictions.index, contract),
         "probability": pa.array(own),
-        **{f"probability_{name}": pa.array(p) for name, p in zip(contract.classes, predictions.probabilities.T, strict=True)},
+        **{
+            f"probability_{name}": pa.array(p)
+            for name, p in zip(contract.classes, predictions.probabilities.T, strict=True)
+        },
     }
 
 

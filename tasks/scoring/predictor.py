@@ -55,7 +55,8 @@ class Predictor:
             raise InputError(f"{path}: the graph is missing") from None
         check_graph(path, graph, expected_sha256 or contract.graph_sha256)
         if expected_sha256 and expected_sha256 != contract.graph_sha256:
-            raise InputError(f"{folder}: the contract names another graph (SHA-256 {contract.graph_sha256[:12]}) than the registry ({expected_sha256[:12]})")
+            named = f"{contract.graph_sha256[:12]} instead of {expected_sha256[:12]}"
+            raise InputError(f"{folder}: the contract names another graph than the registry, SHA-256 {named}")
         return cls(graph, contract, threads)
 
     def predict(self, columns: Mapping[str, pa.Array]) -> Predictions:

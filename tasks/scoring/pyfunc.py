@@ -27,7 +27,8 @@ class PyFunc:
         columns = _parse(frame, self.predictor.contract)
         predictions = self.predictor.predict(columns)
         named = output_columns(predictions, self.predictor.contract)
-        return pa.table(named).to_pandas().set_index(frame.index)
+        scored: pd.DataFrame = pa.table(named).to_pandas()
+        return scored.set_index(frame.index)
 
 
 def _parse(frame: pd.DataFrame, contract: Contract) -> dict[str, pa.Array]:

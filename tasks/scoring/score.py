@@ -75,8 +75,8 @@ def score_files(
 ) -> Scores:
     """Scores every row of the inputs into `output`; see `sinks.destination` for its forms.
 
-    `keep` names the input columns to write beside the predictions; None keeps all but sensitive ones. `on_rows` is told the rows done.
-    Raises InputError for unreadable inputs and missing columns, before anything is written.
+    `keep` names the input columns to write beside the predictions; None keeps all but sensitive ones.
+    `on_rows` is told the rows done. Raises InputError for unreadable inputs and missing columns, before anything is written.
     """
     started = time.perf_counter()
     wanted = destination(output)
@@ -109,7 +109,9 @@ def _kept_schema(files: Sequence[SourceFile], contract: Contract, keep: Sequence
     try:
         merged = pa.unify_schemas([_plain_schema(schema) for schema in schemas], promote_options="permissive")
     except (pa.ArrowTypeError, pa.ArrowInvalid) as error:
-        raise InputError(f"{files[0].source}: its files disagree on a column's type ({str(error).splitlines()[0]})") from None
+        raise InputError(
+            f"{files[0].source}: its files disagree on a column's type ({str(error).splitlines()[0]})"
+        ) from None
     wanted = set(merged.names) - contract.sensitive if keep is None else set(keep)
     return pa.schema([f for f in merged if f.name in wanted])
 
@@ -119,7 +121,9 @@ def _plain_schema(schema: pa.Schema) -> pa.Schema:
     fields = []
     for f in schema:
         kind = f.type.value_type if pa.types.is_dictionary(f.type) else f.type
-        fields.append(pa.field(f.name, pa.string() if pa.types.is_large_string(kind) or pa.types.is_string_view(kind) else kind))
+        fields.append(
+            pa.field(f.name, pa.string() if pa.types.is_large_string(kind) or pa.types.is_string_view(kind) else kind)
+        )
     return pa.schema(fields)
 
 
@@ -196,7 +200,11 @@ def _score_batch(batch: RawBatch, predictor: Predictor, schema: pa.Schema, stamp
 
 
 def _added_columns(
-    predictions: Predictions, contract: Contract, stamp: Stamp, source: str, rows: np.ndarray[tuple[int], np.dtype[np.int64]]
+    predictions: Predictions,
+    contract: Contract,
+    stamp: Stamp,
+    source: str,
+    rows: np.ndarray[tuple[int], np.dtype[np.int64]],
 ) -> dict[str, pa.Array]:
     """What scoring adds to each row, under the names that are free in most tables."""
     constants = {"model": stamp.model, "model_version": stamp.version, "run_id": stamp.run_id, "source": source}

@@ -40,14 +40,17 @@ class TableWriter(Protocol):
 
 
 def destination(output: Path) -> Destination:
-    """A path with a known suffix is one file and `NAME.rejects.SUFFIX` beside it; a path without is a folder of Parquet.
+    """Where the rows of an output path go.
 
+    A path with a known suffix is one file, with `NAME.rejects.SUFFIX` beside it; a path without is a folder of Parquet.
     Raises InputError for other suffixes.
     """
     if not output.suffix:
         return Destination(output, output / "predictions.parquet", output / "rejects.parquet", "parquet")
     if output.suffix.lower() not in SUFFIXES:
-        raise InputError(f"{output}: can't write {output.suffix}; use {', '.join(SUFFIXES)}, or a folder's name without a suffix")
+        raise InputError(
+            f"{output}: can't write {output.suffix}; use {', '.join(SUFFIXES)}, or a folder's name without a suffix"
+        )
     beside = output.with_name(f"{output.stem}.rejects{output.suffix}")
     return Destination(output, output, beside, SUFFIXES[output.suffix.lower()])
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from tasks.policy import OUTSIDE, failed_outside
+from tasks.policy import DELAYS, RETRIES, failed_outside
 from tasks.progress import progress
 from tasks.registry import runs, versions
 from tasks.registry.runs import RunTitle
@@ -16,7 +16,13 @@ from tasks.scoring.predictor import Predictor
 from tasks.scoring.score import Scores, Stamp, score_files
 
 
-@task(name="open scoring run", cache_policy=NO_CACHE, retry_condition_fn=failed_outside, **OUTSIDE)
+@task(
+    name="open scoring run",
+    cache_policy=NO_CACHE,
+    retries=RETRIES,
+    retry_delay_seconds=DELAYS,
+    retry_condition_fn=failed_outside,
+)
 def open_scoring_run(version: Version, inputs: Sequence[str], home: Path) -> str:
     """The MLflow run of this scoring, beneath the training of the version."""
     title = RunTitle(version.model, f"score with v{version.number}", "score", version.run_id or None)
@@ -32,10 +38,18 @@ def score_rows(
         predictor = Predictor.load(versions.download(version, Path(scratch)), version.sha256)
     stamp = Stamp(version.model, version.number, run_id)
     with progress(f"scoring with {version.model} v{version.number}", None) as advance:
-        return score_files(predictor, inputs, output, stamp, keep, overwrite, lambda done: advance(done, f"{done:,} rows"))
+        return score_files(
+            predictor, inputs, output, stamp, keep, overwrite, lambda done: advance(done, f"{done:,} rows")
+        )
 
 
-@task(name="record scores", cache_policy=NO_CACHE, retry_condition_fn=failed_outside, **OUTSIDE)
+@task(
+    name="record scores",
+    cache_policy=NO_CACHE,
+    retries=RETRIES,
+    retry_delay_seconds=DELAYS,
+    retry_condition_fn=failed_outside,
+)
 def record_scores(run_id: str, scores: Scores) -> None:
     """Counts, reasons and labels on the run."""
     counts = {"rows": scores.rows, "scored": scores.scored, "rejected": scores.rejected, "seconds": scores.seconds}

@@ -13,9 +13,7 @@ from models.errors import InputError
 from models.modelfile import Target, Task
 
 
-def order_classes(
-    target: Target, rows: pa.Table, training: NDArray[np.bool_], task: Task
-) -> Classes:
+def order_classes(target: Target, rows: pa.Table, training: NDArray[np.bool_], task: Task) -> Classes:
     """The classes sorted; of a binary target the positive one last: the stated one, or the rarer in training.
 
     `rows` holds the target's column, `training` masks the training rows. Empty for a regression. Raises InputError when
@@ -41,9 +39,8 @@ def _as_is(name: Class) -> Any:
 def _positive(target: Target, names: list[str], counts: dict[str, int]) -> str:
     if target.positive is not None:
         if target.positive not in names:
-            raise InputError(
-                f"target.positive: {target.positive!r} does not occur; {target.column!r} has {', '.join(map(repr, names))}"
-            )
+            known = ", ".join(map(repr, names))
+            raise InputError(f"target.positive: {target.positive!r} does not occur; {target.column!r} has {known}")
         return target.positive
     # Equally frequent classes: the later in the alphabet, so that 1, true and yes are positive.
     return min(names, key=lambda name: (counts.get(name, 0), -names.index(name)))

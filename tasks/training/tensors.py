@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from models.classes import Classes, class_codes
 from models.columns import KINDS, ColumnSettings, Statistics
 from models.columns.cells import as_array
 from models.errors import InputError
@@ -27,7 +28,7 @@ class Layout:
     columns: Mapping[str, ColumnSettings]
     statistics: Mapping[str, Statistics]
     target: str
-    classes: tuple[str | int | bool, ...] = ()
+    classes: Classes = ()
     """Empty for regression."""
     weight: str | None = None
 
@@ -159,33 +160,6 @@ def _fill(arrays: Mapping[str, NDArray[Any]], batch: pa.RecordBatch | pa.Table, 
     arrays["perennial.target"][:] = class_codes(target, layout.classes) if layout.classes else target
     if layout.weight:
         arrays["perennial.weight"][:] = as_array(batch.column(layout.weight))
-
-
-def class_codes(values: pa.Array, classes: tuple[str | int | bool, ...]) -> NDArray[np.int64]:
-    """Index of each value's class, [N]. Raises InputError that names a class the model doesn't know."""
-    encoded = values if pa.types.is_dictionary(values.type) else values.cast(pa.string()).dictionary_encode()
-    position = {name: index for index, name in enumerate(classes)}
-    of_distinct = np.array([position.get(_typed(text, classes[0]), -1) for text in encoded.dictionary.to_pylist()])
-    codes = of_distinct[encoded.indices.to_numpy(zero_copy_only=False)]
-    if len(codes) and codes.min() < 0:
-        unknown = encoded.dictionary[int(encoded.indices[int(codes.argmin())].as_py())].as_py()
-        raise InputError(
-            f"target: the class {unknown!r} does not occur in the training split; known are {_some(classes)}"
-        )
-    return np.asarray(codes, dtype=np.int64)
-
-
-def _typed(text: str, like: str | int | bool) -> str | int | bool:
-    if isinstance(like, bool):
-        return text.lower() == "true"
-    if isinstance(like, int):
-        return int(text)
-    return text
-
-
-def _some(classes: tuple[str | int | bool, ...]) -> str:
-    shown = ", ".join(repr(name) for name in classes[:5])
-    return shown if len(classes) <= 5 else f"{shown} and {len(classes) - 5} more"
 
 
 def encode_inputs(table: pa.Table, layout: Layout) -> dict[str, Tensor]:

@@ -93,7 +93,9 @@ def _to_text(values: pa.Array) -> pa.Array | None:
         return values.cast(pa.string())
     if pa.types.is_floating(values.type):
         numbers = values.to_numpy(zero_copy_only=False)
-        return pa.array([None if n != n else f"{int(n)}" if np.isfinite(n) and n == int(n) else repr(float(n)) for n in numbers])
+        return pa.array(
+            [None if n != n else f"{int(n)}" if np.isfinite(n) and n == int(n) else repr(float(n)) for n in numbers]
+        )
     if is_numeric(values.type) or pa.types.is_boolean(values.type) or pa.types.is_temporal(values.type):
         return values.cast(pa.string())
     return None

@@ -87,8 +87,13 @@ def _from_pandas(cells: pa.Array, settings: DatetimeSettings) -> tuple[pa.Array,
     else:
         stamps = pd.to_datetime(cells.to_pandas(), errors="coerce", format=pattern if is_text(cells.type) else None)
     stamps = _localized(stamps, settings.timezone)
-    instants = pa.array(stamps.dt.tz_convert("UTC"), from_pandas=True).cast(INSTANT, safe=False)
+    instants = _as_instants(stamps.dt.tz_convert(None))
     return instants, valid(cells) & ~valid(instants)
+
+
+def _as_instants(utc: "pd.Series[pd.Timestamp]") -> pa.Array:
+    """Stamps without a zone, meant as UTC."""
+    return pa.array(utc.to_numpy(), from_pandas=True).cast(pa.timestamp("us"), safe=False).cast(INSTANT)
 
 
 def _iso_text(cells: pa.Array, timezone: str) -> "pd.Series[pd.Timestamp]":
@@ -96,10 +101,14 @@ def _iso_text(cells: pa.Array, timezone: str) -> "pd.Series[pd.Timestamp]":
     text = cells.to_pandas()
     offset = text.str.contains(r"(?:[Zz]|[+-]\d{2}:?\d{2})$", regex=True, na=False).to_numpy(dtype=bool)
     if offset.all() or not offset.any():
-        return pd.to_datetime(text, errors="coerce", format="ISO8601", utc=bool(offset.any()))
+        stamps: pd.Series[pd.Timestamp] = pd.to_datetime(
+            text, errors="coerce", format="ISO8601", utc=bool(offset.any())
+        )
+        return stamps
     aware = pd.to_datetime(text.where(offset), errors="coerce", format="ISO8601", utc=True)
     naive = pd.to_datetime(text.where(~offset), errors="coerce", format="ISO8601")
-    return aware.fillna(_localized(naive, timezone).dt.tz_convert("UTC"))
+    filled: pd.Series[pd.Timestamp] = aware.fillna(_localized(naive, timezone).dt.tz_convert("UTC"))
+    return filled
 
 
 def _localized(stamps: "pd.Series[pd.Timestamp]", timezone: str) -> "pd.Series[pd.Timestamp]":
@@ -111,6 +120,8 @@ def _localized(stamps: "pd.Series[pd.Timestamp]", timezone: str) -> "pd.Series[p
 
 
 def _from_unix(numbers: pa.Array, given: Mask, unit: str | None) -> tuple[pa.Array, Mask]:
-    stamps = pd.to_datetime(pd.Series(numbers.to_numpy(zero_copy_only=False)), unit=UNIX[unit or "unix"], errors="coerce")
-    instants = pa.array(stamps.dt.tz_localize("UTC"), from_pandas=True).cast(INSTANT, safe=False)
+    stamps = pd.to_datetime(
+        pd.Series(numbers.to_numpy(zero_copy_only=False)), unit=UNIX[unit or "unix"], errors="coerce"
+    )
+    instants = _as_instants(stamps)
     return instants, given & ~valid(instants)

@@ -26,17 +26,30 @@ def fit_number(values: NDArray[np.float32], bins: int = BINS) -> NumberStatistic
     missing = len(values) - len(known)
     if not len(known):
         return NumberStatistics(count=len(values), missing=missing, median=0, scale=1, edges=(0, 1), quantiles=())
-    edges = np.unique(np.quantile(known, np.linspace(0, 1, bins + 1)))
-    if len(edges) < 2:
-        edges = np.array([edges[0] - 0.5, edges[0] + 0.5])
     return NumberStatistics(
         count=len(values),
         missing=missing,
         median=float(np.median(known)),
         scale=_spread(known),
-        edges=tuple(edges.tolist()),
+        edges=tuple(_edges(known, bins).tolist()),
         quantiles=tuple(np.quantile(known, np.linspace(0, 1, PROFILE_QUANTILES)).tolist()),
     )
+
+
+def _edges(known: NDArray[np.float64], bins: int) -> NDArray[np.float64]:
+    """All distinct values if they are few, else quantiles in which a value counts by the root of its occurrences.
+
+    A value that fills most rows (no gain, no rain) would else take all plain quantiles, and leave the other values,
+    which carry the information, a bin or two.
+    """
+    distinct, counts = np.unique(known, return_counts=True)
+    if len(distinct) == 1:
+        return np.array([distinct[0] - 0.5, distinct[0] + 0.5])
+    if len(distinct) <= bins + 1:
+        return distinct
+    weight = np.cumsum(np.sqrt(counts))
+    reached = np.searchsorted(weight, np.linspace(weight[0], weight[-1], bins + 1))
+    return np.unique(distinct[reached.clip(max=len(distinct) - 1)])
 
 
 def _spread(known: NDArray[np.float64]) -> float:

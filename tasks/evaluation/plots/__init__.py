@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from matplotlib.figure import Figure
 
 from tasks.evaluation.evaluate import Evaluation
+from tasks.evaluation.metrics import present_classes
 from tasks.evaluation.plots.classes import confusion, precision_recall, roc, scores
 from tasks.evaluation.plots.reliability import calibration
 from tasks.evaluation.plots.training import importance, learning_curves
@@ -29,7 +30,7 @@ def _classes(evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
     boosting = next((b.scored for b in evaluation.baselines if b.name == "boosting"), None)
     yield "confusion", confusion(scored, names)
     yield "calibration", calibration(scored, names)
-    if len(set(scored.truth.tolist())) > 1:
+    if len(present_classes(scored)) > 1:
         yield "precision_recall", precision_recall(scored, names, boosting)
         yield "roc", roc(scored, names, boosting)
     yield "scores", scores(scored, names)

@@ -15,6 +15,7 @@ from tasks.evaluation.scored import Floats, Scored
 
 MOST_POINTS = 400
 """Points of a curve; more can't be seen."""
+MOST_CURVES = 30
 MOST_NUMBERED = 12
 """Classes up to which the cells of a confusion matrix carry numbers."""
 
@@ -112,11 +113,12 @@ def _compare(
 def _by_class(
     axes: Axes, scored: Scored, names: Sequence[str], curve: Curve, name: str, at: tuple[float, float]
 ) -> None:
-    """All classes alike, the one that is hardest to find by name."""
+    """The classes that are hardest to find, all alike, the hardest by name."""
     values = np.array([getattr(row, name) for row in per_class(scored, names)])
     known = np.flatnonzero(~np.isnan(values))
-    hardest = known[np.argmin(values[known])]
-    for index in known:
+    by_value = known[np.argsort(values[known], kind="stable")]
+    hardest = by_value[0]
+    for index in by_value[:MOST_CURVES]:
         axes.plot(*curve(scored, int(index)), color=MODEL, linewidth=1.0, alpha=0.45)
     axes.plot(*curve(scored, int(hardest)), color=RIVAL, linewidth=2.0)
     spoken = "ROC AUC" if name == "roc_auc" else "average precision"

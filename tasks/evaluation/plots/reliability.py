@@ -14,7 +14,6 @@ from tasks.evaluation.scored import Floats, Indices, Scored
 def calibration(scored: Scored, names: Sequence[str]) -> Figure:
     """Promised probability against how often it came true, by bin, above the number of rows in each bin."""
     figure = Figure(figsize=SIZE, layout="constrained")
-    figure.patch.set_alpha(0.0)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3.4, 1])
     dress(upper, "Do promised probabilities come true?")
     dress(lower)

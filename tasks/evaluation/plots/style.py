@@ -18,9 +18,8 @@ SIZE = (6.0, 4.4)
 
 
 def new_figure(title: str, size: tuple[float, float] = SIZE) -> tuple[Figure, Axes]:
-    """An empty figure and its axes, titled at the left, with a transparent ground."""
+    """An empty figure and its axes, titled at the left."""
     figure = Figure(figsize=size, layout="constrained")
-    figure.patch.set_alpha(0.0)
     axes = figure.add_subplot()
     dress(axes, title)
     return figure, axes
@@ -29,7 +28,6 @@ def new_figure(title: str, size: tuple[float, float] = SIZE) -> tuple[Figure, Ax
 def dress(axes: Axes, title: str = "") -> None:
     """Gives axes the common look."""
     axes.set_title(title, loc="left", fontsize=12, fontweight="bold", color=INK, pad=10)
-    axes.patch.set_alpha(0.0)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(FAINT)
     axes.tick_params(colors=INK, labelsize=9, length=3, color=FAINT)
@@ -63,13 +61,18 @@ def literal(text: str, most: int = 28) -> str:
 
 
 def to_svg(figure: Figure) -> str:
-    """The figure as inline SVG whose dark ink is the page's text colour, so that it suits light and dark pages."""
+    """The figure as inline SVG in the page's own colours, so that it suits light and dark pages.
+
+    The page may set the CSS variables `--model` and `--rival`; text has the colour of the text around the figure.
+    """
     buffer = io.StringIO()
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": figure.axes[0].get_title(loc="left"), "font.size": 10}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+        figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
     drawn = buffer.getvalue()
     drawn = drawn[drawn.index("<svg") :]
     drawn = re.sub(r"<metadata>.*?</metadata>", "", drawn, flags=re.DOTALL)
     drawn = re.sub(r'<svg([^>]*?) width="[^"]*"', r"<svg\1", drawn, count=1)
     drawn = re.sub(r'<svg([^>]*?) height="[^"]*"', r"<svg\1", drawn, count=1)
-    return drawn.replace(INK, "currentColor")
+    for color, of_page in ((INK, "currentColor"), (MODEL, f"var(--model, {MODEL})"), (RIVAL, f"var(--rival, {RIVAL})")):
+        drawn = drawn.replace(color, of_page)
+    return drawn

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from tasks.evaluation.importance import Importance
+from tasks.evaluation.metrics import NAMES
 from tasks.evaluation.plots.style import FAINT, INK, MODEL, RIVAL, literal, new_figure
 
 MOST_COLUMNS = 15
@@ -23,7 +24,7 @@ def importance(found: Sequence[Importance], metric_name: str) -> Figure:
     axes.axvline(0, color=FAINT, linewidth=1)
     axes.set_yticks(places, [literal(column.column) for column in shown])
     axes.grid(False, axis="y")
-    axes.set(xlabel=f"Loss of {metric_name.replace('_', ' ')} when the column is shuffled")
+    axes.set(xlabel=f"{NAMES[metric_name]}: how much worse when the column is shuffled")
     return figure
 
 

@@ -28,7 +28,6 @@ def predicted_and_true(scored: Scored) -> Figure:
 def residuals(scored: Scored) -> Figure:
     """Errors by predicted value, and their distribution at the side."""
     figure = Figure(figsize=SIZE, layout="constrained")
-    figure.patch.set_alpha(0.0)
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=[3.2, 1])
     dress(left, "Errors, by predicted value")
     dress(right)

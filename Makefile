@@ -1,0 +1,49 @@
+# `make demo` and `make test` set up all they need; see README.md.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+SOURCES := models tasks flows infra tests benchmarks
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow lint ui bench clean
+
+help:
+	@echo "make demo              the whole life of a model on real data, in a minute or two"
+	@echo "make ui                the MLflow UI on all runs"
+	@echo "make test              style, types, import rules and the fast tests"
+	@echo "make test-slow         the tests that start servers, kill processes and train for longer"
+	@echo "make lint              style, types and import rules alone"
+	@echo "make bench NAME=...    one of: $(basename $(notdir $(filter-out benchmarks/__%,$(wildcard benchmarks/[a-z]*.py))))"
+	@echo "make clean             removes .venv and everything under .perennial"
+
+# The venv's own pip is kept: a newer one picks torch's CUDA build.
+$(READY): requirements.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+demo: $(READY)
+	@$(BIN)/perennial demo
+
+ui: $(READY)
+	@$(BIN)/perennial ui
+
+lint: $(READY)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy models tasks flows infra/perennial benchmarks
+	$(BIN)/lint-imports
+
+test: lint
+	$(BIN)/pytest -m "not slow" --cov --cov-report=term:skip-covered
+
+test-slow: $(READY)
+	$(BIN)/pytest -m slow
+
+bench: $(READY)
+	@$(BIN)/python -m benchmarks.$(NAME)
+
+clean:
+	rm -rf $(VENV) .perennial

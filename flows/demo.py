@@ -1,0 +1,102 @@
+"""A model's whole life on real data that ships with scikit-learn: 1,797 digits, scanned and averaged to 8 x 8 pixels.
+
+The commands are the ones a user types; whatever the data says is the outcome.
+"""
+
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from flows.environment import state_folder
+from models.errors import PerennialError
+
+OLDER = 0.55
+"""Share of the digits that are there at first; the rest arrive later."""
+TO_SCORE = 100
+"""Digits of the newer part that are scored, without their label."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The demo's own folder and the name of its model."""
+
+    folder: Path
+    model: str
+
+    @property
+    def model_file(self) -> Path:
+        """Written by `new`."""
+        return self.folder / f"{self.model}.toml"
+
+
+def run_demo(run: Callable[[list[str]], None]) -> None:
+    """Plays the story; `run` executes one command line and raises `typer.Exit` when its exit code is not 0."""
+    stage = _set_the_stage()
+    file, name = str(stage.model_file), stage.model
+    _say("1. A table arrives: handwritten digits, one row each, a column for every pixel.")
+    _play(run, "new", file, "--data", str(stage.folder / "arrived"), "--target", "digit")
+    _say("2. Train, export to ONNX, judge on unseen rows, register. The first version has only floors to pass.")
+    _play(run, "train", file)
+    _play(run, "promote", name)
+    _say("3. Score rows that carry no label.")
+    _play(
+        run, "score", name, "--input", str(stage.folder / "unlabelled.csv"), "--output", str(stage.folder / "scored-1")
+    )
+    _say("4. New rows arrive. Retrain; the challenger meets the champion on rows that neither has seen.")
+    (stage.folder / "newer.csv").rename(stage.folder / "arrived" / "newer.csv")
+    _play(run, "retrain", file)
+    _say("5. Score again, with whoever is champion now. The version is written beside every row.")
+    _play(
+        run, "score", name, "--input", str(stage.folder / "unlabelled.csv"), "--output", str(stage.folder / "scored-2")
+    )
+    _say("6. One command goes back, and the history tells who did what and why.")
+    _play(run, "rollback", name, "--why", "to show that it works")
+    _play(run, "history", name)
+    _farewell(stage)
+
+
+def _set_the_stage() -> Stage:
+    """The older and the newer digits as CSV files, in a folder that no earlier demo used."""
+    from sklearn.datasets import load_digits
+
+    frame = load_digits(as_frame=True).frame.rename(columns={"target": "digit"})
+    home = state_folder() / "demo"
+    number = next(n for n in range(1, 10_000) if not (home / _name(n)).exists())
+    stage = Stage(home / _name(number), _name(number))
+    (stage.folder / "arrived").mkdir(parents=True)
+    older = int(len(frame) * OLDER)
+    frame.iloc[:older].to_csv(stage.folder / "arrived" / "older.csv", index=False)
+    frame.iloc[older:].to_csv(stage.folder / "newer.csv", index=False)
+    frame.iloc[-TO_SCORE:].drop(columns="digit").to_csv(stage.folder / "unlabelled.csv", index=False)
+    return stage
+
+
+def _name(number: int) -> str:
+    return "digits" if number == 1 else f"digits-{number}"
+
+
+def _play(run: Callable[[list[str]], None], *words: str) -> None:
+    """Runs a command as a user would see it; a refusal is part of the story, not its end."""
+    print(f"\n$ perennial {shlex.join(words)}", flush=True)
+    try:
+        run(list(words))
+    except typer.Exit as refusal:
+        print(f"(exit code {refusal.exit_code})")
+    except PerennialError as error:
+        print(f"{error}\n(exit code {error.exit_code})")
+
+
+def _say(text: str) -> None:
+    print(f"\n\n{text}", flush=True)
+
+
+def _farewell(stage: Stage) -> None:
+    _say("Done.")
+    print(f"model file    {stage.model_file}")
+    print(f"predictions   {stage.folder / 'scored-1'} and scored-2")
+    print(f"everything    {state_folder()}")
+    print("next          make ui   (every run, its report.html and plots, and two versions to compare)")
+    print("your own data perennial new my.toml --data my.csv --target COLUMN")

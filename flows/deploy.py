@@ -1,0 +1,91 @@
+"""Prefect deployments of model files, on a process work pool."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.schedules import Cron, Schedule
+from prefect.exceptions import ObjectAlreadyExists
+
+from flows.environment import HOME, project_folder, state_folder
+from models.modelfile import ModelFile, read_model_files
+
+POOL = "perennial"
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One flow for one model file."""
+
+    flow: str
+    """Name of the flow and of its module."""
+    model: str
+    parameters: dict[str, Any]
+    description: str
+    schedule: Schedule | None = None
+    tags: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """As Prefect shows it: FLOW/MODEL."""
+        return f"{self.flow}/{self.model}"
+
+
+def deploy(paths: Sequence[Path]) -> list[str]:
+    """Names of the deployments of the model files, registered anew or brought up to date."""
+    files = dict(zip(paths, read_model_files(paths), strict=True))
+    _ensure_pool()
+    wanted = [d for path, model_file in files.items() for d in deployments_of(path.resolve(), model_file)]
+    for deployment in wanted:
+        _register(deployment)
+    return [deployment.name for deployment in wanted]
+
+
+def deployments_of(path: Path, model_file: ModelFile) -> list[Deployment]:
+    """Training, retraining on the file's schedule, promotion and scoring of one model file."""
+    name, file = model_file.name, {"model_file": str(path)}
+    cron = model_file.schedule.retrain
+    schedule = Cron(cron, timezone=model_file.schedule.timezone) if cron else None
+    return [
+        Deployment("train", name, file, f"Trains {name} and registers a challenger."),
+        Deployment(
+            "retrain", name, file, f"Trains {name} again if anything changed, and promotes it if better.", schedule
+        ),
+        Deployment("promote", name, {"model": name}, f"Judges the challenger of {name} against its champion."),
+        Deployment("score", name, {"model": name}, f"Scores files with {name}."),
+    ]
+
+
+def _ensure_pool() -> None:
+    with get_client(sync_client=True) as client:
+        try:
+            client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
+        except ObjectAlreadyExists:
+            return
+
+
+def _register(deployment: Deployment) -> None:
+    source = flow.from_source(source=str(project_folder()), entrypoint=f"flows/{deployment.flow}.py:{deployment.flow}")
+    source.deploy(  # type: ignore[union-attr]
+        name=deployment.model,
+        work_pool_name=POOL,
+        parameters=deployment.parameters,
+        description=deployment.description,
+        schedules=[deployment.schedule] if deployment.schedule else [],
+        tags=["perennial", deployment.model],
+        job_variables={"env": _environment(), "working_dir": str(project_folder())},
+        print_next_steps=False,
+        ignore_warnings=True,
+    )
+
+
+def _environment() -> dict[str, str]:
+    """What a worker's process needs to find this project's state; a server's address it has to know itself."""
+    uri = os.environ["MLFLOW_TRACKING_URI"]
+    embedded = {"MLFLOW_TRACKING_URI": uri} if uri.startswith("sqlite:") else {}
+    return {HOME: str(state_folder()), **embedded}

@@ -1,0 +1,184 @@
+"""A model file says all of its problems at once, one plain line each."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.errors import InputError
+from models.modelfile import DEFAULT_MISSING, ModelFile, read_model_file, read_model_files
+
+GOOD = """
+name = "m"
+[[sources]]
+uri = "data/*.csv"
+[target]
+column = "y"
+[columns]
+x = "number"
+c = { kind = "category", sensitive = true }
+"""
+
+
+def write(tmp_path: Path, text: str, name: str = "m.toml") -> Path:
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def problems(tmp_path: Path, text: str) -> list[str]:
+    path = write(tmp_path, text)
+    with pytest.raises(InputError) as caught:
+        read_model_file(path)
+    assert all(problem.startswith(f"{path}: ") and "\n" not in problem for problem in caught.value.problems)
+    return [problem.removeprefix(f"{path}: ") for problem in caught.value.problems]
+
+
+def test_every_key_but_name_sources_target_and_columns_has_a_default(tmp_path: Path) -> None:
+    model_file = read_model_file(write(tmp_path, GOOD))
+    assert model_file.sources[0].uri == str(tmp_path / "data/*.csv")
+    assert (model_file.data.missing, model_file.data.max_rejects) == (DEFAULT_MISSING, 0.05)
+    assert model_file.sensitive == {"c"}
+
+
+def test_all_problems_are_said_at_once(tmp_path: Path) -> None:
+    text = """
+    name = "no spaces please"
+    colums = 3
+    [[sources]]
+    uri = 3
+    [target]
+    column = "y"
+    kind = "binry"
+    [columns]
+    y = "number"
+    a = "nmber"
+    b = { kind = "number", mn = 1 }
+    c = { kind = "number", min = 2, max = 1 }
+    d = 7
+    e = { kind = "datetime", timezone = "Mars/Phobos" }
+    [split]
+    time = "t"
+    group = "g"
+    validation = 0.5
+    test = 0.6
+    [gates]
+    acuracy = { min = 0.5 }
+    """
+    assert problems(tmp_path, text) == [
+        "name: string should match pattern '^\\w[\\w.-]{0,99}$' (is 'no spaces please')",
+        "sources.0.uri: input should be a valid string (is 3)",
+        "target.kind: input should be 'binary', 'multiclass' or 'regression' (is 'binry')",
+        "columns.'a': 'nmber' is no kind; did you mean 'number'?",
+        "columns.'b'.mn: unknown key; did you mean 'min'?",
+        "columns.'c': min 2 is above max 1",
+        "columns.'d': give a kind (number, category, boolean, datetime) or a table with one",
+        "columns.'e'.timezone: no time zone is called 'Mars/Phobos' (is 'Mars/Phobos')",
+        "colums: unknown key; did you mean 'columns'?",
+        "columns.'y': the target can't be a feature; remove the line",
+        "split: group and time exclude each other; keep one",
+        "split: validation and test together leave nothing to train on",
+        "gates.acuracy: no such gate; did you mean 'accuracy'?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (("[target]", "[taget]"), "target: missing"),
+        (('column = "y"', 'column = ["y"]'), "target.column: input should be a valid string"),
+        (("[columns]", "[columns]\ny = 'number'"), "columns.'y': the target can't be a feature; remove the line"),
+        (("[columns]", "[data]\nmax_rejects = 'few'\n[columns]"), "data.max_rejects: input should be a valid number"),
+        (("[columns]", "[data]\nmissing = 3\n[columns]"), "data.missing: input should be a list (is 3)"),
+        (("[columns]", "[split]\nkey = ['a', 'y']\n[columns]"), "split: the target 'y' can't decide the split"),
+        (("[columns]", "[split]\nnewest_by = 't'\n[columns]"), "split.newest_by: needs split.key"),
+        (("[columns]", "[data]\nlast_rows = 5\n[columns]"), "data: last_days and last_rows need split.time"),
+        (("[columns]", "[gates.r2]\nmn = 0\n[columns]"), "gates.r2.mn: unknown key; did you mean 'min'?"),
+        (("[columns]", "[[gates]]\n[columns]"), "gates: input should be a table"),
+        (("x =", '"a\\nb" = 3\nx ='), "columns.'a\\nb': give a kind"),
+    ],
+)
+def test_one_problem_is_one_line(tmp_path: Path, change: tuple[str, str], problem: str) -> None:
+    assert any(line.startswith(problem) for line in problems(tmp_path, GOOD.replace(*change)))
+
+
+def test_a_gate_of_another_task_is_no_gate(tmp_path: Path) -> None:
+    text = GOOD.replace('column = "y"', 'column = "y"\nkind = "regression"') + "[gates]\naccuracy = { min = 0.5 }\n"
+    assert problems(tmp_path, text) == ["gates.accuracy: no such gate; known are rmse, mae, r2, latency_p99_ms"]
+
+
+def test_files_that_are_no_model_files_get_one_line(tmp_path: Path) -> None:
+    cases = {
+        tmp_path / "none.toml": "no such model file; `perennial new",
+        tmp_path: "a folder, not a model file",
+        write(tmp_path, "name = ", "broken.toml"): "not valid TOML",
+    }
+    binary = tmp_path / "binary.toml"
+    binary.write_bytes(b"\xff\xfe\x00")
+    for path, message in {**cases, binary: "not a text file"}.items():
+        with pytest.raises(InputError, match=message) as caught:
+            read_model_file(path)
+        assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_two_models_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    one, two = write(tmp_path, GOOD, "a.toml"), write(tmp_path, GOOD, "b.toml")
+    other, bad = write(tmp_path, GOOD.replace('"m"', '"n"'), "c.toml"), write(tmp_path, "x = 1", "d.toml")
+    assert [model_file.name for model_file in read_model_files([one, other])] == ["m", "n"]
+    with pytest.raises(InputError) as caught:
+        read_model_files([one, bad, two])
+    assert caught.value.problems[-1] == f"{two}: the name 'm' is taken by {one}; rename one of the two"
+    assert any(str(bad) in problem for problem in caught.value.problems[:-1])
+
+
+def test_names_of_any_letters_are_columns(tmp_path: Path) -> None:
+    names = ['a "b"', "c [d]", " e ", "größe 温度", "f.g", "h'i"]
+    lines = "\n".join(f'"{name.replace(chr(34), chr(92) + chr(34))}" = "number"' for name in names)
+    assert list(read_model_file(write(tmp_path, GOOD.replace('x = "number"', lines))).columns) == [*names, "c"]
+
+
+def test_uris_and_absolute_paths_stay_and_relative_ones_start_at_the_model_file(tmp_path: Path) -> None:
+    given = {"s3://b/k": "s3://b/k", "/abs/x.csv": "/abs/x.csv", "../x.csv": str(tmp_path.parent / "x.csv")}
+    for uri, expected in given.items():
+        assert read_model_file(write(tmp_path, GOOD.replace("data/*.csv", uri))).sources[0].uri == expected
+
+
+def test_one_key_may_be_given_without_a_list_and_a_positive_class_without_quotes(tmp_path: Path) -> None:
+    text = GOOD.replace('column = "y"', 'column = "y"\npositive = 1') + '[split]\nkey = "id"\n'
+    model_file = read_model_file(write(tmp_path, text))
+    assert (model_file.split.key, model_file.target.positive) == (("id",), "1")
+    assert read_model_file(write(tmp_path, text.replace("= 1", "= true"))).target.positive == "true"
+
+
+def test_the_digest_is_about_meaning_not_spelling(tmp_path: Path) -> None:
+    digest = read_model_file(write(tmp_path, GOOD)).digest()
+    assert read_model_file(write(tmp_path, "# a comment\n" + GOOD + "[data]\nmax_rejects = 0.05\n")).digest() == digest
+    assert read_model_file(write(tmp_path, GOOD.replace('x = "number"', 'x = "boolean"'))).digest() != digest
+
+
+def test_a_model_file_survives_json() -> None:
+    raw = {
+        "name": "m",
+        "sources": [{"uri": "a"}],
+        "target": {"column": "y"},
+        "columns": {"x": {"kind": "number", "min": 1}},
+    }
+    model_file = ModelFile.model_validate(raw)
+    assert ModelFile.model_validate(model_file.model_dump(mode="json")) == model_file
+    assert ModelFile.model_validate({**raw, "columns": model_file.columns}) == model_file
+
+
+VALUE = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=4)),
+    lambda inner: st.one_of(st.lists(inner, max_size=2), st.dictionaries(st.text(max_size=4), inner, max_size=2)),
+    max_leaves=5,
+)
+SECTION = st.sampled_from(["name", "sources", "target", "columns", "data", "split", "gates", "training"])
+
+
+@given(st.dictionaries(SECTION, VALUE, max_size=8))
+def test_nonsense_is_described_never_a_crash(raw: dict[str, object]) -> None:
+    from models.modelfile import _cross_problems, _shape_problems
+
+    assert all(isinstance(line, str) and line for line in [*_shape_problems(raw), *_cross_problems(raw)])

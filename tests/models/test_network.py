@@ -1,0 +1,90 @@
+"""The network gives each member's outputs, alike for equal seeds, and exports to ONNX as it is."""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from torch import Tensor, nn
+
+from models.calibration import CalibratedClasses
+from tests.models.networks import BINARY, SMALL, VALUE, inputs_of_every_kind, network_of_every_kind
+
+
+def test_outputs_are_one_row_per_row_and_member() -> None:
+    assert network_of_every_kind()(inputs_of_every_kind(7)).shape == (7, SMALL.members, 2)
+    assert network_of_every_kind(VALUE)(inputs_of_every_kind(7)).shape == (7, SMALL.members, 1)
+
+
+def test_equal_seeds_give_equal_weights_and_leave_the_global_generator_alone() -> None:
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    first, second, other = (network_of_every_kind(seed=seed).state_dict() for seed in (1, 1, 2))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert not torch.equal(first["head.weight"], other["head.weight"])
+
+
+def test_members_differ_from_the_start() -> None:
+    outputs = network_of_every_kind()(inputs_of_every_kind(5))
+    assert not torch.allclose(outputs[:, 0], outputs[:, 1])
+
+
+def test_rows_do_not_influence_each_other() -> None:
+    network, inputs = network_of_every_kind(), inputs_of_every_kind(9)
+    alone = network({kind: values[4:5] for kind, values in inputs.items()})
+    assert torch.allclose(network(inputs)[4], alone[0], atol=1e-6)
+
+
+class Positional(nn.Module):
+    """The exporter names positional inputs."""
+
+    def __init__(self, model: CalibratedClasses) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, number: Tensor, category: Tensor, boolean: Tensor, datetime: Tensor) -> tuple[Tensor, Tensor]:
+        inputs = {"number": number, "category": category, "boolean": boolean, "datetime": datetime}
+        result: tuple[Tensor, Tensor] = self.model(inputs)
+        return result
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> onnxruntime.InferenceSession:
+    model = Positional(calibrated()).eval()
+    path = tmp_path_factory.mktemp("graph") / "model.onnx"
+    _export(model, path)
+    return onnxruntime.InferenceSession(path)
+
+
+def calibrated() -> CalibratedClasses:
+    network = network_of_every_kind()
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.3)
+    return CalibratedClasses(network, temperature=1.3, threshold=0.3, prior=BINARY.prior).eval()
+
+
+def _export(model: nn.Module, path: Path) -> None:
+    inputs = inputs_of_every_kind(5)
+    row = torch.export.Dim("rows", min=1)
+    shapes = tuple({0: row} for _ in inputs)
+    program = torch.onnx.export(
+        model, tuple(inputs.values()), dynamo=True, dynamic_shapes=shapes, input_names=list(inputs), verbose=False
+    )
+    if program is None:
+        raise RuntimeError("the exporter returned nothing")
+    program.save(path)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 300])
+def test_onnx_runtime_agrees_with_torch_at_any_batch_size(session: onnxruntime.InferenceSession, rows: int) -> None:
+    inputs = inputs_of_every_kind(rows)
+    index, probabilities = session.run(None, {kind: values.numpy() for kind, values in inputs.items()})
+    with torch.inference_mode():
+        expected_index, expected = calibrated()(inputs)
+    np.testing.assert_allclose(probabilities, expected.numpy(), atol=1e-5)
+    clear = np.abs(probabilities[:, 1] - 0.3) > 1e-5
+    np.testing.assert_array_equal(index[clear], expected_index.numpy()[clear])

@@ -1,0 +1,313 @@
+"""A first model file for unknown data, and every problem of one at once."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.errors import InputError
+from models.modelfile import ModelFile, read_model_file
+from tasks.data.inspect import Examination, Proposal, examine, propose
+from tasks.data.modeltext import quoted
+from tasks.data.snapshot import ingest
+
+ROWS = 400
+
+
+def table(**columns: object) -> pd.DataFrame:
+    """Rows with a target that `signal` predicts fairly well, and no better."""
+    random = np.random.default_rng(0)
+    signal = random.normal(size=ROWS)
+    y = np.where(signal + random.normal(size=ROWS) > 0.8, "yes", "no")
+    return pd.DataFrame({"signal": signal.round(3), "y": y, **columns})
+
+
+def proposed(tmp_path: Path, frame: pd.DataFrame, target: str = "y") -> tuple[ModelFile, Proposal]:
+    frame.to_csv(tmp_path / "data.csv", index=False)
+    proposal = propose([str(tmp_path / "data.csv")], target, "m", tmp_path)
+    (tmp_path / "m.toml").write_text(proposal.text, encoding="utf-8")
+    return read_model_file(tmp_path / "m.toml"), proposal
+
+
+def comment_on(proposal: Proposal, column: str) -> str:
+    """The comment of the line on which the column is left out."""
+    (line,) = [line for line in proposal.text.splitlines() if line.startswith(f"# {quoted(column)} =")]
+    return line.partition("    # ")[2]
+
+
+def test_the_file_loads_and_trains_as_it_is(tmp_path: Path) -> None:
+    model_file, proposal = proposed(tmp_path, table())
+    assert (model_file.name, model_file.target.kind, model_file.target.positive) == ("m", "binary", "yes")
+    assert 'uri = "data.csv"' in proposal.text
+    assert ingest(model_file, tmp_path).rows == ROWS
+    assert model_file.gates["average_precision"].min == pytest.approx((table()["y"] == "yes").mean(), abs=1e-4)
+
+
+def test_kinds_are_found(tmp_path: Path) -> None:
+    i = np.arange(ROWS)
+    frame = table(
+        whole=i % 37,
+        decimal=(i * 7 % 400) / 3,
+        word=np.array(["u", "v", "w"])[i % 3],
+        flag=i % 2,
+        said=np.array(["Yes", "No"])[i % 2],
+        zip=[f"0{n % 50:04}" for n in i],
+        iso=pd.date_range("2020-01-01", periods=ROWS)[::-1].strftime("%Y-%m-%dT%H:%M:%S"),
+        german=pd.date_range("2020-01-01", periods=ROWS)[::-1].strftime("%d.%m.%Y"),
+        compact_date=pd.date_range("2020-01-01", periods=ROWS)[::-1].strftime("%Y%m%d"),
+        created_ts=1_600_000_000 + (i * 7919) % 100_000,
+    )
+    model_file, _ = proposed(tmp_path, frame)
+    kinds = {name: settings.model_dump(exclude_defaults=True) for name, settings in model_file.columns.items()}
+    assert {name: model_file.columns[name].kind for name in kinds} == {
+        "signal": "number", "whole": "number", "decimal": "number", "word": "category", "flag": "boolean",
+        "said": "boolean", "zip": "category", "iso": "datetime", "german": "datetime", "compact_date": "datetime",
+        "created_ts": "datetime",
+    }  # fmt: skip
+    assert kinds["german"] == {"format": "%d.%m.%Y"}
+    assert kinds["compact_date"] == {"format": "%Y%m%d"}
+    assert kinds["created_ts"] == {"format": "unix"}
+    assert ingest(model_file, tmp_path).rejected == 0
+
+
+def test_typed_columns_of_parquet_files_are_found(tmp_path: Path) -> None:
+    frame = table(b=np.arange(ROWS) % 2 == 0, t=pd.date_range("2020-01-01", periods=ROWS)[::-1])
+    arrow = (
+        pa.Table.from_pandas(frame)
+        .append_column("nested", pa.array([[1]] * ROWS))
+        .append_column("raw", pa.array([b"x"] * ROWS))
+    )
+    pq.write_table(arrow, tmp_path / "d.parquet")
+    proposal = propose([str(tmp_path / "d.parquet")], "y", "m", tmp_path)
+    (tmp_path / "m.toml").write_text(proposal.text)
+    columns = read_model_file(tmp_path / "m.toml").columns
+    assert {name: found.kind for name, found in columns.items()} == {
+        "signal": "number",
+        "b": "boolean",
+        "t": "datetime",
+    }
+    assert "which no kind reads" in comment_on(proposal, "nested")
+    assert "which no kind reads" in comment_on(proposal, "raw")
+
+
+def test_keys_are_left_out_and_the_first_one_splits(tmp_path: Path) -> None:
+    random = np.random.default_rng(1)
+    frame = table(
+        row=np.arange(ROWS), UDI=random.permutation(ROWS) + 1, product=[f"M{i}" for i in range(ROWS)],
+        customer_id=random.choice(10**9, ROWS, replace=False), measured=random.normal(size=ROWS),
+        revenue=random.choice(10**9, ROWS, replace=False),
+    )  # fmt: skip
+    model_file, proposal = proposed(tmp_path, frame)
+    assert set(model_file.columns) == {"signal", "measured", "revenue"}
+    assert model_file.split.key == ("UDI",)
+    assert comment_on(proposal, "product") == "looks like a key: each row has its own value"
+
+
+def test_a_small_table_of_distinct_numbers_keeps_its_features(tmp_path: Path) -> None:
+    model_file, _ = proposed(tmp_path, pd.DataFrame({"age": range(20, 30), "y": ["a", "b"] * 5}))
+    assert set(model_file.columns) == {"age"}
+
+
+def test_columns_that_say_nothing_are_left_out_with_a_reason(tmp_path: Path) -> None:
+    words = np.random.default_rng(0).choice(["it", "was", "a", "fine", "day", "for", "us"], (ROWS, 9))
+    frame = table(
+        same="x", nothing=None, text=[" ".join(row) for row in words], name=[f"N{i // 1.05:.0f}" for i in range(ROWS)]
+    )
+    _, proposal = proposed(tmp_path, frame)
+    assert comment_on(proposal, "same") == "the same in every row"
+    assert comment_on(proposal, "nothing") == "missing in every row"
+    assert comment_on(proposal, "text").startswith("free text")
+    assert comment_on(proposal, "name") == "nearly every row has its own value"
+
+
+def test_missing_marks_that_occur_are_written_down(tmp_path: Path) -> None:
+    amount = [str(i) for i in range(ROWS)]
+    amount[3:9] = ["-", "n/a", "?", "", "#N/A", "NA"]
+    model_file, _ = proposed(tmp_path, table(amount=amount, grade=["None", "A", "B", "-"] * 100))
+    assert {"-", "n/a", "#N/A", "?", "NA"} <= set(model_file.data.missing)
+    assert "None" not in model_file.data.missing
+    assert model_file.columns["amount"].kind == "number"
+    assert "[data]" not in proposed(tmp_path, table(z=["?", "1", "2", "3"] * 100))[1].text
+
+
+def test_a_copy_of_the_target_leaks(tmp_path: Path) -> None:
+    frame = table()
+    frame["code"] = np.where(frame["y"] == "yes", 7.0, 3.0) + np.arange(ROWS) / 1e4
+    frame["word"] = np.where(frame["y"] == "yes", "granted", "refused")
+    model_file, proposal = proposed(tmp_path, frame)
+    assert set(model_file.columns) == {"signal"}
+    assert "tells the classes apart (ROC AUC 1.000)" in comment_on(proposal, "code")
+    assert "leaks the target" in comment_on(proposal, "word")
+    assert any("'code' is left out: leaks" in finding for finding in proposal.findings)
+
+
+def test_a_flag_that_is_only_set_after_the_fact_leaks_and_its_neighbours_are_suspect(tmp_path: Path) -> None:
+    rare = np.zeros(ROWS, dtype=int)
+    rare[:12] = 1
+    failure = rare.copy()
+    failure[12:25] = 1
+    frame = pd.DataFrame({"signal": table()["signal"], "wear": rare, "random": np.roll(rare, 200), "y": failure})
+    model_file, proposal = proposed(tmp_path, frame)
+    assert set(model_file.columns) == {"signal", "random"}
+    assert "12 of the 12 rows where it is true have target 1" in comment_on(proposal, "wear")
+    assert "column 'random' stands beside flags that leak: is it known before 'y' is?" in proposal.findings
+
+
+@pytest.mark.parametrize(("target", "task"), [("value", "regression"), ("grade", "multiclass")])
+def test_leaks_of_other_tasks_are_found(tmp_path: Path, target: str, task: str) -> None:
+    frame = table()
+    frame["value"] = frame["signal"] * 3 + np.random.default_rng(2).normal(size=ROWS)
+    frame["grade"] = pd.cut(frame["value"], 3, labels=["low", "mid", "high"]).astype(str)
+    frame["copy"] = frame["value"] * 2 if target == "value" else frame["grade"].str.upper()
+    model_file, proposal = proposed(tmp_path, frame.drop(columns="grade" if target == "value" else "value"), target)
+    assert model_file.target.kind == task
+    assert "copy" not in model_file.columns and "signal" in model_file.columns
+    gate = {"regression": "r2", "multiclass": "balanced_accuracy"}[task]
+    assert model_file.gates[gate].min == pytest.approx(0 if task == "regression" else 1 / 3, abs=1e-3)
+    assert "leaks" in comment_on(proposal, "copy")
+
+
+@pytest.mark.parametrize(
+    ("names", "splits"),
+    [
+        (("train.csv", "val.csv", "test.csv"), ["test", "train", "validation"]),
+        (("adult_train.csv", "adult_test.csv"), ["test", None]),
+        (("a.csv", "b.csv"), [None]),
+        (("train.csv", "other.csv"), [None]),
+    ],
+)
+def test_names_of_files_say_which_split_they_are(
+    tmp_path: Path, names: tuple[str, ...], splits: list[str | None]
+) -> None:
+    for name in names:
+        (tmp_path / "data").mkdir(exist_ok=True)
+        table().to_csv(tmp_path / "data" / name, index=False)
+    (tmp_path / "m.toml").write_text(propose([str(tmp_path / "data")], "y", "m", tmp_path).text)
+    assert [source.split for source in read_model_file(tmp_path / "m.toml").sources] == splits
+
+
+def test_a_log_is_split_by_time_and_shared_identities_by_group(tmp_path: Path) -> None:
+    stamps = pd.date_range("2024-01-01", periods=ROWS, freq="h").strftime("%Y-%m-%d %H:%M:%S")
+    assert proposed(tmp_path, table(timestamp=stamps))[0].split.time == "timestamp"
+    assert proposed(tmp_path, table(birth=stamps))[0].split.time is None
+    model_file, proposal = proposed(tmp_path, table(machine_id=[f"m{i % 40}" for i in range(ROWS)]))
+    assert model_file.split.group == "machine_id"
+    assert comment_on(proposal, "machine_id") == "looks like an identity that rows share"
+
+
+def test_a_source_beneath_the_model_file_is_relative_and_others_absolute(tmp_path: Path) -> None:
+    table().to_csv(tmp_path / "d.csv", index=False)
+    (tmp_path / "specs").mkdir()
+    assert 'uri = "d.csv"' in propose([str(tmp_path / "d.csv")], "y", "m", tmp_path).text
+    assert f'uri = "{tmp_path}/d.csv"' in propose([str(tmp_path / "d.csv")], "y", "m", tmp_path / "specs").text
+    uri = (tmp_path / "d.csv").as_uri()
+    assert f'uri = "{uri}"' in propose([uri], "y", "m", tmp_path).text
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [("Y", "no column 'Y'; did you mean 'y'"), ("same", "the same in every row"), ("nothing", "missing in every row")],
+)
+def test_a_target_that_can_not_be_learnt_is_named(tmp_path: Path, target: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        proposed(tmp_path, table(same=1, nothing=None), target)
+
+
+def test_data_without_a_usable_column_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no column is left to learn from: 'id' looks like a key"):
+        proposed(tmp_path, table(id=range(ROWS)).drop(columns="signal"))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(
+        st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12), min_size=1, max_size=4, unique=True
+    )
+)
+def test_any_column_name_is_written_so_that_it_is_read_back(names: list[str]) -> None:
+    import tempfile
+
+    names = [f"{name}~" for name in names]
+    with tempfile.TemporaryDirectory() as folder:
+        frame = pd.DataFrame({name: np.arange(60) % 7 for name in names} | {"y": ["a", "b"] * 30})
+        pq.write_table(pa.Table.from_pandas(frame), f"{folder}/d.parquet")
+        proposal = propose([f"{folder}/d.parquet"], "y", "m", Path(folder))
+        (Path(folder) / "m.toml").write_text(proposal.text, encoding="utf-8")
+        assert list(read_model_file(Path(folder) / "m.toml").columns) == names
+
+
+def checked(tmp_path: Path, frame: pd.DataFrame, change: tuple[str, str] = ("", "")) -> Examination:
+    _, proposal = proposed(tmp_path, frame)
+    (tmp_path / "m.toml").write_text(proposal.text.replace(*change), encoding="utf-8")
+    return examine(tmp_path / "m.toml")
+
+
+def test_a_good_model_file_passes_with_its_counts(tmp_path: Path) -> None:
+    found = checked(tmp_path, table(extra=np.arange(ROWS) % 5), ('"extra"', '# "extra"'))
+    assert found.passed and found.problems == found.warnings == ()
+    assert (found.read, found.rows, found.task, found.unused) == (ROWS, ROWS, "binary", ("extra",))
+    assert sum(found.splits.values()) == sum(found.classes.values()) == ROWS
+    assert json.loads(json.dumps(found.as_json()))["passed"] is True
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data.csv", "m.toml"]
+
+
+def test_would_be_rejects_are_shown_and_too_many_are_a_problem(tmp_path: Path) -> None:
+    frame = table(n=np.arange(ROWS) % 50)
+    few = checked(tmp_path, frame, ('"n" = "number"', '"n" = { kind = "number", max = 48 }'))
+    assert (few.passed, few.rejected, few.reasons) == (True, 8, {"out of range": 8})
+    assert (few.examples[0]["row"], few.examples[0]["column"], len(few.examples)) == (50, "n", 5)
+    many = checked(tmp_path, frame, ('"n" = "number"', '"n" = { kind = "number", max = 25 }'))
+    assert not many.passed and "rows are rejects" in many.problems[0]
+    assert sum(many.splits.values()) == many.rows == ROWS - many.rejected
+    none = checked(tmp_path, frame, ('"n" = "number"', '"n" = { kind = "number", min = 100 }'))
+    assert none.rows == 0 and len(none.problems) == 1
+
+
+def test_problems_of_columns_rows_and_splits_come_together(tmp_path: Path) -> None:
+    frame = table(s="train", n=np.arange(ROWS) % 50)
+    found = checked(tmp_path, frame, ('"n" = "number"', '"m" = "number"\n"n" = { kind = "number", max = 25 }'))
+    assert "no column 'm'" in found.problems[0] and "rows are rejects" in found.problems[1]
+    split = checked(tmp_path, frame, ("[split]\n", '[split]\ncolumn = "s"\n'))
+    assert split.problems[0].startswith("split: no row is left for validation and test")
+
+
+def test_keys_leaks_and_empty_columns_are_warnings(tmp_path: Path) -> None:
+    frame = table(id=range(ROWS), nothing=None)
+    frame["copy"] = frame["y"]
+    change = ("[columns]\n", '[columns]\n"id" = "number"\n"nothing" = "category"\n"copy" = "category"\n')
+    warnings = checked(tmp_path, frame, change).warnings
+    assert "column 'id' looks like a key: each row has its own value" in warnings
+    assert "column 'nothing' is missing in every row" in warnings
+    assert any(warning.startswith("column 'copy' may leak the target: ") for warning in warnings)
+
+
+def test_problems_of_model_file_and_data_come_together(tmp_path: Path) -> None:
+    found = checked(tmp_path, table(), ('"signal" =', 'colour = "number"\n"sygnal" = '))
+    assert [problem.rpartition(": ")[2][:18] for problem in found.problems] == [
+        "no column 'colour'",
+        "no column 'sygnal'",
+    ]
+    broken = checked(
+        tmp_path, table(), ("[gates]", '[gatez]\n[data]\nmissing = 3\n[[sources]]\nuri = "gone.csv"\n[gates]')
+    )
+    assert sorted(problem.rpartition("/")[2] for problem in broken.problems) == [
+        "gone.csv: no such file, folder or pattern of files",
+        "m.toml: data.missing: input should be a list (is 3)",
+        "m.toml: gatez: unknown key; did you mean 'gates'?",
+    ]
+    (tmp_path / "m.toml").write_text("name = ")
+    assert len(examine(tmp_path / "m.toml").problems) == 1
+    assert "no such model file" in examine(tmp_path / "none.toml").problems[0]
+
+
+def test_missing_data_is_a_problem_not_a_crash(tmp_path: Path) -> None:
+    proposed(tmp_path, table())
+    (tmp_path / "data.csv").unlink()
+    found = examine(tmp_path / "m.toml")
+    assert found.problems == (f"{tmp_path}/data.csv: no such file, folder or pattern of files",)

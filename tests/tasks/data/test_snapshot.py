@@ -1,0 +1,368 @@
+"""Ingestion: what is kept, what is set aside, and that nothing is written twice or half."""
+
+import errno
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from models.errors import InputError, OutsideError
+from tasks.data import manifest, parts, snapshot
+from tasks.data.snapshot import Ingested, ingest, open_snapshot
+from tests.tasks.data.conftest import Make
+
+COLUMNS = 'x = "number"\nc = "category"'
+
+
+def rows_of(result: Ingested) -> list[dict[str, object]]:
+    return open_snapshot(result.manifest).table(["x", "c", "y", "perennial.row"]).to_pylist()
+
+
+def write(path: Path, **columns: object) -> Path:
+    pd.DataFrame(columns).to_csv(path, index=False)
+    return path
+
+
+def files_beneath(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def accounted(result: Ingested) -> int:
+    return result.rows + result.rejected + result.collapsed + result.superseded + result.outside_window
+
+
+def test_rows_are_stored_in_their_types_with_their_origin(tmp_path: Path, make: Make) -> None:
+    path = write(
+        tmp_path / "a.csv",
+        x=["1", "?"],
+        c=["u", "v"],
+        y=["no", "yes"],
+        w=[1, 0.5],
+        k=["1", "2"],
+        t=["2024-01-01", "2024-01-02T03:00Z"],
+    )
+    model_file = make(COLUMNS, rest='[split]\nkey = "k"\ntime = "t"\n[training]\nweight = "w"')
+    result = ingest(model_file, tmp_path)
+    kept = open_snapshot(result.manifest)
+    assert kept.table().to_pylist()[1] == {
+        "x": None, "c": "v", "y": "yes", "w": 0.5, "perennial.split.k": "2",
+        "perennial.split.t": pd.Timestamp("2024-01-02T03:00Z"), "perennial.row": 2,
+        "perennial.source": f"{tmp_path}/*.csv", "perennial.file": str(path),
+    }  # fmt: skip
+    assert kept.table().schema.field("y").type == pa.dictionary(pa.int32(), pa.string())
+    assert (kept.rows, kept.task, kept.manifest.classes) == (2, "binary", {"no": 1, "yes": 1})
+    assert sum(len(batch) for batch in kept.batches(["x"])) == 2
+
+
+def test_unchanged_data_makes_nothing_new(tmp_path: Path, make: Make) -> None:
+    path = write(tmp_path / "a.csv", x=range(10), c=list("abcdefghij"), y=[0, 1] * 5)
+    model_file = make(COLUMNS)
+    first = ingest(model_file, tmp_path / "home")
+    before = files_beneath(tmp_path / "home")
+    path.write_text(path.read_text().replace("\n", "\r\n"))
+    second = ingest(model_file, tmp_path / "home")
+    assert (second.digest, second.unchanged, second.new_parts) == (first.digest, True, 0)
+    assert not first.unchanged
+    assert files_beneath(tmp_path / "home") == before
+
+
+def test_grown_data_adds_parts_and_keeps_the_others(
+    tmp_path: Path, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "PART_ROWS", 10)
+    frame = pd.DataFrame({"x": range(35), "c": "u", "y": [0, 1, 0, 1, 1] * 7})
+    model_file = make(COLUMNS)
+    frame[:25].to_csv(tmp_path / "a.csv", index=False)
+    first = ingest(model_file, tmp_path)
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    second = ingest(model_file, tmp_path)
+    assert (first.new_parts, second.new_parts) == (3, 2)
+    assert open_snapshot(second.manifest).table(["x"])["x"].to_pylist() == list(range(35))
+    assert open_snapshot(first.manifest).table(["x"])["x"].to_pylist() == list(range(25))
+
+
+def test_a_part_is_addressed_by_value_not_by_chunks_or_dictionaries() -> None:
+    plain = pa.table(
+        {
+            "t": pa.array(["b", "a", None]).dictionary_encode().cast(pa.dictionary(pa.int32(), pa.string())),
+            "n": [1.0, None, 2.0],
+        }
+    )
+    other_order = pa.DictionaryArray.from_arrays(pa.array([1, 0, None], pa.int32()), pa.array(["a", "b"]))
+    chunked = pa.concat_tables([plain.slice(0, 1), plain.slice(1)])
+    garbage = pa.Array.from_buffers(
+        pa.float64(), 3, [pa.py_buffer(b"\x05"), pa.py_buffer(np.array([1.0, 9.9, 2.0]).tobytes())]
+    )
+    reordered = pa.table({"t": other_order, "n": garbage})
+    digests = {parts.value_digest(table) for table in (plain, chunked, reordered, plain.slice(0))}
+    assert len(digests) == 1
+    changes = (plain.rename_columns(["t", "m"]), plain.slice(1), plain.set_column(1, "n", [[1.0, None, 3.0]]))
+    assert len({parts.value_digest(table) for table in changes} | digests) == 4
+
+
+def test_csv_and_parquet_of_one_table_give_one_part(tmp_path: Path, make: Make) -> None:
+    frame = pd.DataFrame({"x": [1.5, 2.0, np.nan], "c": ["u", None, "v"], "y": [0, 1, 1]})
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    frame.to_parquet(tmp_path / "a.parquet")
+    results = [ingest(make(COLUMNS, sources=f'uri = "a.{ending}"'), tmp_path) for ending in ("csv", "parquet")]
+    hashes = [open_snapshot(result.manifest).manifest.parts[0].sha256 for result in results]
+    assert hashes[0] == hashes[1]
+    assert results[1].new_parts == 0
+
+
+def test_bad_rows_become_rejects_with_reasons(tmp_path: Path, make: Make) -> None:
+    path = tmp_path / "a.csv"
+    good = "".join(f"{i},u,{i % 2},1,k{i}\n" for i in range(94))
+    path.write_text("x,c,y,w,k\n" + good + "z,u,1,1,a\n1,u,,1,b\n1,u,1,-1,d\n1,u,1,,e\n1,u,1,1,\n1,2\n")
+    model_file = make(COLUMNS, rest='[data]\nmax_rejects = 0.1\n[split]\nkey = "k"\n[training]\nweight = "w"')
+    result = ingest(model_file, tmp_path)
+    assert (result.read, result.rows, result.rejected) == (100, 94, 6)
+    assert result.rejects is not None
+    found = {entry["row"]: (entry["column"], entry["reason"]) for entry in pq.read_table(result.rejects).to_pylist()}
+    assert found == {
+        95: ("x", "wrong type"),
+        96: ("y", "missing target"),
+        97: ("w", "negative weight"),
+        98: ("w", "missing weight"),
+        99: ("k", "missing key"),
+        100: ("", "wrong number of fields"),
+    }
+    assert sum(result.reasons.values()) == 6
+    assert (result.files[0].rows, result.files[0].rejected) == (100, 6)
+
+
+def test_too_many_rejects_stop_the_run_with_counts_and_a_place(tmp_path: Path, make: Make) -> None:
+    write(tmp_path / "a.csv", x=["1"] * 8 + ["bad", "worse"], c="u", y=[0, 1] * 5)
+    with pytest.raises(InputError, match=r"m: 2 of 10 rows are rejects \(20\.0%\).*2 wrong type; see ") as caught:
+        ingest(make(COLUMNS), tmp_path)
+    kept = pq.read_table(str(caught.value).rpartition("see ")[2])
+    assert kept["row"].to_pylist() == [9, 10]
+    assert not list((tmp_path / "snapshots/m").glob("*.json"))
+
+
+def test_no_row_left_is_said(tmp_path: Path, make: Make) -> None:
+    write(tmp_path / "a.csv", x=["a", "b"], c="u", y=[0, 1])
+    with pytest.raises(InputError, match="2 of 2 rows are rejects"):
+        ingest(make(COLUMNS, rest="[data]\nmax_rejects = 1.0"), tmp_path)
+
+
+def test_equal_rows_of_one_key_collapse_and_conflicting_ones_are_rejected(tmp_path: Path, make: Make) -> None:
+    write(tmp_path / "a.csv", k=[1, 2, 2, 3, 3, 4], x=[1, 2, 2, 3, 4, 5], c="u", y=[0, 1, 1, 0, 0, 1])
+    result = ingest(make(COLUMNS, rest='[split]\nkey = "k"\n[data]\nmax_rejects = 0.5'), tmp_path)
+    assert [row["x"] for row in rows_of(result)] == [1, 2, 5]
+    assert (result.collapsed, result.rejected, result.reasons) == (1, 2, {"duplicate key": 2})
+    assert result.rejects is not None
+    rejects = pq.read_table(result.rejects).to_pylist()
+    assert [(entry["row"], entry["column"]) for entry in rejects] == [(4, "k"), (5, "k")]
+    assert json.loads(rejects[1]["values"]) == {"x": 4.0, "c": "u", "y": "0", "k": "3"}
+    assert accounted(result) == result.read == 6
+    assert open_snapshot(result.manifest).manifest.classes == {"0": 1, "1": 2}
+
+
+def test_duplicates_are_found_across_files_and_parts(
+    tmp_path: Path, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "PART_ROWS", 3)
+    write(tmp_path / "a.csv", k=range(8), x=range(8), c="u", y=[0, 1] * 4)
+    write(tmp_path / "b.csv", k=range(4, 12), x=range(4, 12), c="u", y=[0, 1] * 4)
+    result = ingest(make(COLUMNS, rest='[split]\nkey = "k"'), tmp_path)
+    assert [row["x"] for row in rows_of(result)] == list(range(12))
+    assert result.collapsed == 4
+
+
+def test_without_a_key_nothing_collapses(tmp_path: Path, make: Make) -> None:
+    write(tmp_path / "a.csv", x=[1, 1, 1, 1], c="u", y=[0, 1, 1, 1])
+    assert ingest(make(COLUMNS), tmp_path).rows == 4
+
+
+@pytest.mark.parametrize("stamps", [["2024-01-02", "2024-03-01", "2024-01-01", "2024-02-01"], [2, 30, 1, 4]])
+def test_the_newest_row_of_a_key_stays(tmp_path: Path, make: Make, stamps: list[object]) -> None:
+    write(tmp_path / "a.csv", k=[1, 1, 2, 1], x=[1, 2, 3, 4], c="u", y=[0, 1, 0, 0], at=stamps)
+    result = ingest(make(COLUMNS, rest='[split]\nkey = "k"\nnewest_by = "at"'), tmp_path)
+    assert [row["x"] for row in rows_of(result)] == [2, 3]
+    assert (result.superseded, result.rejected) == (2, 0)
+    assert "perennial.newest" not in open_snapshot(result.manifest).columns
+
+
+def test_a_rolling_window_counts_back_from_the_newest_row(tmp_path: Path, make: Make) -> None:
+    days = pd.date_range("2024-01-01", periods=10).strftime("%Y-%m-%d")
+    write(tmp_path / "a.csv", x=range(10), c="u", y=[0, 1] * 5, t=days)
+    by_days = ingest(make(COLUMNS, rest='[split]\ntime = "t"\n[data]\nlast_days = 4'), tmp_path)
+    by_rows = ingest(make(COLUMNS, rest='[split]\ntime = "t"\n[data]\nlast_rows = 3'), tmp_path)
+    assert [row["x"] for row in rows_of(by_days)] == [6, 7, 8, 9]
+    assert [row["x"] for row in rows_of(by_rows)] == [7, 8, 9]
+    assert (by_days.outside_window, by_rows.outside_window) == (6, 7)
+    assert accounted(by_rows) == 10
+
+
+@pytest.mark.parametrize(
+    ("target", "labels", "message"),
+    [
+        ('column = "y"', ["a"] * 4, r"target 'y': one class only \(a\) in all rows"),
+        ('column = "y"\nkind = "regression"', [2] * 4, r"target 'y': one value only \(2.0\)"),
+        ('column = "y"\nkind = "binary"', list("abca"), "kind is binary but there are 3 classes"),
+        ('column = "y"\npositive = "Yes"', ["yes", "no"] * 2, "no row of target 'y' is 'Yes'; did you mean 'yes'"),
+    ],
+)
+def test_a_target_that_can_not_be_learnt_is_named(
+    tmp_path: Path, make: Make, target: str, labels: list[object], message: str
+) -> None:
+    write(tmp_path / "a.csv", x=range(4), c="u", y=labels)
+    with pytest.raises(InputError, match=message):
+        ingest(make(COLUMNS, target=target), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("labels", "task"),
+    [
+        (["a", "b", "c"], "multiclass"),
+        (["a", "b", "?"], "binary"),
+        ([True, False, True], "binary"),
+        ([0, 1, 1], "binary"),
+        ([0.5, 2.5, 0.5], "binary"),
+        ([0, 1, 2], "multiclass"),
+        ([0.5, 1.5, 2.5], "regression"),
+        (list(range(21)), "regression"),
+        (list(range(20)), "multiclass"),
+        ([1, 2, "x", None], "multiclass"),
+    ],
+)
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_the_type_of_the_target_decides_the_task(
+    tmp_path: Path, make: Make, labels: list[object], task: str, ending: str
+) -> None:
+    frame = pd.DataFrame({"x": range(len(labels)), "c": "u", "y": pd.Series(labels, dtype=object)})
+    if ending == "csv":
+        frame.to_csv(tmp_path / "a.csv", index=False)
+    else:
+        frame.to_json(tmp_path / "a.jsonl", orient="records", lines=True)
+    model_file = make(COLUMNS, sources=f'uri = "a.{ending}"', rest="[data]\nmax_rejects = 0.9")
+    assert ingest(model_file, tmp_path).task == task
+
+
+def test_a_column_missing_in_every_row_is_a_warning(tmp_path: Path, make: Make) -> None:
+    write(tmp_path / "a.csv", x=[1, 2, 3], c=None, y=[0, 1, 0])
+    assert ingest(make(COLUMNS), tmp_path).warnings == ("column 'c' is missing in every row",)
+
+
+def test_a_column_missing_in_some_files_is_null_there_and_a_warning(tmp_path: Path, make: Make) -> None:
+    write(tmp_path / "a.csv", x=[1, 2], c="u", y=[0, 1])
+    write(tmp_path / "b.csv", x=[3], y=[0])
+    result = ingest(make(COLUMNS), tmp_path)
+    assert [row["c"] for row in rows_of(result)] == ["u", "u", None]
+    assert result.warnings == (f"column 'c' is absent from 1 of 2 files, {tmp_path}/b.csv first; it is missing there",)
+
+
+def test_every_missing_column_and_source_is_named_at_once(tmp_path: Path, make: Make) -> None:
+    write(tmp_path / "a.csv", X=[1], c="u", why=[0])
+    with pytest.raises(InputError) as caught:
+        ingest(make(COLUMNS), tmp_path)
+    assert list(caught.value.problems) == [
+        f"{tmp_path}/a.csv: no column 'x'; did you mean 'X'?",
+        f"{tmp_path}/a.csv: no column 'y'; it has X, c, why",
+    ]
+    with pytest.raises(InputError) as caught:
+        ingest(make(COLUMNS, sources='uri = "gone.csv"|uri = "a.csv"|uri = "lost/*.csv"|uri = "*.csv"'), tmp_path)
+    assert [problem.rpartition("/")[2] for problem in caught.value.problems] == [
+        "gone.csv: no such file, folder or pattern of files",
+        "*.csv: no such file, folder or pattern of files",
+        "*.csv",
+    ]
+
+
+def test_a_sensitive_canary_is_in_no_reject_and_no_error(tmp_path: Path, make: Make) -> None:
+    write(tmp_path / "a.csv", x=["1", "2", "bad", "4", "4"], c=["whisper"] * 5, y=[0, 1, 1, 0, 1], k=[1, 2, 3, 4, 4])
+    columns = 'x = "number"\nc = { kind = "category", sensitive = true }'
+    result = ingest(make(columns, rest='[split]\nkey = "k"\n[data]\nmax_rejects = 0.9'), tmp_path)
+    assert result.rejected == result.files[0].rejected == 3 and result.rejects is not None
+    assert b"whisper" not in json.dumps(pq.read_table(result.rejects).to_pylist()).encode()
+
+
+def test_a_full_disk_is_one_line_and_leaves_no_manifest(
+    tmp_path: Path, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "a.csv", x=[1, 2], c="u", y=[0, 1])
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(parts.pq, "write_table", full)
+    with pytest.raises(OutsideError, match="the disk is full"):
+        ingest(make(COLUMNS), tmp_path)
+    assert files_beneath(tmp_path / "snapshots") == set()
+
+
+@pytest.mark.parametrize("broken", ["move", "manifest"])
+def test_a_crash_between_parts_and_manifest_leaves_no_snapshot_and_the_next_run_succeeds(
+    tmp_path: Path, make: Make, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    write(tmp_path / "a.csv", x=[1, 2], c="u", y=[0, 1])
+    model_file = make(COLUMNS)
+
+    def crash(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(*((parts, "move_into_place") if broken == "move" else (manifest.os, "fsync")), crash)
+        with pytest.raises(KeyboardInterrupt):
+            ingest(model_file, tmp_path)
+    assert not list((tmp_path / "snapshots/m").glob("*.json"))
+    result = ingest(model_file, tmp_path)
+    assert open_snapshot(result.manifest).rows == 2
+
+
+def test_a_later_format_is_refused_and_damage_is_named(tmp_path: Path, make: Make) -> None:
+    write(tmp_path / "a.csv", x=[1, 2], c="u", y=[0, 1])
+    path = ingest(make(COLUMNS), tmp_path).manifest
+    content = path.read_text()
+    for text, message in (
+        (content.replace('"format_version": 1', '"format_version": 2'), "format version 2 is newer"),
+        (content.replace('"rows": 2', '"rows": 3'), "does not match its name"),
+        ("{", "damaged manifest"),
+    ):
+        path.write_text(text)
+        with pytest.raises(InputError, match=message):
+            open_snapshot(path)
+    path.write_text(content)
+    part = next((tmp_path / "snapshots/m/parts").iterdir())
+    shutil.copy(part, tmp_path / "kept")
+    part.write_bytes(part.read_bytes()[:50])
+    with pytest.raises(InputError, match="damaged part"):
+        open_snapshot(path).table()
+    part.unlink()
+    with pytest.raises(InputError, match="is gone; ingest again"):
+        open_snapshot(path).table()
+    pq.write_table(pq.read_table(tmp_path / "kept").slice(1), part)
+    with pytest.raises(InputError, match="has 1 rows and should have 2"):
+        open_snapshot(path).table()
+    with pytest.raises(InputError, match="no such snapshot"):
+        open_snapshot(tmp_path / "none.json")
+
+
+def test_a_weight_that_is_a_category_is_refused(tmp_path: Path, make: Make) -> None:
+    write(tmp_path / "a.csv", x=[1, 2], c="u", y=[0, 1])
+    with pytest.raises(InputError, match=r"training\.weight: 'c' is also a feature"):
+        ingest(make(COLUMNS, rest='[training]\nweight = "c"'), tmp_path)
+
+
+def test_a_weight_that_is_a_feature_is_stored_once(tmp_path: Path, make: Make) -> None:
+    write(tmp_path / "a.csv", x=[1, 2], c="u", y=[0, 1])
+    result = ingest(make(COLUMNS, rest='[training]\nweight = "x"'), tmp_path)
+    assert open_snapshot(result.manifest).columns.count("x") == 1
+
+
+def test_a_snapshot_spans_many_parts_with_one_set_of_categories(tmp_path: Path, make: Make) -> None:
+    write(tmp_path / "a.csv", x=[1, 2], c=["u", "v"], y=[0, 1])
+    write(tmp_path / "b.csv", x=[1, 2], c=["v", "w"], y=[0, 1])
+    table = open_snapshot(ingest(make(COLUMNS), tmp_path).manifest).table(["c"])
+    assert table["c"].to_pylist() == ["u", "v", "v", "w"]
+    assert len({tuple(chunk.dictionary.to_pylist()) for chunk in table["c"].chunks}) == 1
+
+
+def test_the_folder_of_a_model_is_named_after_it() -> None:
+    assert snapshot.snapshot_folder(Path("home"), "m") == Path("home/snapshots/m")

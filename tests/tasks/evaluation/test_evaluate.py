@@ -1,0 +1,111 @@
+import json
+import time
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from models.errors import InputError
+from models.modelfile import METRICS
+from tasks.evaluation import evaluate as module
+from tasks.evaluation.evaluate import Evaluation, evaluate
+from tasks.evaluation.metrics import compute_metrics
+from tests.tasks.evaluation.cases import Case, as_category, cancer, diabetes, digits, make_case
+
+
+def judge(case: Case, slices: tuple[str, ...] = ()) -> Evaluation:
+    return evaluate(case.contract, case.predict, case.train, case.test, slices=slices, resamples=60, seed=0)
+
+
+@pytest.fixture(scope="module")
+def cancer_case() -> Case:
+    return cancer()
+
+
+@pytest.mark.parametrize("case", [cancer(), diabetes()])
+def test_a_judgement_is_complete_and_deterministic(case: Case) -> None:
+    found = judge(case)
+    names = set(METRICS[case.contract.task])
+    assert set(found.metrics) == set(found.intervals) == names
+    assert found.metrics == compute_metrics(case.predict(case.test))
+    assert [baseline.name for baseline in found.baselines] == ["dummy", "boosting"]
+    assert all(set(baseline.metrics) >= names - {"r2"} for baseline in found.baselines)
+    assert {part.column for part in found.importance} == {column.name for column in case.contract.columns}
+    again = judge(case)
+    assert found.intervals == again.intervals
+    assert [baseline.metrics for baseline in found.baselines] == [baseline.metrics for baseline in again.baselines]
+    assert found.importance == again.importance
+
+
+def test_a_real_model_leads_the_dummy(cancer_case: Case) -> None:
+    dummy = judge(cancer_case).baselines[0]
+    assert dummy.lead.low > 0.3
+
+
+def test_the_record_is_json_without_undefined_numbers(cancer_case: Case) -> None:
+    record = judge(cancer_case).record()
+    read = json.loads(json.dumps(record, allow_nan=False))
+    assert read["metrics"]["roc_auc"] == record["metrics"]["roc_auc"]
+    assert "scored" not in read
+    assert set(read["baselines"][1]) == {"name", "rows", "seconds", "metrics", "lead"}
+
+
+def test_slices_are_the_columns_asked_for(cancer_case: Case) -> None:
+    assert {part.column for part in judge(cancer_case, ("mean radius",)).slices} == {"mean radius"}
+    assert {part.column for part in judge(cancer_case).slices} == {"site", "<b>screened</b>"}
+
+
+def test_an_unknown_slice_column_is_an_input_error(cancer_case: Case) -> None:
+    with pytest.raises(InputError, match=r"evaluation\.slices: the data has no column 'sight'"):
+        judge(cancer_case, ("sight",))
+
+
+def test_no_test_rows_is_an_input_error(cancer_case: Case) -> None:
+    with pytest.raises(InputError, match="no test rows"):
+        evaluate(cancer_case.contract, cancer_case.predict, cancer_case.train, cancer_case.test.slice(0, 0))
+
+
+def test_sample_weights_are_honoured() -> None:
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=300)
+    target = as_category(["yes" if v > 0 else "no" for v in x + generator.normal(size=300)])
+    table = pa.table({"x": x, "weight": generator.uniform(0.1, 5, 300), "y": target})
+    case = make_case(table, "y", "binary", ["no", "yes"])
+    found = judge(case)
+    assert found.scored.weight is not None
+    plain = case.predict(case.test).take(np.arange(case.test.num_rows))
+    assert found.metrics["accuracy"] == pytest.approx(
+        np.average(plain.truth == plain.labels, weights=case.test["weight"].to_numpy())
+    )
+    assert found.baselines[1].scored.weight is not None
+
+
+def test_values_of_a_sensitive_column_are_nowhere() -> None:
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=300)
+    town = as_category([("canary-one", "canary-two")[i % 2] for i in range(300)])
+    table = pa.table({"x": x, "town": town, "y": as_category(["yes" if v > 0 else "no" for v in x])})
+    found = judge(make_case(table, "y", "binary", ["no", "yes"], sensitive=["town"]), ("town",))
+    assert [part.name for part in found.slices] == ["value 1", "value 2"]
+    assert "canary" not in json.dumps(found.record())
+
+
+def test_what_was_sampled_is_said(monkeypatch: pytest.MonkeyPatch, cancer_case: Case) -> None:
+    monkeypatch.setattr(module, "MOST_ROWS_RESAMPLED", 100)
+    monkeypatch.setattr(module, "MOST_ROWS", 50)
+    monkeypatch.setattr("tasks.evaluation.importance.MOST_ROWS", 90)
+    rows = cancer_case.test.num_rows
+    assert judge(cancer_case).notes == (
+        f"Boosting was trained on 50 of {cancer_case.train.num_rows} training rows.",
+        f"Intervals are from 100 of {rows} test rows.",
+        f"Importance was measured on 90 of {rows} test rows.",
+    )
+
+
+def test_ten_classes_of_64_columns_take_seconds() -> None:
+    case = digits()
+    started = time.process_time()
+    found = evaluate(case.contract, case.predict, case.train, case.test)
+    assert time.process_time() - started < 12
+    assert found.metrics["accuracy"] > 0.9
+    assert len(found.by_class) == 10
