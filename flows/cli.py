@@ -188,10 +188,10 @@ def deploy(
     """Register Prefect deployments: retraining on schedule, training, promotion and scoring on demand."""
     _prepare()
     from flows.deploy import deploy as register
+    from flows.deploy import next_steps
 
     names = register(files)
-    follow = "next: prefect worker start --pool perennial"
-    _print({"deployments": names}, as_json, [*(f"deployed {name}" for name in names), follow])
+    _print({"deployments": names}, as_json, [*(f"deployed {name}" for name in names), *next_steps()])
 
 
 @app.command(epilog="Example: perennial ui --port 5001")
@@ -220,12 +220,13 @@ def demo() -> None:
 
 
 def _prepare() -> None:
-    """Settings for MLflow and Prefect, before either is imported; Prefect's own log lines stay off the screen."""
+    """Settings for MLflow and Prefect, before either is imported; their own log lines stay off the screen."""
     import os
 
     from flows import environment
 
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     environment.prepare()
 
 

@@ -1,8 +1,9 @@
 """Prefect deployments of model files, on a process work pool."""
 
 import os
+import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,6 @@ class Deployment:
     parameters: dict[str, Any]
     description: str
     schedule: Schedule | None = None
-    tags: list[str] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -61,6 +61,16 @@ def deployments_of(path: Path, model_file: ModelFile) -> list[Deployment]:
     ]
 
 
+def next_steps() -> list[str]:
+    """The commands that make deployments run: a worker, and a server where none is set."""
+    worker = "prefect worker start --pool " + POOL
+    if "PREFECT_API_URL" in os.environ:
+        return [f"next: {worker}"]
+    home = f"PREFECT_HOME={shlex.quote(os.environ['PREFECT_HOME'])}"
+    api = "PREFECT_API_URL=http://127.0.0.1:4200/api"
+    return [f"next: {home} prefect server start", f"and, in a second terminal: {home} {api} {worker}"]
+
+
 def _ensure_pool() -> None:
     with get_client(sync_client=True) as client:
         try:
@@ -71,7 +81,7 @@ def _ensure_pool() -> None:
 
 def _register(deployment: Deployment) -> None:
     source = flow.from_source(source=str(project_folder()), entrypoint=f"flows/{deployment.flow}.py:{deployment.flow}")
-    source.deploy(  # type: ignore[union-attr]
+    planned = source.to_deployment(  # type: ignore[union-attr]
         name=deployment.model,
         work_pool_name=POOL,
         parameters=deployment.parameters,
@@ -79,9 +89,8 @@ def _register(deployment: Deployment) -> None:
         schedules=[deployment.schedule] if deployment.schedule else [],
         tags=["perennial", deployment.model],
         job_variables={"env": _environment(), "working_dir": str(project_folder())},
-        print_next_steps=False,
-        ignore_warnings=True,
     )
+    planned.apply()  # type: ignore[union-attr]
 
 
 def _environment() -> dict[str, str]:

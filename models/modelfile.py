@@ -1,6 +1,5 @@
 """The model file: one TOML file that says what goes in, what comes out and what "good enough" means."""
 
-import difflib
 import hashlib
 import json
 import tomllib
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationErr
 
 from models.columns import KINDS, ColumnSettings
 from models.errors import InputError
+from models.problems import describe, describe_column, near_match
 
 Task = Literal["binary", "multiclass", "regression"]
 SplitName = Literal["train", "validation", "test"]
@@ -117,8 +117,8 @@ class Split(Section):
 class Network(Section):
     """The size of the default network."""
 
-    width: int = Field(256, ge=1, description="units of a hidden layer")
-    depth: int = Field(3, ge=1, description="hidden layers")
+    width: int = Field(128, ge=1, description="units of a hidden layer")
+    depth: int = Field(2, ge=1, description="hidden layers")
     dropout: float = Field(0.1, ge=0, lt=1)
     members: int = Field(
         16, ge=1, description="predictions that share one trunk and are averaged (TabM, Gorishniy et al. 2024)"
@@ -130,7 +130,7 @@ class Training(Section):
     """The training loop."""
 
     epochs: int = Field(100, ge=1, description="at most; early stopping ends sooner")
-    patience: int = Field(12, ge=1, description="epochs without a better validation loss before stopping")
+    patience: int = Field(9, ge=1, description="epochs without a better validation loss before stopping")
     batch_size: int = Field(256, ge=1)
     learning_rate: float = Field(0.002, gt=0)
     weight_decay: float = Field(0.0003, ge=0)
@@ -264,52 +264,8 @@ def _shape_problems(raw: dict[str, Any]) -> list[str]:
     try:
         ModelFile.model_validate(raw)
     except ValidationError as error:
-        return [line for detail in error.errors(include_url=False) for line in _describe(detail).splitlines()]
+        return describe(error, ModelFile)
     return []
-
-
-def _describe(detail: Any) -> str:
-    """One pydantic error as `key: what is wrong`, with the nearest known key where one is unknown."""
-    where = ".".join(str(part) for part in detail["loc"])
-    if detail["type"] == "extra_forbidden":
-        known = _known_keys(detail["loc"][:-1])
-        return f"{where}: unknown key{_hint(str(detail['loc'][-1]), known)}"
-    if detail["type"] == "missing":
-        return f"{where}: missing"
-    message = detail["msg"].removeprefix("Value error, ")
-    message = message.replace("a valid tuple", "a list").replace("a valid dictionary", "a table")
-    given = detail["input"]
-    shown = f" (is {given!r})" if isinstance(given, str | int | float | bool) and not message.startswith(where) else ""
-    return message if message.startswith("columns.") else f"{where}: {message[0].lower()}{message[1:]}{shown}"
-
-
-def _known_keys(location: tuple[Any, ...]) -> list[str]:
-    section: Any = ModelFile
-    for part in location:
-        if isinstance(part, int):
-            continue
-        field = section.model_fields.get(part)
-        if field is None:
-            continue
-        annotation = field.annotation
-        nested = [a for a in (annotation, *_arguments(annotation)) if isinstance(a, type) and issubclass(a, BaseModel)]
-        if not nested:
-            return []
-        section = nested[0]
-    return list(section.model_fields)
-
-
-def _arguments(annotation: Any) -> Iterator[Any]:
-    for argument in get_args(annotation):
-        yield argument
-        yield from _arguments(argument)
-
-
-def _hint(word: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    if near:
-        return f"; did you mean {near[0]!r}?"
-    return f"; known are {', '.join(known)}" if known else ""
 
 
 def _settings_by_kind(columns: Mapping[str, Any]) -> dict[str, Any]:
@@ -324,25 +280,16 @@ def _settings_by_kind(columns: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(table, Mapping) or not isinstance(table.get("kind"), str):
             problems.append(f"columns.{name!r}: give a kind ({', '.join(KINDS)}) or a table with one")
         elif table["kind"] not in KINDS:
-            problems.append(f"columns.{name!r}: {table['kind']!r} is no kind{_hint(table['kind'], list(KINDS))}")
+            problems.append(f"columns.{name!r}: {table['kind']!r} is no kind{near_match(table['kind'], list(KINDS))}")
         else:
             settings = KINDS[table["kind"]].settings
             try:
                 parsed[name] = settings.model_validate(dict(table))
             except ValidationError as error:
-                problems.extend(_describe_setting(name, detail, settings) for detail in error.errors(include_url=False))
+                problems.extend(describe_column(error, name, settings))
     if problems:
         raise ValueError("\n".join(problems))
     return parsed
-
-
-def _describe_setting(column: str, detail: Any, settings: type[ColumnSettings]) -> str:
-    key = ".".join(str(part) for part in detail["loc"])
-    where = f"columns.{column!r}" + (f".{key}" if key else "")
-    if detail["type"] == "extra_forbidden":
-        return f"{where}: unknown key{_hint(key, list(settings.model_fields))}"
-    message = detail["msg"].removeprefix("Value error, ")
-    return f"{where}: {message[0].lower()}{message[1:]} (is {detail['input']!r})"
 
 
 def _cross_problems(raw: dict[str, Any]) -> Iterator[str]:
@@ -364,7 +311,23 @@ def _cross_problems(raw: dict[str, Any]) -> Iterator[str]:
         yield "split: validation and test together leave nothing to train on"
     if (data.get("last_days") or data.get("last_rows")) and not split.get("time"):
         yield "data: last_days and last_rows need split.time"
+    if name is not None and name == _section(raw, "training").get("weight"):
+        yield f"training.weight: the target {name!r} can't be the weight"
+    for column in columns:
+        if column.startswith("perennial."):
+            yield f"columns.{column!r}: names that start with 'perennial.' are reserved; rename the column"
+    yield from _slice_problems(raw, list(columns))
     yield from _gate_problems(raw.get("gates"), target)
+
+
+def _slice_problems(raw: dict[str, Any], columns: list[str]) -> Iterator[str]:
+    sections = {"evaluation": raw.get("evaluation")}
+    sections |= {f"gates.{name}": gate for name, gate in _section(raw, "gates").items()}
+    for where, section in sections.items():
+        names = section.get("slices") if isinstance(section, dict) else None
+        for name in names if isinstance(names, list) else []:
+            if isinstance(name, str) and name not in columns:
+                yield f"{where}.slices: {name!r} is none of [columns]{near_match(name, columns)}"
 
 
 def _section(raw: dict[str, Any], key: str) -> dict[str, Any]:
@@ -380,7 +343,7 @@ def _gate_problems(gates: Any, target: Mapping[str, Any]) -> Iterator[str]:
     known = [*METRICS[kind], *BUDGETS] if kind in METRICS else list(GATES)
     for gate in gates:
         if gate not in known:
-            yield f"gates.{gate}: no such gate{_hint(gate, known)}"
+            yield f"gates.{gate}: no such gate{near_match(gate, known)}"
 
 
 def _absolute(uri: str, folder: Path) -> str:

@@ -66,8 +66,6 @@ class ColumnKind(ABC, Generic[SettingsT, StatisticsT]):
     """The type of a parsed column, in snapshots too."""
     input_type: ClassVar[Any]
     """The numpy dtype of the graph input, `numpy.object_` for strings."""
-    mlflow_type: ClassVar[str]
-    """The column's type in the MLflow signature."""
     encoder_module: ClassVar[str]
     settings: type[SettingsT]
     statistics: type[StatisticsT]

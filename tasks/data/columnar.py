@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterator
 
 import pyarrow as pa
-import pyarrow.feather as feather
 import pyarrow.parquet as pq
 
 from models.columns.cells import is_text
@@ -23,7 +22,7 @@ def peek(file: SourceFile) -> tuple[pa.Schema, int | None]:
         with _open_parquet(file) as opened:
             return opened.schema_arrow, opened.metadata.num_rows
     with _open_feather(file) as reader:
-        return reader.schema, reader.num_record_batches and None
+        return reader.schema, None
 
 
 def _parquet(file: SourceFile, columns: Collection[str] | None) -> Iterator[pa.Table]:
@@ -68,13 +67,6 @@ def _open_feather(file: SourceFile) -> pa.ipc.RecordBatchFileReader:
     except pa.ArrowInvalid as error:
         opened.seek(0)
         if opened.read(4) == b"FEA1":
-            return _as_ipc(feather.read_table(file.path))
+            raise InputError(f"{file.path}: Feather version 1; write it again as version 2 or as Parquet") from None
         reason = str(error).splitlines()[0].rstrip(".")
         raise InputError(f"{file.path}: not a Feather file or truncated ({reason})") from None
-
-
-def _as_ipc(table: pa.Table) -> pa.ipc.RecordBatchFileReader:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table)
-    return pa.ipc.open_file(sink.getvalue())

@@ -6,6 +6,7 @@ import io
 from collections import Counter, deque
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +21,8 @@ LONGEST_HEADER = 100_000
 BLOCKS = (1 << 23, 1 << 26, 1 << 29)
 """Bytes read at once; a row that is longer makes the reader start again with the next size."""
 DELIMITERS = (",", ";", "\t", "|")
+FALLBACK = {"utf-8": "cp1252", "cp1252": "latin-1"}
+"""What is tried next where bytes behind the sample are of another encoding."""
 WRONG_FIELDS = "wrong number of fields"
 SHOWN = 2000
 """Characters of a malformed row that are kept."""
@@ -49,7 +52,7 @@ def read(file: SourceFile, columns: Collection[str] | None) -> Iterator[RawBatch
                 done = max(done, int(batch.rows[-1]) if len(batch.rows) else 0, *(bad.row for bad in batch.malformed))
                 yield batch
             break
-        except pa.ArrowInvalid as error:
+        except (pa.ArrowInvalid, UnicodeDecodeError) as error:
             _prepare_retry(file, str(error), encoding, attempts, done)
     if not done:
         raise InputError(f"{file.path}: no rows beneath the header")
@@ -70,8 +73,10 @@ def sniff(file: SourceFile) -> Dialect:
         raise InputError(f"{file.path}: empty file; it has no rows")
     encoding = _encoding(sample, file.path)
     text = codecs.getincrementaldecoder(encoding)(errors="replace").decode(sample)
-    lines = [line for line in io.StringIO(text.removeprefix("\ufeff")[:LONGEST_HEADER]) if line.strip()][:200]
-    delimiter = _delimiter(lines, tab=".tsv" in file.path or ".tab" in file.path)
+    lines = [line for line in io.StringIO(text.removeprefix("\ufeff")[:LONGEST_HEADER], newline="") if line.strip()]
+    if not lines:
+        raise InputError(f"{file.path}: empty file; it has no rows")
+    delimiter = _delimiter(lines[:200], tab=not {".tsv", ".tab"}.isdisjoint(PurePosixPath(file.path).suffixes))
     names = tuple(next(csv.reader(lines, delimiter=delimiter)))
     check_names(names, file.path)
     return Dialect(encoding, delimiter, names)
@@ -230,8 +235,7 @@ def _prepare_retry(file: SourceFile, message: str, encoding: str, attempts: dequ
         raise InputError(
             f"{file.path}: after row {done}: a quote that is never closed, or a row of more than {BLOCKS[-1] >> 20} MB"
         )
-    if "invalid UTF8" in message and encoding == "utf-8":
-        attempts.popleft()
-        attempts.extendleft([("cp1252", BLOCKS[0])])
+    if encoding in FALLBACK and ("invalid UTF8" in message or "can't decode" in message):
+        attempts[0] = (FALLBACK[encoding], attempts[0][1])
         return
     raise InputError(f"{file.path}: after row {done}: {message.splitlines()[0].rstrip('.')}")

@@ -79,8 +79,8 @@ def take_in(model_file: ModelFile, files: Sequence[SourceFile], others: Sequence
     selection = select(join_marks(marks), sum(part.rows for _, part in staged), model_file)
     conflicts = Counter[str]()
     kept = tuple(_take_out(staged, selection, model_file, room, facts, conflicts))
-    files = tuple(replace(count, rejected=count.rejected + conflicts[count.path]) for count in counts)
-    return Intake(kept, files, facts, selection)
+    counted = tuple(replace(count, rejected=count.rejected + conflicts[count.path]) for count in counts)
+    return Intake(kept, counted, facts, selection)
 
 
 def _checked(

@@ -72,7 +72,14 @@ def _plain_type(kind: pa.DataType) -> pa.DataType:
 def _one_type(pieces: Sequence[pa.ChunkedArray]) -> pa.ChunkedArray:
     kinds = {piece.type for piece in pieces if not pa.types.is_null(piece.type)}
     kind = next(iter(kinds)) if len(kinds) == 1 else _common_type(kinds)
-    return pa.chunked_array([chunk for piece in pieces for chunk in pc.cast(piece, kind, safe=False).chunks], type=kind)
+    return pa.chunked_array([chunk for piece in pieces for chunk in _cast(piece, kind).chunks], type=kind)
+
+
+def _cast(piece: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    try:
+        return pc.cast(piece, kind, safe=False)
+    except pa.ArrowNotImplementedError:
+        return pa.chunked_array([[None if cell is None else str(cell) for cell in piece.to_pylist()]], type=kind)
 
 
 def _common_type(kinds: Collection[pa.DataType]) -> pa.DataType:

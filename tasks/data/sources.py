@@ -155,6 +155,8 @@ def _expand(filesystem: fs.FileSystem, pattern: str) -> list[str]:
 def _matches(path: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
     if not pattern or not path:
         return not pattern and not path
+    if pattern == ("**",):
+        return True
     if pattern[0] == "**":
         return _matches(path, pattern[1:]) or _matches(path[1:], pattern) or (pattern[1:] == () and True)
     return fnmatch.fnmatchcase(path[0], pattern[0]) and _matches(path[1:], pattern[1:])

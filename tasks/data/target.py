@@ -7,7 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from models.columns import KINDS
-from models.columns.cells import is_numeric, is_text, plain
+from models.columns.category.feed import CategorySettings
+from models.columns.cells import as_array, is_numeric, is_text, plain
 from models.columns.number.feed import NumberSettings
 from models.modelfile import ModelFile, Task
 from tasks.data.checks import near_match
@@ -22,23 +23,28 @@ def decide_task(columns: Iterable[pa.ChunkedArray], missing: Sequence[str]) -> T
     Booleans and texts are classes. Of numbers, two distinct values are binary, up to twenty whole values multiclass,
     everything else a regression.
     """
+    marks = tuple(missing)
     values: set[float] = set()
     texts: set[str] = set()
     for column in columns:
-        numbers = _numbers(column, tuple(missing))
+        distinct = pc.unique(plain(as_array(column)))
+        numbers = _numbers(distinct, marks)
         if numbers is None:
-            texts.update(str(value) for value in pc.unique(column.cast(pa.string())).to_pylist())
-        else:
-            values.update(numbers)
-            if not texts and (len(values) > MOST_CLASSES or (len(values) > 2 and any(value % 1 for value in values))):
-                return "regression"
-    distinct = len(texts) + len(values) if not texts else len(texts - {"None", "", *missing}) + len(values)
-    return "binary" if distinct <= 2 else "multiclass"
+            named = KINDS["category"].parse(distinct, CategorySettings(), marks).values
+            texts.update(named.dictionary.drop_null().to_pylist())
+        values.update(numbers or ())
+        if not texts and _is_quantity(values):
+            return "regression"
+    texts.update(f"{value:.0f}" if value % 1 == 0 else repr(value) for value in (values if texts else ()))
+    return "binary" if max(len(texts), len(values)) <= 2 else "multiclass"
 
 
-def _numbers(column: pa.ChunkedArray, missing: tuple[str, ...]) -> set[float] | None:
-    """Distinct numbers, or None where the column is of another type or holds text that is no number."""
-    distinct = pc.unique(plain(column.combine_chunks()) if pa.types.is_dictionary(column.type) else column)
+def _is_quantity(values: set[float]) -> bool:
+    return len(values) > MOST_CLASSES or (len(values) > 2 and any(value % 1 for value in values))
+
+
+def _numbers(distinct: pa.Array, missing: tuple[str, ...]) -> set[float] | None:
+    """The values as numbers, or None where they are of another type or one is a text that is no number."""
     if not (is_text(distinct.type) or is_numeric(distinct.type) or pa.types.is_null(distinct.type)):
         return None
     parsed = KINDS["number"].parse(distinct, NumberSettings(), missing)

@@ -12,6 +12,8 @@ from mlflow.exceptions import MlflowException
 from models.errors import OutsideError
 
 ARTIFACTS = "artifacts"
+KIND = {"mlflow.experimentKind": "custom_model_development"}
+"""The UI then opens on runs and metrics instead of traces."""
 
 
 def connect() -> MlflowClient:
@@ -42,7 +44,8 @@ def experiment_id(client: MlflowClient, model: str, home: Path) -> str:
             return str(found.experiment_id)
         embedded = mlflow.get_tracking_uri().startswith("sqlite:")
         try:
-            return client.create_experiment(model, (home / ARTIFACTS / model).as_uri() if embedded else None)
+            place = (home / ARTIFACTS / model).as_uri() if embedded else None
+            return str(client.create_experiment(model, place, tags=KIND))
         except MlflowException:
             # Another process made it between the look-up and the creation.
             found = client.get_experiment_by_name(model)

@@ -12,7 +12,8 @@ from typing import Any
 from tasks.registry.connection import connect, plain_errors
 
 PREFIX = "history."
-LONGEST_TAG = 4500
+LONGEST_TAG = 90_000
+"""MLflow takes values of up to 100,000 characters."""
 
 
 @dataclass(frozen=True)

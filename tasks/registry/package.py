@@ -1,15 +1,16 @@
 """The registered folder: graph, contract, model file and MLflow's description of them. Nothing in it can run code."""
 
 import json
+import platform
 import shutil
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import onnx
 from mlflow.models import Model, ModelSignature
 from mlflow.types.schema import AnyType, ColSpec, DataType, Schema, TensorSpec
 
-from models.columns import KINDS
 from models.contract import CONTRACT_FILE, GRAPH_FILE, Contract
 from models.errors import InputError
 from models.modelfile import ModelFile
@@ -31,7 +32,7 @@ def write_package(exported: Path, model_file: ModelFile, folder: Path) -> None:
 def describe_package(folder: Path, contract: Contract, run_id: str, model_id: str) -> None:
     """Writes MLflow's MLmodel file: the pyfunc flavour through our loader, the ONNX flavour for the graph itself."""
     model = Model(run_id=run_id, model_id=model_id, signature=signature(contract))
-    model.add_flavor("python_function", loader_module=LOADER, data=".", env={"virtualenv": "requirements.txt"})
+    model.add_flavor("python_function", loader_module=LOADER, data=".", python_version=platform.python_version())
     model.add_flavor(
         "onnx",
         onnx_version=onnx.__version__,
@@ -45,9 +46,9 @@ def describe_package(folder: Path, contract: Contract, run_id: str, model_id: st
 
 def signature(contract: Contract) -> ModelSignature:
     """Raw columns in, all optional, since a missing value is imputed in the graph; decisions out."""
-    inputs: list[ColSpec | TensorSpec] = [
-        ColSpec(_input_type(KINDS[c.settings.kind].mlflow_type), name=c.name, required=False) for c in contract.columns
-    ]
+    # MLflow refuses int64 where a signature says double, and text where it says datetime; our side reads all of them.
+    anything: Any = AnyType()  # type: ignore[no-untyped-call]
+    inputs: list[ColSpec | TensorSpec] = [ColSpec(anything, name=c.name, required=False) for c in contract.columns]
     if contract.task == "regression":
         return ModelSignature(Schema(inputs), Schema([ColSpec(DataType.float, name="value")]))
     label = {str: DataType.string, int: DataType.long, bool: DataType.boolean}[type(contract.classes[0])]
@@ -57,11 +58,6 @@ def signature(contract: Contract) -> ModelSignature:
         *(ColSpec(DataType.float, name=name) for name in numbers),
     ]
     return ModelSignature(Schema(inputs), Schema(outputs))
-
-
-def _input_type(name: str) -> DataType | AnyType:
-    """Doubles are converted by MLflow; everything else comes in several pandas types, which our side reads itself."""
-    return DataType.double if name == "double" else AnyType()  # type: ignore[no-untyped-call]
 
 
 def read_model_settings(folder: Path) -> ModelFile:

@@ -1,11 +1,12 @@
 """Moving the champion: forward after a verdict, or back. Callers hold the model's promotion lock."""
 
+import json
 from dataclasses import dataclass
 
 from models.errors import InputError, RefusedError
 from tasks.registry.connection import connect, plain_errors
 from tasks.registry.gates import Verdict
-from tasks.registry.history import new_event, record
+from tasks.registry.history import LONGEST_TAG, new_event, record
 from tasks.registry.versions import (
     CHALLENGER,
     CHAMPION,
@@ -72,7 +73,7 @@ def apply_verdict(contest: Contest, verdict: Verdict, why: str, run_id: str) -> 
         if now != before:
             raise RefusedError(f"{model}: the champion changed from version {before} to {now} meanwhile; promote again")
         _move_champion(challenger, contest.champion)
-    tag_version(challenger, {VERDICT: f"{names[verdict.outcome]}: {verdict.reasons[0]}"[:500]})
+    tag_version(challenger, {VERDICT: json.dumps({**verdict.as_dict(), "run_id": run_id})[:LONGEST_TAG]})
     record(model, new_event(names[verdict.outcome], challenger.number, before, why, verdict.reasons, run_id))
     return verdict.outcome == "yes"
 

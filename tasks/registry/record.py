@@ -83,7 +83,6 @@ def register_training(
     job: Job, exported: Exported, metrics: Mapping[str, float], origin: Origin, run_id: str
 ) -> Version:
     """The exported graph as challenger, described in words, with its figures and report on the run."""
-    runs.log_metrics(run_id, {f"test_{name}": value for name, value in metrics.items()})
     runs.log_files(run_id, job.results)
     primary = next(iter(metrics))
     tags = {**origin.tags(), PARITY: f"{exported.parity.difference:.3g}", "test." + primary: f"{metrics[primary]:.4f}"}
@@ -93,6 +92,8 @@ def register_training(
         f"Data {origin.snapshot[:12]}, model file {origin.model_file[:12]}; the run holds report.html."
     )
     version = register(exported.folder, job.model_file, run_id, tags, description)
+    measured = {f"test_{name}": value for name, value in metrics.items()}
+    runs.log_metrics(run_id, measured, model_id=version.model_id)
     record(job.model_file.name, new_event("registered", version.number, None, "trained", (_in_words(metrics),), run_id))
     runs.rename_run(run_id, f"train v{version.number}: {primary} {metrics[primary]:.4f}")
     runs.set_tags(run_id, {"version": version.number})

@@ -99,10 +99,10 @@ def _flatten(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[st
             yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value)
 
 
-def log_metrics(run_id: str, metrics: Mapping[str, float], step: int = 0) -> None:
-    """Metrics at one step."""
+def log_metrics(run_id: str, metrics: Mapping[str, float], step: int = 0, model_id: str | None = None) -> None:
+    """Metrics at one step, shown beside the logged model too where one is given."""
     now = int(time.time() * 1000)
-    batch = [Metric(key, float(value), now, step) for key, value in metrics.items()]
+    batch = [Metric(key, float(value), now, step, model_id) for key, value in metrics.items()]
     with plain_errors("logging metrics"):
         client = connect()
         for start in range(0, len(batch), 1000):

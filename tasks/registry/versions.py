@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from models.contract import GRAPH_FILE, read_contract
+from models.contract import GRAPH_FILE, Contract, read_contract
 from models.errors import InputError, OutsideError
 from models.modelfile import ModelFile
 from tasks.registry.connection import connect, plain_errors
@@ -46,33 +46,58 @@ class Version:
         return f"models:/{self.model}/{self.number}"
 
     @property
+    def model_id(self) -> str | None:
+        """MLflow's id of the logged model behind the version."""
+        return self.source.removeprefix("models:/") if self.source.startswith("models:/m-") else None
+
+    @property
     def sha256(self) -> str | None:
         """SHA-256 of the graph on record; None for a version that perennial did not register."""
         return self.tags.get(SHA256)
 
 
 def register(exported: Path, model_file: ModelFile, run_id: str, tags: Mapping[str, str], description: str) -> Version:
-    """The exported folder as a new version and challenger. The uploaded graph is read back and its hash compared."""
+    """The exported folder as a new version and challenger. The uploaded graph is read back and its hash compared.
+
+    A run that registered this graph before, and was killed then, gets the same version again.
+    """
     client, contract = connect(), read_contract(exported)
-    with plain_errors(f"registering {contract.name!r}"), tempfile.TemporaryDirectory() as scratch:
-        experiment = client.get_run(run_id).info.experiment_id
-        logged = client.create_logged_model(experiment, contract.name, source_run_id=run_id, model_type="onnx")
+    with plain_errors(f"registering {contract.name!r}"):
+        number = _registered_before(contract, run_id) or _create(
+            client, exported, model_file, run_id, tags, description
+        )
+        client.set_registered_model_alias(contract.name, CHALLENGER, number)
+    return find_version(contract.name, number)
+
+
+def _registered_before(contract: Contract, run_id: str) -> str | None:
+    same = (v for v in list_versions(contract.name) if v.run_id == run_id and v.sha256 == contract.graph_sha256)
+    found = next(same, None)
+    return found.number if found else None
+
+
+def _create(
+    client: MlflowClient, exported: Path, model_file: ModelFile, run_id: str, tags: Mapping[str, str], description: str
+) -> str:
+    contract = read_contract(exported)
+    experiment = client.get_run(run_id).info.experiment_id
+    logged = client.create_logged_model(experiment, contract.name, source_run_id=run_id, model_type="onnx")
+    with tempfile.TemporaryDirectory() as scratch:
         write_package(exported, model_file, Path(scratch))
         describe_package(Path(scratch), contract, run_id, logged.model_id)
         client.log_model_artifacts(logged.model_id, scratch)
-        client.finalize_logged_model(logged.model_id, "READY")
-        _check_upload(f"{logged.artifact_location}/{GRAPH_FILE}", contract.graph_sha256)
-        _create_model(client, contract.name)
-        created = client.create_model_version(
-            contract.name,
-            f"models:/{logged.model_id}",
-            run_id,
-            tags={**tags, SHA256: contract.graph_sha256},
-            description=description,
-            model_id=logged.model_id,
-        )
-        client.set_registered_model_alias(contract.name, CHALLENGER, created.version)
-    return find_version(contract.name, str(created.version))
+    client.finalize_logged_model(logged.model_id, "READY")
+    _check_upload(f"{logged.artifact_location}/{GRAPH_FILE}", contract.graph_sha256)
+    _create_model(client, contract.name)
+    created = client.create_model_version(
+        contract.name,
+        f"models:/{logged.model_id}",
+        run_id,
+        tags={**tags, SHA256: contract.graph_sha256},
+        description=description,
+        model_id=logged.model_id,
+    )
+    return str(created.version)
 
 
 def _check_upload(uri: str, sha256: str) -> None:

@@ -7,6 +7,7 @@ import pandas as pd
 import pyarrow as pa
 
 from models.columns import KINDS
+from models.columns.cells import plain
 from models.contract import Contract
 from models.errors import InputError
 from tasks.scoring.output import output_columns
@@ -27,7 +28,7 @@ class PyFunc:
         columns = _parse(frame, self.predictor.contract)
         predictions = self.predictor.predict(columns)
         named = output_columns(predictions, self.predictor.contract)
-        scored: pd.DataFrame = pa.table(named).to_pandas()
+        scored: pd.DataFrame = pa.table({name: plain(array) for name, array in named.items()}).to_pandas()
         return scored.set_index(frame.index)
 
 

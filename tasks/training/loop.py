@@ -1,8 +1,8 @@
-"""The training loop: AdamW, warm-up and cosine, early stopping, a checkpoint each epoch and exact resume."""
+"""The training loop: AdamW, warm-up and plateaus, early stopping, a checkpoint each epoch and exact resume."""
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from tasks.training.tensors import Tensors
 
 EVALUATION_BATCH = 4096
 WARM_UP_STEPS = 50
+DECAY = 0.3
+"""What the learning rate is multiplied by when the validation loss has not improved for a third of the patience."""
 
 
 @dataclass(frozen=True)
@@ -170,8 +172,11 @@ def _train_epoch(run: Run, train: Tensors, training: Training, device: torch.dev
     parameters = list(network.parameters())
     total = torch.zeros((), device=device)
     batches = _shuffle(train, training.batch_size)
+    rate = scheduled_rate([report.validation_loss for report in run.history], training)
     for position, index in enumerate(batches):
-        _set_rate(optimizer, training, run.epoch * len(batches) + position)
+        warm_up = min(1.0, (run.epoch * len(batches) + position + 1) / WARM_UP_STEPS)
+        for group in optimizer.param_groups:
+            group["lr"] = rate * warm_up
         batch = train.take(index).to(device)
         with torch.autocast(device.type, enabled=device.type == "cuda"):
             losses = network.head.member_losses(network(batch.inputs), batch.target)
@@ -192,9 +197,18 @@ def _shuffle(train: Tensors, batch_size: int) -> tuple[Tensor, ...]:
     return order.tensor_split(math.ceil(len(train) / batch_size))
 
 
-def _set_rate(optimizer: torch.optim.Optimizer, training: Training, step: int) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = training.learning_rate * min(1.0, (step + 1) / WARM_UP_STEPS)
+def scheduled_rate(losses: Sequence[float], training: Training) -> float:
+    """The learning rate after epochs with these validation losses: reduced at each plateau.
+
+    A function of the losses alone, so that a resumed training needs no state of a scheduler.
+    """
+    wait = max(1, training.patience // 3)
+    best, since, rate = math.inf, 0, training.learning_rate
+    for loss in losses:
+        best, since = (loss, 0) if loss < best else (best, since + 1)
+        if since == wait:
+            rate, since = rate * DECAY, 0
+    return rate
 
 
 @torch.no_grad()

@@ -13,9 +13,7 @@ from models.errors import InputError
 
 def column(kind: str, values: pa.Array, **given: object) -> ContractColumn:
     settings = KINDS[kind].settings(**given)
-    return ContractColumn(
-        name=kind, input=f"in_{kind}", settings=settings, statistics=KINDS[kind].fit(values, settings)
-    )
+    return ContractColumn(name=kind, settings=settings, statistics=KINDS[kind].fit(values, settings))
 
 
 def contract() -> Contract:
@@ -57,7 +55,7 @@ def test_damage_and_later_formats_are_named(tmp_path: Path) -> None:
     path = write_contract(contract(), tmp_path)
     raw = json.loads(path.read_text())
     cases = {
-        json.dumps({**raw, "format_version": 99}): "format version 99 is newer than this release reads",
+        json.dumps({**raw, "format_version": 99}): "format version 99 is newer",
         json.dumps({**raw, "task": "magic"}): "damaged contract",
         json.dumps({**raw, "columns": [{**raw["columns"][0], "settings": {"kind": "magic"}}]}): "damaged contract",
         json.dumps([raw]): "damaged contract",

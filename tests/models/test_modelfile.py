@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from models.errors import InputError
 from models.modelfile import DEFAULT_MISSING, ModelFile, read_model_file, read_model_files
+from models.problems import PLAIN
 
 GOOD = """
 name = "m"
@@ -67,14 +68,14 @@ def test_all_problems_are_said_at_once(tmp_path: Path) -> None:
     acuracy = { min = 0.5 }
     """
     assert problems(tmp_path, text) == [
-        "name: string should match pattern '^\\w[\\w.-]{0,99}$' (is 'no spaces please')",
+        f"name: {PLAIN['string_pattern_mismatch']} (is 'no spaces please')",
         "sources.0.uri: input should be a valid string (is 3)",
         "target.kind: input should be 'binary', 'multiclass' or 'regression' (is 'binry')",
         "columns.'a': 'nmber' is no kind; did you mean 'number'?",
         "columns.'b'.mn: unknown key; did you mean 'min'?",
         "columns.'c': min 2 is above max 1",
         "columns.'d': give a kind (number, category, boolean, datetime) or a table with one",
-        "columns.'e'.timezone: no time zone is called 'Mars/Phobos' (is 'Mars/Phobos')",
+        "columns.'e'.timezone: no time zone is called 'Mars/Phobos'",
         "colums: unknown key; did you mean 'columns'?",
         "columns.'y': the target can't be a feature; remove the line",
         "split: group and time exclude each other; keep one",
@@ -97,6 +98,13 @@ def test_all_problems_are_said_at_once(tmp_path: Path) -> None:
         (("[columns]", "[gates.r2]\nmn = 0\n[columns]"), "gates.r2.mn: unknown key; did you mean 'min'?"),
         (("[columns]", "[[gates]]\n[columns]"), "gates: input should be a table"),
         (("x =", '"a\\nb" = 3\nx ='), "columns.'a\\nb': give a kind"),
+        (("[columns]", "[training]\nweight = 'y'\n[columns]"), "training.weight: the target 'y' can't be the weight"),
+        (("x =", '"perennial.x" = "number"\nx ='), "columns.'perennial.x': names that start with 'perennial.' are"),
+        (("[columns]", "[evaluation]\nslices = ['cc']\n[columns]"), "evaluation.slices: 'cc' is none of [columns]"),
+        (
+            ("[columns]", "[gates.f1]\nslices = ['z']\n[columns]"),
+            "gates.f1.slices: 'z' is none of [columns]; known are x, c",
+        ),
     ],
 )
 def test_one_problem_is_one_line(tmp_path: Path, change: tuple[str, str], problem: str) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from models.calibration import CalibratedClasses
+from models.network import RowDropout
 from tests.models.networks import BINARY, SMALL, VALUE, inputs_of_every_kind, network_of_every_kind
 
 
@@ -88,3 +89,16 @@ def test_onnx_runtime_agrees_with_torch_at_any_batch_size(session: onnxruntime.I
     np.testing.assert_allclose(probabilities, expected.numpy(), atol=1e-5)
     clear = np.abs(probabilities[:, 1] - 0.3) > 1e-5
     np.testing.assert_array_equal(index[clear], expected_index.numpy()[clear])
+
+
+def test_dropout_drops_the_stated_share_of_units_for_all_members_of_a_row() -> None:
+    torch.manual_seed(0)
+    dropped = RowDropout(0.25).train()(torch.ones(400, 3, 50))
+    assert torch.equal(dropped[:, 0], dropped[:, 2])
+    assert float((dropped == 0).float().mean()) == pytest.approx(0.25, abs=0.02)
+    assert float(dropped.mean()) == pytest.approx(1, abs=0.02)
+
+
+def test_dropout_is_silent_while_predicting() -> None:
+    x = torch.ones(4, 3, 5)
+    assert torch.equal(RowDropout(0.5).eval()(x), x)

@@ -32,7 +32,6 @@ class BooleanKind(ColumnKind[BooleanSettings, BooleanStatistics]):
     name = "boolean"
     arrow_type: ClassVar[pa.DataType] = pa.bool_()
     input_type: ClassVar[Any] = np.float32
-    mlflow_type = "boolean"
     encoder_module = "models.columns.boolean.encoder"
     settings = BooleanSettings
     statistics = BooleanStatistics

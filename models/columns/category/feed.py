@@ -31,7 +31,6 @@ class CategoryKind(ColumnKind[CategorySettings, CategoryStatistics]):
     name = "category"
     arrow_type: ClassVar[pa.DataType] = pa.dictionary(pa.int32(), pa.string())
     input_type: ClassVar[Any] = np.object_
-    mlflow_type = "string"
     encoder_module = "models.columns.category.encoder"
     settings = CategorySettings
     statistics = CategoryStatistics
@@ -84,7 +83,7 @@ def _dictionary(raw: pa.Array) -> pa.DictionaryArray:
     if nested or pa.types.is_binary(raw.type) or pa.types.is_large_binary(raw.type):
         indices = pc.if_else(raw.is_valid(), pa.scalar(0, pa.int32()), pa.scalar(None, pa.int32()))
         return pa.DictionaryArray.from_arrays(indices, pa.array([b""], pa.binary()))
-    return raw.dictionary_encode()
+    return (raw.cast(pa.float32()) if pa.types.is_float16(raw.type) else raw).dictionary_encode()
 
 
 def _to_text(values: pa.Array) -> pa.Array | None:

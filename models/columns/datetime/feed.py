@@ -15,7 +15,7 @@ from models.columns.datetime.statistics import DatetimeStatistics, fit_datetime
 from models.columns.kind import ColumnKind, ColumnSettings, Mask, Parsed, Refusal
 
 INSTANT = pa.timestamp("us", tz="UTC")
-UNIX = {"unix": "s", "unix_ms": "ms", "unix_us": "us"}
+UNIX: dict[str, Literal["s", "ms", "us"]] = {"unix": "s", "unix_ms": "ms", "unix_us": "us"}
 
 
 class DatetimeSettings(ColumnSettings):
@@ -41,7 +41,6 @@ class DatetimeKind(ColumnKind[DatetimeSettings, DatetimeStatistics]):
     name = "datetime"
     arrow_type: ClassVar[pa.DataType] = INSTANT
     input_type: ClassVar[Any] = np.float64
-    mlflow_type = "datetime"
     encoder_module = "models.columns.datetime.encoder"
     settings = DatetimeSettings
     statistics = DatetimeStatistics
@@ -120,8 +119,6 @@ def _localized(stamps: "pd.Series[pd.Timestamp]", timezone: str) -> "pd.Series[p
 
 
 def _from_unix(numbers: pa.Array, given: Mask, unit: str | None) -> tuple[pa.Array, Mask]:
-    stamps = pd.to_datetime(
-        pd.Series(numbers.to_numpy(zero_copy_only=False)), unit=UNIX[unit or "unix"], errors="coerce"
-    )
-    instants = _as_instants(stamps)
+    counts = pd.Series(numbers.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
+    instants = _as_instants(pd.to_datetime(counts, unit=UNIX[unit or "unix"], errors="coerce"))
     return instants, given & ~valid(instants)

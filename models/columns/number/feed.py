@@ -3,8 +3,8 @@
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
@@ -13,6 +13,8 @@ from models.columns.kind import ColumnKind, ColumnSettings, Mask, Parsed, Refusa
 from models.columns.number.statistics import NumberStatistics, fit_number
 
 LARGEST = float(np.finfo(np.float32).max)
+NUMBER = r"^[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|inf(?:inity)?|nan(?:\([0-9a-z_]*\))?)$"
+"""What reads as a number, in any case: decimal notation, infinities and NaN."""
 
 
 class NumberSettings(ColumnSettings):
@@ -35,7 +37,6 @@ class NumberKind(ColumnKind[NumberSettings, NumberStatistics]):
     name = "number"
     arrow_type: ClassVar[pa.DataType] = pa.float64()
     input_type: ClassVar[Any] = np.float32
-    mlflow_type = "double"
     encoder_module = "models.columns.number.encoder"
     settings = NumberSettings
     statistics = NumberStatistics
@@ -75,9 +76,17 @@ def _to_float64(raw: pa.Array, missing: tuple[str, ...]) -> tuple[NDArray[np.flo
 
 def _text_to_float64(text: pa.Array) -> tuple[NDArray[np.float64], Mask]:
     try:
-        numbers = text.cast(pa.float64())
-        return np.asarray(numbers.to_numpy(zero_copy_only=False), dtype=np.float64), np.zeros(len(text), dtype=bool)
+        return _cast(text), np.zeros(len(text), dtype=bool)
     except pa.ArrowInvalid:
-        coerced = pd.to_numeric(pd.Series(text.to_numpy(zero_copy_only=False)), errors="coerce")
-        numbers = coerced.to_numpy(dtype=np.float64, na_value=np.nan)
-        return numbers, np.isnan(numbers) & valid(text)
+        wrong = _no_numbers(text)
+        return _cast(pc.if_else(pa.array(wrong), pa.scalar(None, pa.string()), text)), wrong
+
+
+def _cast(text: pa.Array) -> NDArray[np.float64]:
+    return np.asarray(text.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def _no_numbers(text: pa.Array) -> Mask:
+    """Mask of the texts that Arrow would not cast; one such text must not change how the others are read."""
+    written = pc.match_substring_regex(text, NUMBER, ignore_case=True)
+    return np.asarray(pc.fill_null(pc.invert(written), False).to_numpy(zero_copy_only=False), dtype=bool)

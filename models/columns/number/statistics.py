@@ -44,7 +44,8 @@ def _edges(known: NDArray[np.float64], bins: int) -> NDArray[np.float64]:
     """
     distinct, counts = np.unique(known, return_counts=True)
     if len(distinct) == 1:
-        return np.array([distinct[0] - 0.5, distinct[0] + 0.5])
+        margin = max(0.5, abs(float(distinct[0])) * 1e-6)
+        return np.array([distinct[0] - margin, distinct[0] + margin])
     if len(distinct) <= bins + 1:
         return distinct
     weight = np.cumsum(np.sqrt(counts))

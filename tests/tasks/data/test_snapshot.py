@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from models.errors import InputError, OutsideError
-from tasks.data import manifest, parts, snapshot
+from tasks.data import parts, snapshot
 from tasks.data.snapshot import Ingested, ingest, open_snapshot
 from tests.tasks.data.conftest import Make
 
@@ -20,7 +21,8 @@ COLUMNS = 'x = "number"\nc = "category"'
 
 
 def rows_of(result: Ingested) -> list[dict[str, object]]:
-    return open_snapshot(result.manifest).table(["x", "c", "y", "perennial.row"]).to_pylist()
+    rows: list[dict[str, object]] = open_snapshot(result.manifest).table(["x", "c", "y", "perennial.row"]).to_pylist()
+    return rows
 
 
 def write(path: Path, **columns: object) -> Path:
@@ -230,6 +232,8 @@ def test_a_target_that_can_not_be_learnt_is_named(
         (list(range(21)), "regression"),
         (list(range(20)), "multiclass"),
         ([1, 2, "x", None], "multiclass"),
+        (["None", "A", "B"], "multiclass"),
+        ([" a", "a ", "b", "NA"], "binary"),
     ],
 )
 @pytest.mark.parametrize("ending", ["csv", "jsonl"])
@@ -291,7 +295,7 @@ def test_a_full_disk_is_one_line_and_leaves_no_manifest(
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(parts.pq, "write_table", full)
+    monkeypatch.setattr(pq, "write_table", full)
     with pytest.raises(OutsideError, match="the disk is full"):
         ingest(make(COLUMNS), tmp_path)
     assert files_beneath(tmp_path / "snapshots") == set()
@@ -308,7 +312,7 @@ def test_a_crash_between_parts_and_manifest_leaves_no_snapshot_and_the_next_run_
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(*((parts, "move_into_place") if broken == "move" else (manifest.os, "fsync")), crash)
+        patch.setattr(*((parts, "move_into_place") if broken == "move" else (os, "fsync")), crash)
         with pytest.raises(KeyboardInterrupt):
             ingest(model_file, tmp_path)
     assert not list((tmp_path / "snapshots/m").glob("*.json"))
@@ -362,6 +366,19 @@ def test_a_snapshot_spans_many_parts_with_one_set_of_categories(tmp_path: Path, 
     table = open_snapshot(ingest(make(COLUMNS), tmp_path).manifest).table(["c"])
     assert table["c"].to_pylist() == ["u", "v", "v", "w"]
     assert len({tuple(chunk.dictionary.to_pylist()) for chunk in table["c"].chunks}) == 1
+
+
+def test_one_file_in_two_sources_is_named(tmp_path: Path, make: Make) -> None:
+    write(tmp_path / "a.csv", x=[1, 2], c="u", y=[0, 1])
+    with pytest.raises(InputError, match=r"a\.csv: belongs to two sources"):
+        ingest(make(COLUMNS, sources='uri = "a.csv"|uri = "*.csv"'), tmp_path)
+
+
+def test_a_damaged_file_is_named_before_any_row_is_read(tmp_path: Path, make: Make) -> None:
+    write(tmp_path / "a.csv", x=[1, 2], c="u", y=[0, 1])
+    (tmp_path / "b.parquet").write_bytes(b"PAR1 and nothing else")
+    with pytest.raises(InputError, match=r"b\.parquet: not a Parquet file or truncated"):
+        ingest(make(COLUMNS, sources='uri = "a.csv"|uri = "b.parquet"'), tmp_path)
 
 
 def test_the_folder_of_a_model_is_named_after_it() -> None:

@@ -14,9 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pyarrow import fs
 
 from models.errors import InputError, OutsideError
-from tasks.data import delimited, jsonlines
+from tasks.data import delimited, jsonlines, sources
 from tasks.data.sources import RawBatch, peek, read_batches, resolve
 
 PLAIN = "a,b\n1,x\n2,y\n"
@@ -28,7 +29,8 @@ def read_all(path: Path | str, columns: list[str] | None = None) -> list[RawBatc
 
 def cells(path: Path | str, columns: list[str] | None = None) -> dict[str, list[object]]:
     tables = [batch.table for batch in read_all(path, columns)]
-    return pa.concat_tables(tables, promote_options="permissive").to_pydict()
+    found: dict[str, list[object]] = pa.concat_tables(tables, promote_options="permissive").to_pydict()
+    return found
 
 
 def written(path: Path, content: str | bytes) -> Path:
@@ -319,6 +321,77 @@ def test_a_file_without_a_known_ending_is_told_by_its_content(tmp_path: Path) ->
     assert cells(written(tmp_path / "c.data", PLAIN))["a"] == ["1", "2"]
 
 
+def test_bytes_that_no_western_page_defines_are_read_all_the_same(tmp_path: Path) -> None:
+    assert cells(written(tmp_path / "l.csv", b"a,b\n1,\x81\xe9\n"))["b"] == ["\x81é"]
+    far = b"a,b\n" + b"1,x\n" * 400_000 + b"2,\xe9\x81\n"
+    assert cells(written(tmp_path / "f.csv", far))["b"][-1] == "é\x81"
+
+
+def test_a_quote_left_open_in_a_malformed_last_row_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="row 2: a quote that is never closed"):
+        read_all(written(tmp_path / "q.csv", 'a,b\n1,x\n"2,y\n3,z\n'))
+
+
+def test_old_feather_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"v1\.feather: Feather version 1"):
+        read_all(written(tmp_path / "v1.feather", b"FEA1" + b"\0" * 30))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("data/*.csv", ["a.csv"]),
+        ("data/**/*.csv", ["a.csv", "b.csv", "c.csv"]),
+        ("data/**", ["a.csv", "b.csv", "c.csv"]),
+        ("data/y=*", ["b.csv", "c.csv"]),
+        ("data/y=?/b.csv", ["b.csv"]),
+        ("data", ["a.csv", "b.csv", "c.csv"]),
+        ("nothing/*.csv", []),
+    ],
+)
+def test_patterns_work_in_any_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pattern: str, found: list[str]
+) -> None:
+    for name in ("data/a.csv", "data/y=1/b.csv", "data/y=2/z=3/c.csv"):
+        written(tmp_path / name, PLAIN)
+    store = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
+    monkeypatch.setattr(sources, "_filesystem", lambda uri: (store, uri))
+    if not found:
+        with pytest.raises(InputError, match="no such file"):
+            resolve(pattern)
+        return
+    assert sorted(Path(file.path).name for file in resolve(pattern)) == found
+
+
+def test_a_store_that_can_not_be_reached_is_no_fault_of_the_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("no route to host")
+
+    class Unreachable:
+        get_file_info = fail
+
+    monkeypatch.setattr(sources, "_filesystem", lambda uri: (Unreachable(), uri))
+    with pytest.raises(OutsideError, match="can't be reached"):
+        resolve("s3://bucket/key")
+
+
+def test_a_file_that_may_not_be_read_is_no_fault_of_the_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(tmp_path / "p.csv", PLAIN)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(sources, "_source_file", refuse)
+    with pytest.raises(OutsideError, match="not allowed to read"):
+        resolve(str(tmp_path / "p.csv"))
+
+
+def test_peek_names_a_damaged_file(tmp_path: Path) -> None:
+    (file,) = resolve(str(written(tmp_path / "x.parquet", PLAIN)))
+    with pytest.raises(InputError, match=r"x\.parquet: not a Parquet file"):
+        peek(file)
+
+
 def test_peek_tells_names_types_and_cheap_counts(tmp_path: Path) -> None:
     pq.write_table(pa.table({"a": [1, 2]}), tmp_path / "p.parquet")
     feather.write_feather(pa.table({"a": [1, 2]}), tmp_path / "p.feather")
@@ -357,3 +430,29 @@ def test_a_system_error_while_reading_is_no_fault_of_the_input(tmp_path: Path, m
     monkeypatch.setattr(delimited, "read", fail)
     with pytest.raises(OutsideError, match=r"v\.csv: can't be read"):
         list(read_batches(file))
+
+
+@given(
+    content=st.text(st.sampled_from('ab1,;"\n\r\té\0 '), max_size=60), ending=st.sampled_from(["csv", "jsonl", "tsv"])
+)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_text_is_rows_or_one_plain_line(tmp_path: Path, content: str, ending: str) -> None:
+    path = written(tmp_path / f"any.{ending}", content)
+    try:
+        batches = read_all(path)
+    except InputError as error:
+        assert all("any." in problem and "\n" not in problem for problem in error.problems)
+        return
+    numbers = [int(row) for batch in batches for row in batch.rows]
+    bad = [row.row for batch in batches for row in batch.malformed]
+    assert sorted(numbers + bad) == list(range(1, len(numbers) + len(bad) + 1))
+
+
+@given(content=st.binary(max_size=80), ending=st.sampled_from(["csv", "jsonl", "parquet", "feather", "csv.gz", "dat"]))
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_bytes_are_rows_or_one_plain_line(tmp_path: Path, content: bytes, ending: str) -> None:
+    path = written(tmp_path / f"any.{ending}", content)
+    try:
+        read_all(path)
+    except InputError as error:
+        assert all("any." in problem for problem in error.problems)

@@ -12,7 +12,7 @@ from models.errors import InputError
 from models.heads import TargetStatistics
 from models.modelfile import Network, Training
 from models.network import FusionNetwork, build_network
-from tasks.training.loop import EpochReport, Trained, predict_rows, train_network
+from tasks.training.loop import DECAY, EpochReport, Trained, predict_rows, scheduled_rate, train_network
 from tasks.training.tensors import Tensors, fit_target
 
 NETWORK = Network(width=16, depth=2, dropout=0.1, members=4, embedding=4)
@@ -171,3 +171,12 @@ def test_an_empty_split_is_named(empty: str) -> None:
     target = TargetStatistics(prior=(0.5, 0.5))
     with pytest.raises(InputError, match=f"the {empty} split has no rows"):
         train_network(network_for(full, target), train, validation, target, QUICK, device=CPU)
+
+
+def test_the_learning_rate_falls_at_each_plateau_and_never_rises() -> None:
+    training = Training(patience=6, learning_rate=1.0)
+    assert scheduled_rate([], training) == 1
+    assert scheduled_rate([3, 2, 1], training) == 1
+    assert scheduled_rate([1, 2, 2], training) == pytest.approx(DECAY)
+    assert scheduled_rate([1, 2, 2, 0.5, 0.6], training) == pytest.approx(DECAY)
+    assert scheduled_rate([1, 2, 2, 2, 2], training) == pytest.approx(DECAY**2)

@@ -1,0 +1,91 @@
+"""Problems of a model file in plain words: one line each, with the key, what is wrong and what was meant."""
+
+import difflib
+from collections.abc import Iterator, Sequence
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+PLAIN = {
+    "tuple_type": "input should be a list",
+    "dict_type": "input should be a table",
+    "model_type": "input should be a table",
+    "model_attributes_type": "input should be a table",
+    "too_short": "give at least one",
+    "string_pattern_mismatch": "use letters, digits, '.', '_' and '-' only, at most 100, and not '.' or '-' first",
+}
+"""Messages of pydantic that speak of Python, said otherwise."""
+
+Location = tuple[int | str, ...]
+
+
+def describe(error: ValidationError, model: type[BaseModel]) -> list[str]:
+    """One line per problem that pydantic found in a `model`, as `key: what is wrong`, with near matches."""
+    details = error.errors(include_url=False)
+    inside = {detail["loc"][:length] for detail in details for length in range(1, len(detail["loc"]))}
+    told = [detail for detail in details if detail["type"] != "too_short" or detail["loc"] not in inside]
+    return [line for detail in told for line in _describe(detail, model).splitlines()]
+
+
+def describe_column(error: ValidationError, column: str, settings: type[BaseModel]) -> list[str]:
+    """One line per problem in the settings of one column."""
+    return [_describe_setting(detail, column, settings) for detail in error.errors(include_url=False)]
+
+
+def near_match(word: str, known: Sequence[str]) -> str:
+    """The end of a sentence that says which known word was probably meant, or which ones there are."""
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    if near:
+        return f"; did you mean {near[0]!r}?"
+    return f"; known are {', '.join(known)}" if known else ""
+
+
+def _describe(detail: Any, model: type[BaseModel]) -> str:
+    where = ".".join(str(part) for part in detail["loc"])
+    if detail["type"] == "extra_forbidden":
+        return f"{where}: unknown key{near_match(str(detail['loc'][-1]), _known_keys(detail['loc'][:-1], model))}"
+    if detail["type"] == "missing":
+        return f"{where}: missing"
+    message = _plain(detail)
+    return message if message.startswith("columns.") else f"{where}: {message}"
+
+
+def _describe_setting(detail: Any, column: str, settings: type[BaseModel]) -> str:
+    key = ".".join(str(part) for part in detail["loc"])
+    where = f"columns.{column!r}" + (f".{key}" if key else "")
+    if detail["type"] == "extra_forbidden":
+        return f"{where}: unknown key{near_match(key, list(settings.model_fields))}"
+    return f"{where}: {_plain(detail)}"
+
+
+def _plain(detail: Any) -> str:
+    """The message in the words of TOML, with the given value where that is short and not in it already."""
+    message = PLAIN.get(detail["type"], detail["msg"].removeprefix("Value error, "))
+    if not message.startswith("columns."):
+        message = message[0].lower() + message[1:]
+    given = detail["input"]
+    told = not isinstance(given, str | int | float | bool) or repr(given) in message
+    return message if told else f"{message} (is {given!r})"
+
+
+def _known_keys(location: Location, model: type[BaseModel]) -> list[str]:
+    """Keys of the section at the location; places in lists and names that the user chose are passed over."""
+    section = model
+    for part in location:
+        field = section.model_fields.get(part) if isinstance(part, str) else None
+        if field is None:
+            continue
+        nested = [
+            kind for kind in _arguments(field.annotation) if isinstance(kind, type) and issubclass(kind, BaseModel)
+        ]
+        if not nested:
+            return []
+        section = nested[0]
+    return list(section.model_fields)
+
+
+def _arguments(annotation: Any) -> Iterator[Any]:
+    """The annotation and all that it is made of."""
+    yield annotation
+    for argument in get_args(annotation):
+        yield from _arguments(argument)

@@ -1,0 +1,227 @@
+"""Raw cells of any type become values of the kind, or are refused with a reason; never a crash, never another value."""
+
+import datetime as dt
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.columns import KINDS
+from models.columns.kind import Parsed
+from models.columns.number.statistics import fit_number
+
+MARKS = ("?", "NA")
+
+
+def parse(kind: str, values: pa.Array, **settings: object) -> Parsed:
+    return KINDS[kind].parse(values, KINDS[kind].settings(**settings), MARKS)
+
+
+def refused(parsed: Parsed) -> dict[str, list[int]]:
+    return {refusal.reason: np.flatnonzero(refusal.rows).tolist() for refusal in parsed.refusals}
+
+
+ARRAYS = [
+    pa.array(["1", "x", None, "", "?", "2020-01-01", "true", "1e999"]),
+    pa.array(["1", None, "x"]).dictionary_encode(),
+    pa.array(["a"], pa.large_string()),
+    pa.array(["a"], pa.string_view()),
+    pa.array([1, None, -3], pa.int64()),
+    pa.array([2**63], pa.uint64()),
+    pa.array([1.5, None, float("nan"), float("inf"), -float("inf")]),
+    pa.array([1.5], pa.float16()),
+    pa.array([Decimal("1.25"), None]),
+    pa.array([True, None]),
+    pa.nulls(3),
+    pa.array([[1], None]),
+    pa.array([{"a": 1}]),
+    pa.array([b"x", None]),
+    pa.array([dt.date(2020, 1, 1), None]),
+    pa.array([dt.datetime(2020, 1, 1), None]),
+    pa.array([dt.datetime(2020, 1, 1, tzinfo=ZoneInfo("Asia/Tokyo")), None]),
+    pa.array([dt.time(1)]),
+    pa.array([dt.timedelta(1)]),
+    pa.array([], pa.string()),
+    pa.array([], pa.float64()),
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("array", ARRAYS, ids=lambda array: f"{array.type}-{len(array)}")
+def test_every_type_is_parsed_or_refused(kind: str, array: pa.Array) -> None:
+    for raw in (array, pa.chunked_array([array, array]), array.slice(len(array) // 2)):
+        parsed = parse(kind, raw)
+        assert parsed.values.type == KINDS[kind].arrow_type
+        assert len(parsed.values) == len(raw)
+        for refusal in parsed.refusals:
+            assert refusal.rows.shape == (len(raw),)
+            assert not np.asarray(parsed.values.is_valid())[refusal.rows].any()
+        settings = KINDS[kind].settings()
+        assert KINDS[kind].to_input(parsed.values, settings).shape == (len(raw),)
+        assert KINDS[kind].fit(parsed.values, settings).count == len(raw)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(texts=st.lists(st.one_of(st.none(), st.text(max_size=12)), max_size=15))
+def test_any_text_is_a_value_missing_or_refused(kind: str, texts: list[str | None]) -> None:
+    parsed = parse(kind, pa.array(texts, pa.string()))
+    wrong = {row for rows in refused(parsed).values() for row in rows}
+    for row, text in enumerate(texts):
+        missing = text is None or text.strip(" \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0") in ("", *MARKS)
+        if missing:
+            assert row not in wrong and parsed.values[row].as_py() is None
+
+
+def test_numbers_of_all_types_and_texts() -> None:
+    assert parse("number", pa.array([" 1.5 ", "-2", "1e3", "?", "", None])).values.to_pylist() == [
+        1.5,
+        -2,
+        1000,
+        None,
+        None,
+        None,
+    ]
+    assert parse("number", pa.array([Decimal("1.25"), None])).values.to_pylist() == [1.25, None]
+    assert parse("number", pa.array([True, False])).values.to_pylist() == [1, 0]
+    mixed = parse("number", pa.array(["1", "one", "NaN", "Infinity", "1e39"]))
+    assert mixed.values.to_pylist()[0] == 1
+    assert mixed.values[2].as_py() is None
+    assert refused(mixed)["wrong type"] == [1]
+    assert refused(mixed)["not finite"] == [3, 4]
+
+
+@given(st.lists(st.one_of(st.text("0123456789+-.eEinfaINFA xyX_()", max_size=7), st.floats().map(str)), max_size=8))
+def test_a_bad_number_changes_nothing_about_the_others(texts: list[str]) -> None:
+    together = parse("number", pa.array([*texts, "bad"], pa.string()))
+    for row, text in enumerate(texts):
+        alone = parse("number", pa.array([text], pa.string()))
+        assert alone.values[0].as_py() == together.values[row].as_py()
+        assert set(refused(alone)) == {reason for reason, rows in refused(together).items() if row in rows}
+
+
+def test_numbers_out_of_range_are_refused_and_the_bounds_are_in() -> None:
+    parsed = parse("number", pa.array([0.0, -0.1, 10.0, 10.1, None]), min=0, max=10)
+    assert refused(parsed) == {"out of range": [1, 3]}
+    assert parsed.values.to_pylist() == [0, None, 10, None, None]
+
+
+def test_number_inputs_are_float32_with_nan() -> None:
+    fed = KINDS["number"].to_input(pa.array([0.1, None]), KINDS["number"].settings())
+    assert fed.dtype == np.float32 and fed[0] == np.float32(0.1) and np.isnan(fed[1])
+
+
+@given(st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=60))
+def test_number_statistics_are_those_of_numpy(values: list[float]) -> None:
+    array = np.array(values, dtype=np.float32)
+    found = fit_number(np.append(array, np.float32(np.nan)))
+    assert found.median == np.median(array.astype(np.float64))
+    assert found.quantiles[0] == array.min() and found.quantiles[-1] == array.max()
+    assert (found.count, found.missing) == (len(values) + 1, 1)
+    assert found.scale > 0 and all(low < high for low, high in zip(found.edges, found.edges[1:], strict=False))
+
+
+def test_categories_are_trimmed_and_equal_numbers_are_one_value() -> None:
+    assert parse("category", pa.array([" a ", "a", "?", "ä"])).values.to_pylist() == ["a", "a", None, "ä"]
+    assert parse("category", pa.array([1.0, 1.5, float("nan"), None])).values.to_pylist() == ["1", "1.5", None, None]
+    assert parse("category", pa.array([1, 2])).values.to_pylist() == ["1", "2"]
+    assert parse("category", pa.array([True, None])).values.to_pylist() == ["true", None]
+    merged = parse("category", pa.array(["a", " a", "b "])).values
+    assert merged.dictionary.to_pylist() == ["a", "b"]
+
+
+def test_long_and_nested_categories_are_refused() -> None:
+    parsed = parse("category", pa.array(["abc", "abcd", None]), max_characters=3)
+    assert (parsed.values.to_pylist(), refused(parsed)) == (["abc", None, None], {"too long": [1]})
+    assert refused(parse("category", pa.array([[1], None]))) == {"wrong type": [0]}
+
+
+def test_category_codes_and_inputs_agree_with_the_vocabulary() -> None:
+    kind, settings = KINDS["category"], KINDS["category"].settings(min_count=2, max_values=2)
+    values = pa.array(["b", "a", "b", "a", "c", "c", "c", "d", None]).dictionary_encode()
+    found = kind.fit(values, settings)
+    assert (found.vocabulary, found.counts, found.rare, found.missing) == (("c", "a"), (3, 2), 3, 1)
+    assert kind.encode(values, settings, found).tolist() == [1, 3, 1, 3, 2, 2, 2, 1, 0]
+    assert kind.encode(pa.array(["zz", None, "a"]), settings, found).tolist() == [1, 0, 3]
+    assert kind.to_input(values, settings).tolist() == ["b", "a", "b", "a", "c", "c", "c", "d", ""]
+
+
+def test_booleans_in_all_their_words() -> None:
+    yes, no = ["true", "T", "YES", "y", "1", "1.0", "On"], ["false", "F", "No", "n", "0", "0.0", "OFF"]
+    assert parse("boolean", pa.array(yes)).values.to_pylist() == [True] * 7
+    assert parse("boolean", pa.array(no)).values.to_pylist() == [False] * 7
+    assert parse("boolean", pa.array([0, 1, None])).values.to_pylist() == [False, True, None]
+    assert parse("boolean", pa.array([1.0, float("nan")])).values.to_pylist() == [True, None]
+    assert refused(parse("boolean", pa.array(["maybe", "1", "2"]))) == {"wrong type": [0, 2]}
+    fed = KINDS["boolean"].to_input(pa.array([True, False, None]), KINDS["boolean"].settings())
+    assert fed[:2].tolist() == [1, 0] and np.isnan(fed[2])
+    assert KINDS["boolean"].fit(pa.array([True, True, None]), KINDS["boolean"].settings()).true == 2
+
+
+def instants(*texts: str | None) -> list[pd.Timestamp | None]:
+    return [None if text is None else pd.Timestamp(text) for text in texts]
+
+
+def test_iso_dates_with_and_without_offsets() -> None:
+    raw = pa.array(["2024-07-01", "2024-07-01T12:00:00+02:00", "2024-07-01 12:00Z", "?", "soon"])
+    parsed = parse("datetime", raw, timezone="Europe/Berlin")
+    expected = instants("2024-06-30T22:00Z", "2024-07-01T10:00Z", "2024-07-01T12:00Z", None, None)
+    assert parsed.values.to_pylist() == expected
+    assert refused(parsed) == {"wrong type": [4]}
+
+
+def test_dates_in_a_stated_format() -> None:
+    parsed = parse("datetime", pa.array(["31.12.2024 23:30", "12/31/2024"]), format="%d.%m.%Y %H:%M")
+    assert parsed.values.to_pylist() == instants("2024-12-31T23:30Z", None)
+    assert refused(parsed) == {"wrong type": [1]}
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("unix", 1), ("unix_ms", 1_000), ("unix_us", 1_000_000)])
+def test_unix_stamps(unit: str, factor: int) -> None:
+    numbers = [1_700_000_000 * factor, None]
+    expected = [pd.Timestamp(1_700_000_000, unit="s", tz="UTC"), None]
+    assert parse("datetime", pa.array(numbers), format=unit).values.to_pylist() == expected
+    assert parse("datetime", pa.array([str(numbers[0]), None]), format=unit).values.to_pylist() == expected
+    assert refused(parse("datetime", pa.array(["x"]), format=unit)) == {"wrong type": [0]}
+
+
+def test_numbers_without_a_unit_are_no_dates() -> None:
+    assert refused(parse("datetime", pa.array([1, None]))) == {"wrong type": [0]}
+
+
+def test_arrow_dates_and_stamps() -> None:
+    assert parse("datetime", pa.array([dt.date(2024, 1, 1)]), timezone="Asia/Tokyo").values.to_pylist() == instants(
+        "2023-12-31T15:00Z"
+    )
+    aware = pa.array([dt.datetime(2024, 1, 1, tzinfo=ZoneInfo("Asia/Tokyo"))])
+    assert parse("datetime", aware, timezone="Europe/Berlin").values.to_pylist() == instants("2023-12-31T15:00Z")
+
+
+def test_clock_times_that_a_change_skips_or_doubles_are_read() -> None:
+    raw = pa.array(["2024-03-31 02:30", "2024-10-27 02:30"])
+    parsed = parse("datetime", raw, timezone="Europe/Berlin")
+    assert parsed.values.to_pylist() == instants("2024-03-31T01:00Z", "2024-10-27T00:30Z")
+
+
+def test_the_input_is_the_local_clock_in_seconds() -> None:
+    settings = KINDS["datetime"].settings(timezone="America/New_York")
+    stamps = pa.array([pd.Timestamp("2024-07-01T12:00Z"), None], pa.timestamp("us", tz="UTC"))
+    fed = KINDS["datetime"].to_input(stamps, settings)
+    assert fed[0] == pd.Timestamp("2024-07-01T08:00").timestamp() and np.isnan(fed[1])
+    found = KINDS["datetime"].fit(stamps, settings)
+    assert (found.first, found.last, found.missing) == (fed[0], fed[0], 1)
+
+
+def test_dates_far_away_are_refused_or_read_but_never_wrapped() -> None:
+    parsed = parse("datetime", pa.array(["9999-12-31", "1800-01-01", "99999-01-01"]))
+    assert parsed.values.to_pylist()[:2] == [
+        dt.datetime(9999, 12, 31, tzinfo=dt.UTC),
+        dt.datetime(1800, 1, 1, tzinfo=dt.UTC),
+    ]
+    assert refused(parsed) == {"wrong type": [2]}
+    far = parse("datetime", pa.array([1e18, 1e300]), format="unix")
+    assert far.values.null_count == 2 and refused(far) == {"wrong type": [0, 1]}
