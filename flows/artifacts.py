@@ -1,16 +1,20 @@
 """What flows show to a person in the Prefect UI."""
 
+from typing import TYPE_CHECKING
+
 from prefect.artifacts import create_markdown_artifact
 
-from tasks.registry.gates import Verdict
 from tasks.registry.promotion import Contest
 from tasks.registry.versions import Version
 from tasks.scoring.score import Scores
 
+if TYPE_CHECKING:
+    from tasks.registry.gates import Verdict
+
 MARKS = {"yes": "✅", "no": "❌", "undecided": "❔"}
 
 
-def show_verdict(contest: Contest, verdict: Verdict) -> None:
+def show_verdict(contest: Contest, verdict: "Verdict") -> None:
     """The verdict as a table, one line a question."""
     against = f"version {contest.champion.number}" if contest.champion else "no champion yet"
     lines = [f"| {MARKS[c.outcome]} | {_cell(c.gate)} | {_cell(c.text)} |" for c in verdict.checks]

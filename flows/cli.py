@@ -1,6 +1,8 @@
 """The command line: parses, calls a flow, prints. Everything heavy is imported by the command that needs it."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -85,14 +87,15 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Train, export and judge a model, and register it as challenger."""
-    _prepare()
     if dry_run:
+        _prepare()
         from flows.dry_run import describe, plan
 
         planned = plan(file)
         _print(planned, as_json, list(describe(planned)))
         return
-    from flows.train import train as flow
+    with _prefect():
+        from flows.train import train as flow
 
     trained = flow(file.resolve(), fresh)
     lines = [f"{name.replace('_', ' ')}: {value:.4f}" for name, value in trained.metrics.items()]
@@ -108,8 +111,8 @@ def promote(
     as_json: AsJson = False,
 ) -> None:
     """Judge the challenger against the champion; exit with 1 when the answer is no."""
-    _prepare()
-    from flows.promote import promote as flow
+    with _prefect():
+        from flows.promote import promote as flow
 
     _show_verdict(flow(name, version, why), as_json)
 
@@ -121,8 +124,8 @@ def rollback(
     as_json: AsJson = False,
 ) -> None:
     """Put the previous champion back."""
-    _prepare()
-    from flows.rollback import rollback as flow
+    with _prefect():
+        from flows.rollback import rollback as flow
 
     back = flow(name, why)
     line = f"{name}: version {back.version} is champion again; version {back.replaced} won't be promoted by itself"
@@ -146,9 +149,9 @@ def history(
 @app.command(epilog="Example: perennial retrain churn.toml")
 def retrain(file: ModelFileArgument, as_json: AsJson = False) -> None:
     """Train again and promote if better; does nothing when data, model file and code are unchanged."""
-    _prepare()
-    from flows.results import Promoted
-    from flows.retrain import retrain as flow
+    with _prefect():
+        from flows.results import Promoted
+        from flows.retrain import retrain as flow
 
     done = flow(file.resolve())
     if done.unchanged:
@@ -171,8 +174,8 @@ def score(
     as_json: AsJson = False,
 ) -> None:
     """Score files into files; every row ends in the predictions or in the rejects."""
-    _prepare()
-    from flows.score import score as flow
+    with _prefect():
+        from flows.score import score as flow
 
     done = flow(name, [_absolute(uri) for uri in input], output.absolute(), keep, overwrite, promote)
     used = f"{done.model} version {done.version}"
@@ -186,8 +189,8 @@ def deploy(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Model files.")], as_json: AsJson = False
 ) -> None:
     """Register Prefect deployments: retraining on schedule, training, promotion and scoring on demand."""
-    _prepare()
-    from flows.deploy import deploy as register
+    with _prefect():
+        from flows.deploy import deploy as register
     from flows.deploy import next_steps
 
     names = register(files)
@@ -228,6 +231,21 @@ def _prepare() -> None:
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     environment.prepare()
+
+
+@contextmanager
+def _prefect() -> Iterator[None]:
+    """Settings, and a Prefect server to run the flow that is imported in the block; a temporary one starts meanwhile."""
+    _prepare()
+    from flows.temporary_server import prefect_server
+
+    with prefect_server():
+        yield
+        # Opening the tracking store takes a second, in which the server starts as well.
+        from tasks.registry.connection import connect, plain_errors
+
+        with plain_errors("opening the tracking store"):
+            connect()
 
 
 def _model_name(file: Path) -> str:

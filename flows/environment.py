@@ -12,6 +12,9 @@ QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 
+PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}
+"""torch's threads sleep while they wait: where another process wants the core, spinning makes training many times slower."""
+
 
 def project_folder() -> Path:
     """The checkout that this file is in, or the current folder where perennial is installed without one."""
@@ -28,7 +31,7 @@ def prepare(environ: MutableMapping[str, str] = os.environ) -> Path:
     home = Path(environ.get(HOME) or project / ".perennial").expanduser().resolve()
     environ[HOME] = str(home)
     (home / "prefect").mkdir(parents=True, exist_ok=True)
-    for key, value in {**_mlflow_env(project / "mlflow.env", home), **_prefect_defaults(home), **QUIET}.items():
+    for key, value in {**_mlflow_env(project / "mlflow.env", home), **_prefect_defaults(home), **QUIET, **PATIENT}.items():
         environ.setdefault(key, value)
     return home
 
@@ -51,5 +54,5 @@ def _prefect_defaults(home: Path) -> dict[str, str]:
 
 
 def state_folder() -> Path:
-    """The state folder of this process, as `prepare` set it."""
-    return Path(os.environ[HOME]) if HOME in os.environ else prepare()
+    """The state folder, with every setting in place, however the flow was started."""
+    return prepare()

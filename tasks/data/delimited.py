@@ -101,9 +101,9 @@ def _encoding(sample: bytes, path: str) -> str:
 
 
 def _delimiter(lines: list[str], tab: bool) -> str:
-    """The mark that gives most lines the same number of fields, at least two; a comma where none does."""
+    """The mark in the header that gives most lines the same number of fields; a comma where there is none."""
     best, score = ("\t" if tab else ","), 0.0
-    for delimiter in DELIMITERS:
+    for delimiter in [mark for mark in DELIMITERS if mark in lines[0]]:
         lengths = Counter(len(row) for row in csv.reader(lines, delimiter=delimiter) if row)
         fields, agreeing = lengths.most_common(1)[0]
         agreement = agreeing / lengths.total() * (1 + fields / 1000) if fields > 1 else 0.0

@@ -2,10 +2,10 @@
 
 import json
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from models.errors import InputError, RefusedError
 from tasks.registry.connection import connect, plain_errors
-from tasks.registry.gates import Verdict
 from tasks.registry.history import LONGEST_TAG, new_event, record
 from tasks.registry.versions import (
     CHALLENGER,
@@ -17,6 +17,9 @@ from tasks.registry.versions import (
     require_model,
     tag_version,
 )
+
+if TYPE_CHECKING:
+    from tasks.registry.gates import Verdict
 
 ROLLED_BACK = "rolled_back"
 VERDICT = "verdict"
@@ -59,7 +62,7 @@ def require_version(model: str, number: str) -> Version:
     raise InputError(f"{model}: has no version {number}; `perennial history {model}` lists them")
 
 
-def apply_verdict(contest: Contest, verdict: Verdict, why: str, run_id: str) -> bool:
+def apply_verdict(contest: Contest, verdict: "Verdict", why: str, run_id: str) -> bool:
     """Whether the challenger became champion. Records the verdict either way.
 
     Raises RefusedError when another process moved the champion since the contest was set up.

@@ -5,14 +5,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from models.modelfile import ModelFile
 from tasks.export.exported import Exported
 from tasks.registry import runs
-from tasks.registry.gates import Verdict
 from tasks.registry.history import new_event, record
 from tasks.registry.promotion import Contest
 from tasks.registry.runs import RunTitle
@@ -27,6 +26,9 @@ from tasks.registry.versions import (
     register,
 )
 from tasks.training.job import Job, git_commit
+
+if TYPE_CHECKING:
+    from tasks.registry.gates import Verdict
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def find_unchanged(model: str, origin: Origin) -> Version | None:
     return newest if same else None
 
 
-def log_verdict(contest: Contest, verdict: Verdict, home: Path) -> str:
+def log_verdict(contest: Contest, verdict: "Verdict", home: Path) -> str:
     """The run that holds the verdict with every number, beneath the training that made the challenger."""
     challenger, champion = contest.challenger, contest.champion
     against = f" against v{champion.number}" if champion else ""

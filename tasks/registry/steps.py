@@ -1,6 +1,7 @@
-"""Prefect tasks of this package."""
+"""Prefect tasks of this package. What judges loads scikit-learn: scoring, which needs it not, doesn't wait for it."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -8,13 +9,15 @@ from prefect.cache_policies import NO_CACHE
 from tasks.data.snapshot import Ingested
 from tasks.export.exported import Exported
 from tasks.policy import DELAYS, RETRIES, failed_outside
-from tasks.registry import evidence, promotion, record, versions
-from tasks.registry.evidence import Case
-from tasks.registry.gates import Verdict, judge
+from tasks.registry import promotion, record, versions
 from tasks.registry.promotion import Contest
 from tasks.registry.record import Origin
 from tasks.registry.versions import CHALLENGER, Version
 from tasks.training.job import Job
+
+if TYPE_CHECKING:
+    from tasks.registry.evidence import Case
+    from tasks.registry.gates import Verdict
 
 
 @task(
@@ -65,19 +68,23 @@ def find_contest(model: str, version: str | None) -> Contest:
     retry_delay_seconds=DELAYS,
     retry_condition_fn=failed_outside,
 )
-def gather_evidence(contest: Contest, home: Path) -> Case:
+def gather_evidence(contest: Contest, home: Path) -> "Case":
     """Both versions on the rows that neither has seen."""
-    return evidence.gather(contest, home)
+    from tasks.registry.evidence import gather
+
+    return gather(contest, home)
 
 
 @task(name="judge", cache_policy=NO_CACHE)
-def judge_challenger(case: Case) -> Verdict:
+def judge_challenger(case: "Case") -> "Verdict":
     """Whether the challenger may become champion, and why."""
+    from tasks.registry.gates import judge
+
     return judge(case.evidence, case.model_file.gates, case.model_file.promotion)
 
 
 @task(name="apply verdict", cache_policy=NO_CACHE)
-def apply_verdict(contest: Contest, verdict: Verdict, why: str, home: Path) -> bool:
+def apply_verdict(contest: Contest, verdict: "Verdict", why: str, home: Path) -> bool:
     """Whether the challenger became champion; the verdict is on record either way."""
     run_id = record.log_verdict(contest, verdict, home)
     return promotion.apply_verdict(contest, verdict, why, run_id)

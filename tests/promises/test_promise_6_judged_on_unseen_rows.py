@@ -1,7 +1,7 @@
 """Promise 6: the verdict uses rows that neither challenger nor champion trained or validated on.
 
-What a model saw is worked out here from the identity of rows alone (the feature `x`, one value per row), so that no fault
-in hashing, cut-offs or sources can hide behind itself.
+What a model saw is worked out here from the identity of rows alone (the feature `x`, one value per row), so that no
+fault in hashing, cut-offs or sources can hide behind itself.
 """
 
 import tempfile

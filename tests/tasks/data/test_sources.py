@@ -50,6 +50,10 @@ def test_decimal_commas_do_not_fool_the_delimiter(tmp_path: Path) -> None:
     assert cells(path) == {"a": ["1,5", "3,25"], "b": ["2,5", "4,0"]}
 
 
+def test_commas_in_the_texts_of_a_single_column_delimit_nothing(tmp_path: Path) -> None:
+    assert cells(written(tmp_path / "d.csv", 'text\n"well, yes"\n"no, no"\n'))["text"] == ["well, yes", "no, no"]
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "latin-1"])
 def test_the_encoding_is_found(tmp_path: Path, encoding: str) -> None:
     path = written(tmp_path / "e.csv", "größe,b\n1,é\n2,ü\n".encode(encoding))

@@ -1,0 +1,102 @@
+"""A Prefect server for one command, where none is set: it starts up while the command still imports what it needs.
+
+Prefect would start one by itself, but only as the first flow runs, and after loading the whole server into this process
+too. This one ends when the process that started it does, however that happens.
+"""
+
+import atexit
+import os
+import socket
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from models.errors import OutsideError
+
+API_URL = "PREFECT_API_URL"
+PATIENCE_SECONDS = 120
+"""A first start makes the database."""
+ONLY_TEMPORARY = {
+    "PREFECT_UI_ENABLED": "0",
+    "PREFECT__SERVER_EPHEMERAL": "1",
+    "PREFECT__SERVER_FINAL": "1",
+    # A list of block types for the UI's forms; a server with a UI writes it.
+    "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "false",
+}
+
+
+@contextmanager
+def prefect_server() -> Iterator[None]:
+    """A Prefect server answers when the block ends; import flows in the block, and run them after it.
+
+    Raises OutsideError when it does not.
+    """
+    log = None if _is_settled() else _start()
+    yield
+    if API_URL in os.environ:
+        _require_answer(os.environ[API_URL], log)
+
+
+def _is_settled() -> bool:
+    """Whether Prefect knows its server: from the environment, from a file of its own, or because it is loaded."""
+    home = Path(os.environ["PREFECT_HOME"])
+    named = [home / "profiles.toml", Path("prefect.toml"), Path(".env")]
+    return API_URL in os.environ or "prefect" in sys.modules or any(path.exists() for path in named)
+
+
+def _start() -> Path:
+    """The log of a server that is starting. Its address is free and accepts connections at once, which then wait."""
+    log = Path(os.environ["PREFECT_HOME"]) / "temporary-server.log"
+    with socket.create_server(("127.0.0.1", 0)) as listener, log.open("ab") as output:
+        server = subprocess.Popen(
+            [sys.executable, "-P", "-m", __name__, str(listener.fileno())],
+            env={**os.environ, **ONLY_TEMPORARY},
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+            pass_fds=[listener.fileno()],
+            # An interrupt from the keyboard must not reach the server before the flow has reported its end to it.
+            start_new_session=True,
+        )
+        os.environ[API_URL] = f"http://127.0.0.1:{listener.getsockname()[1]}/api"
+    atexit.register(server.communicate)
+    return log
+
+
+def _require_answer(url: str, log: Path | None) -> None:
+    """Passes when anything answers at the address."""
+    try:
+        with urllib.request.urlopen(f"{url}/health", timeout=PATIENCE_SECONDS):
+            return
+    except urllib.error.HTTPError:
+        return
+    except OSError as error:
+        reason = str(getattr(error, "reason", error)) or type(error).__name__
+    if log:
+        raise OutsideError(f"Prefect's temporary server did not start ({reason}); see {log}")
+    advice = "start it with `prefect server start`, or unset PREFECT_API_URL to work with a temporary one"
+    raise OutsideError(f"Prefect at {url} does not answer ({reason}); {advice}")
+
+
+def serve(descriptor: int) -> None:
+    """Serves Prefect's API on the inherited socket until standard input ends, as it does when the parent is gone."""
+    import uvicorn
+
+    create = "prefect.server.api.server:create_app"
+    server = uvicorn.Server(uvicorn.Config(create, factory=True, log_level="error", lifespan="on"))
+
+    def end_with_parent() -> None:
+        sys.stdin.buffer.read()
+        server.should_exit = True
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    server.run(sockets=[socket.socket(fileno=descriptor)])
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1]))

@@ -1,0 +1,127 @@
+"""One state folder, one Prefect server and one small trained model for the whole session."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from models.modelfile import ModelFile
+from tests.small import table, write_model
+
+# Settings are read when MLflow, Prefect and torch are imported, so they come before any test module.
+for _key in [key for key in os.environ if key.startswith(("MLFLOW_", "PREFECT_"))]:
+    del os.environ[_key]
+HOME = Path(tempfile.mkdtemp(prefix="perennial-tests-")).resolve()
+os.environ |= {
+    "PERENNIAL_HOME": str(HOME),
+    "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+    "PREFECT_LOGGING_TO_API_ENABLED": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING": "false",
+    "NO_COLOR": "1",
+    "COLUMNS": "200",
+}
+
+
+def pytest_sessionstart() -> None:
+    from flows.environment import prepare
+
+    prepare()
+
+
+def pytest_sessionfinish() -> None:
+    shutil.rmtree(HOME, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def home() -> Path:
+    """The state folder of this session."""
+    return HOME
+
+
+@pytest.fixture(scope="session")
+def server(home: Path) -> Iterator[str]:
+    """The address of a Prefect server that flows of this process, and commands that are told of it, run against."""
+    from prefect.settings import PREFECT_API_URL
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=180):
+        yield str(PREFECT_API_URL.value())
+
+
+@dataclass(frozen=True)
+class Small:
+    """The small model after `train` and `promote`."""
+
+    name: str
+    file: Path
+    run_id: str
+    package: Path
+    """A copy of the job's package from before it was registered."""
+    downloaded: Path
+    metrics: dict[str, float]
+
+
+@pytest.fixture(scope="session")
+def small(server: str, home: Path, tmp_path_factory: pytest.TempPathFactory) -> Small:
+    """Trained by the real flow, in this process; version 1 is champion. Tests must not change it."""
+    from flows.promote import promote
+    from flows.train import train
+    from tasks.export import export
+    from tasks.registry.versions import download, find_version
+
+    folder = tmp_path_factory.mktemp("small")
+    file = write_model(folder, "small", rest="[promotion]\nmin_rows = 50\nresamples = 100\n")
+    real = export.export_model
+
+    def copied(*args: object) -> object:
+        exported = real(*args)  # type: ignore[arg-type]
+        shutil.copytree(exported.folder, folder / "package")
+        return exported
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export, "export_model", copied)
+        trained = train(file)
+    assert promote("small").promoted
+    downloaded = download(find_version("small", "1"), folder / "downloaded")
+    return Small("small", file, trained.run_id, folder / "package", downloaded, trained.metrics)
+
+
+Copy = Callable[..., ModelFile]
+
+
+@pytest.fixture
+def copy(small: Small, home: Path, tmp_path: Path) -> Copy:
+    """A function that registers the small model again, under another name and with other sections of its model file."""
+    from models.contract import read_contract, write_contract
+    from models.modelfile import read_model_file
+    from tasks.registry.versions import register
+
+    def make(name: str, **changed: object) -> ModelFile:
+        folder = tmp_path / f"copy-{name}"
+        if not folder.exists():
+            shutil.copytree(small.package, folder)
+            write_contract(read_contract(folder).model_copy(update={"name": name}), folder)
+            snapshots = home / "snapshots"
+            shutil.copytree(snapshots / small.name, snapshots / name, dirs_exist_ok=True)
+        model_file = read_model_file(small.file).model_copy(update={"name": name, **changed})
+        register(folder, model_file, small.run_id, {"parity": "1e-07"}, "a copy")
+        return model_file
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def rows_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """New rows without their target; rows 3 and 7 can't be scored."""
+    frame = table(200, seed=5).drop(columns="broken").astype(object)
+    frame.loc[2, "load"] = "much"
+    frame.loc[6, "load"] = 1000
+    path = tmp_path_factory.mktemp("rows") / "new.csv"
+    frame.to_csv(path, index=False)
+    return path
