@@ -235,11 +235,12 @@ def _prepare() -> None:
 
 @contextmanager
 def _prefect() -> Iterator[None]:
-    """Settings, and a Prefect server to run the flow that is imported in the block; a temporary one starts meanwhile."""
+    """Settings, and a Prefect server to run the flow that is imported in the block; one may start meanwhile."""
     _prepare()
+    from flows.loading import loading
     from flows.temporary_server import prefect_server
 
-    with prefect_server():
+    with prefect_server(), loading():
         yield
         # Opening the tracking store takes a second, in which the server starts as well.
         from tasks.registry.connection import connect, plain_errors

@@ -10,8 +10,8 @@ from typing import Any
 from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
-from prefect.schedules import Cron, Schedule
 from prefect.exceptions import ObjectAlreadyExists
+from prefect.schedules import Cron, Schedule
 
 from flows.environment import HOME, project_folder, state_folder
 from models.modelfile import ModelFile, read_model_files

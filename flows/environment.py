@@ -13,7 +13,7 @@ QUIET = {
 }
 
 PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}
-"""torch's threads sleep while they wait: where another process wants the core, spinning makes training many times slower."""
+"""torch's threads sleep while they wait; spinning makes training many times slower where another process wants the core."""
 
 
 def project_folder() -> Path:
@@ -31,7 +31,8 @@ def prepare(environ: MutableMapping[str, str] = os.environ) -> Path:
     home = Path(environ.get(HOME) or project / ".perennial").expanduser().resolve()
     environ[HOME] = str(home)
     (home / "prefect").mkdir(parents=True, exist_ok=True)
-    for key, value in {**_mlflow_env(project / "mlflow.env", home), **_prefect_defaults(home), **QUIET, **PATIENT}.items():
+    defaults = {**_mlflow_env(project / "mlflow.env", home), **_prefect_defaults(home), **QUIET, **PATIENT}
+    for key, value in defaults.items():
         environ.setdefault(key, value)
     return home
 

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from flows.loading import loading
 from models.errors import OutsideError
 
 API_URL = "PREFECT_API_URL"
@@ -85,10 +86,11 @@ def _require_answer(url: str, log: Path | None) -> None:
 
 def serve(descriptor: int) -> None:
     """Serves Prefect's API on the inherited socket until standard input ends, as it does when the parent is gone."""
-    import uvicorn
+    with loading():
+        import uvicorn
+        from prefect.server.api.server import create_app
 
-    create = "prefect.server.api.server:create_app"
-    server = uvicorn.Server(uvicorn.Config(create, factory=True, log_level="error", lifespan="on"))
+        server = uvicorn.Server(uvicorn.Config(create_app(), log_level="error", lifespan="on"))
 
     def end_with_parent() -> None:
         sys.stdin.buffer.read()
@@ -96,6 +98,8 @@ def serve(descriptor: int) -> None:
 
     threading.Thread(target=end_with_parent, daemon=True).start()
     server.run(sockets=[socket.socket(fileno=descriptor)])
+    # All is written by now; the interpreter would take another second to take itself apart.
+    os._exit(0)
 
 
 if __name__ == "__main__":

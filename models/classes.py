@@ -17,7 +17,7 @@ def typed(names: list[str]) -> Classes:
     """Whole numbers as int, true and false in any case as bool, anything else as text; one type for all."""
     if all(WHOLE.fullmatch(name) for name in names):
         return tuple(int(name) for name in names)
-    if {name.lower() for name in names} == {"true", "false"}:
+    if sorted(name.lower() for name in names) == ["false", "true"]:
         return tuple(name.lower() == "true" for name in names)
     return tuple(names)
 

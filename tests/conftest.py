@@ -100,6 +100,7 @@ def copy(small: Small, home: Path, tmp_path: Path) -> Copy:
     """A function that registers the small model again, under another name and with other sections of its model file."""
     from models.contract import read_contract, write_contract
     from models.modelfile import read_model_file
+    from tasks.registry.runs import RunTitle, start_run
     from tasks.registry.versions import register
 
     def make(name: str, **changed: object) -> ModelFile:
@@ -110,7 +111,8 @@ def copy(small: Small, home: Path, tmp_path: Path) -> Copy:
             snapshots = home / "snapshots"
             shutil.copytree(snapshots / small.name, snapshots / name, dirs_exist_ok=True)
         model_file = read_model_file(small.file).model_copy(update={"name": name, **changed})
-        register(folder, model_file, small.run_id, {"parity": "1e-07"}, "a copy")
+        run_id = start_run(RunTitle(name, "copy", "train"), home)
+        register(folder, model_file, run_id, {"parity": "1e-07"}, "a copy")
         return model_file
 
     return make

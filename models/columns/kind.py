@@ -71,6 +71,10 @@ class ColumnKind(ABC, Generic[SettingsT, StatisticsT]):
     statistics: type[StatisticsT]
 
     @abstractmethod
+    def reads(self, raw: pa.DataType, settings: SettingsT) -> bool:
+        """Whether a raw column of this Arrow type, dictionaries aside, can hold values of the kind at all."""
+
+    @abstractmethod
     def parse(self, raw: pa.Array, settings: SettingsT, missing: tuple[str, ...]) -> Parsed:
         """The column in the kind's own type, and the rows that break its rules.
 

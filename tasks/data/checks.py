@@ -83,6 +83,18 @@ def require_columns(wanted: Iterable[str], present: Collection[str], where: str)
         raise InputError(*(f"{where}: no column {name!r}{near_match(name, present)}" for name in absent))
 
 
+def require_types(schema: pa.Schema, columns: Mapping[str, ColumnSettings], where: str) -> None:
+    """Passes when each model column has a type that its kind can read. Raises InputError with a line for each other."""
+    found = {f.name: f.type.value_type if pa.types.is_dictionary(f.type) else f.type for f in schema}
+    wrong = [
+        f"{where}: column {name!r} holds {found[name]}, which can't be read as a {settings.kind}"
+        for name, settings in columns.items()
+        if name in found and not KINDS[settings.kind].reads(found[name], settings)
+    ]
+    if wrong:
+        raise InputError(*wrong)
+
+
 def near_match(name: str, present: Collection[str]) -> str:
     """A hint that ends the sentence: the nearest present name, or the names there are."""
     lowered = {other.casefold().strip(): other for other in present}

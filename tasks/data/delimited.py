@@ -3,8 +3,10 @@
 import codecs
 import csv
 import io
+import tempfile
 from collections import Counter, deque
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -43,12 +45,12 @@ def read(file: SourceFile, columns: Collection[str] | None) -> Iterator[RawBatch
     Raises InputError when there are no rows, no names, or a quote that is never closed.
     """
     dialect = sniff(file)
-    done, counter = 0, _Quotes()
+    done = 0
     attempts = deque([(dialect.encoding, block) for block in BLOCKS])
     while attempts:
         encoding, block = attempts[0]
         try:
-            for batch in _parse(file, dialect, encoding, block, columns, done, counter):
+            for batch in _parse(file, dialect, encoding, block, columns, done):
                 done = max(done, int(batch.rows[-1]) if len(batch.rows) else 0, *(bad.row for bad in batch.malformed))
                 yield batch
             break
@@ -56,8 +58,6 @@ def read(file: SourceFile, columns: Collection[str] | None) -> Iterator[RawBatch
             _prepare_retry(file, str(error), encoding, attempts, done)
     if not done:
         raise InputError(f"{file.path}: no rows beneath the header")
-    if counter.odd and not dialect.encoding.startswith("utf-16"):
-        _require_closed(file, dialect, *attempts[0])
 
 
 def peek(file: SourceFile) -> tuple[pa.Schema, int | None]:
@@ -119,7 +119,6 @@ def _parse(
     block: int,
     columns: Collection[str] | None,
     done: int,
-    counter: "_Quotes",
 ) -> Iterator[RawBatch]:
     """Batches of the rows after number `done`."""
     malformed: list[Malformed] = []
@@ -128,84 +127,76 @@ def _parse(
         malformed.append(Malformed(row.number - 1, row.text[:SHOWN], WRONG_FIELDS))
         return "skip"
 
-    wanted = wanted_names(dialect.names, columns)
-    with file.filesystem.open_input_stream(file.path) as stream:
-        try:
-            reader = _open(counter.watch(stream), dialect, encoding, block, wanted, set_aside)
-        except pa.ArrowInvalid as error:
-            if "Empty CSV" in str(error):
-                return
-            raise
-        number = 1
-        for batch in reader:
+    wanted, last = wanted_names(dialect.names, columns), dialect.names[-1]
+    read = [*wanted, *([] if last in wanted else [last])]
+    number, tail = 1, ""
+    with _as_utf8(file, encoding) as stream:
+        reader = _open(stream, dialect, block, read, set_aside)
+        for batch in reader or ():
             rows, number = _row_numbers(number, batch.num_rows, malformed)
-            yield from _emit(file.path, rows, pa.Table.from_batches([batch]).select(wanted), malformed, done)
+            table = pa.Table.from_batches([batch])
+            tail = table[last][-1].as_py() if len(rows) else tail
+            yield from _emit(file.path, rows, table.select(wanted), malformed, done)
     late = tuple(bad for bad in malformed if bad.row > done)
     if late:
         nothing = pa.table({name: pa.array([], pa.string()) for name in wanted})
         yield RawBatch(file.path, np.array([], dtype=np.int64), nothing, late)
+    if late and late[-1].row >= number:
+        number, tail = late[-1].row + 1, late[-1].text
+    _require_closed(file, number - 1, tail)
+
+
+@contextmanager
+def _as_utf8(file: SourceFile, encoding: str) -> Iterator[pa.NativeFile]:
+    """The file's bytes as UTF-8, by way of a temporary file where they are not.
+
+    The reader fetches bytes in threads of its own, which must not call back into Python: a reader that is given up half
+    way would keep the process from ending. For the same reason the stream is left to the reader to close.
+    """
+    stream = file.filesystem.open_input_stream(file.path)
+    if encoding == "utf-8":
+        yield stream
+        return
+    decoder = codecs.getincrementaldecoder(encoding)()
+    with tempfile.NamedTemporaryFile() as copy:
+        while content := stream.read(SAMPLE):
+            copy.write(decoder.decode(content).encode())
+        copy.write(decoder.decode(b"", final=True).encode())
+        copy.flush()
+        yield pa.OSFile(copy.name)
 
 
 def _open(
-    stream: "_Quotes", dialect: Dialect, encoding: str, block: int, wanted: list[str], set_aside: object
-) -> pc.CSVStreamingReader:
-    """Without threads, because only then does the reader tell the number of a malformed row."""
-    return pc.open_csv(
-        stream,
-        read_options=pc.ReadOptions(use_threads=False, block_size=block, encoding=encoding),
-        parse_options=pc.ParseOptions(
-            delimiter=dialect.delimiter,
-            newlines_in_values=True,
-            invalid_row_handler=set_aside,
-            ignore_empty_lines=len(dialect.names) > 1,
-        ),
-        convert_options=pc.ConvertOptions(
-            column_types={name: pa.string() for name in dialect.names},
-            strings_can_be_null=False,
-            include_columns=wanted,
-        ),
+    stream: pa.NativeFile, dialect: Dialect, block: int, columns: list[str], set_aside: Callable[[pc.InvalidRow], str]
+) -> pc.CSVStreamingReader | None:
+    """None for a header without rows. Without threads, because only then does a malformed row have its number."""
+    parse = pc.ParseOptions(
+        delimiter=dialect.delimiter,
+        newlines_in_values=True,
+        invalid_row_handler=set_aside,
+        ignore_empty_lines=len(dialect.names) > 1,
     )
+    convert = pc.ConvertOptions(
+        column_types={name: pa.string() for name in dialect.names}, strings_can_be_null=False, include_columns=columns
+    )
+    try:
+        return pc.open_csv(stream, pc.ReadOptions(use_threads=False, block_size=block), parse, convert)
+    except pa.ArrowInvalid as error:
+        if "Empty CSV" in str(error):
+            return None
+        raise
 
 
-class _Quotes:
-    """A stream that counts the quotes it hands on."""
-
-    def __init__(self) -> None:
-        self.odd = False
-        self._stream: pa.NativeFile = None
-
-    def watch(self, stream: pa.NativeFile) -> "_Quotes":
-        """The same counter at the start of another stream."""
-        self.odd, self._stream = False, stream
-        return self
-
-    @property
-    def closed(self) -> bool:
-        """Whether the stream is closed."""
-        return bool(self._stream.closed)
-
-    def read(self, size: int = -1) -> bytes:
-        """The next bytes of the stream."""
-        content: bytes = self._stream.read(size)
-        self.odd ^= bool(content.count(b'"') % 2)
-        return content
-
-
-def _require_closed(file: SourceFile, dialect: Dialect, encoding: str, block: int) -> None:
-    """Raises InputError when the last row swallowed lines; stray quotes inside of texts are no harm."""
-    last: RawBatch | None = None
-    for batch in _parse(file, dialect, encoding, block, None, 0, _Quotes()):
-        last = batch
-    if last is None:
+def _require_closed(file: SourceFile, number: int, tail: str) -> None:
+    """Raises InputError when the last row swallowed lines, which only the last column or a malformed row can."""
+    if "\n" not in tail and "\r" not in tail:
         return
-    cells = [str(column[-1].as_py()) for column in last.table.columns] if len(last.rows) else []
-    number = int(last.rows[-1]) if len(last.rows) else 0
-    if last.malformed and last.malformed[-1].row > number:
-        number, cells = last.malformed[-1].row, [last.malformed[-1].text]
-    if any("\n" in cell for cell in cells):
-        raise InputError(
-            f"{file.path}: row {number}: a quote that is never closed; the lines after it can't be told apart"
-        )
+    quotes = 0
+    with file.filesystem.open_input_stream(file.path) as stream:
+        while content := stream.read(SAMPLE):
+            quotes += content.count(b'"')
+    if quotes % 2:
+        raise InputError(f"{file.path}: row {number}: a quote that is never closed; the lines after it are lost")
 
 
 def _row_numbers(start: int, count: int, malformed: list[Malformed]) -> tuple[np.ndarray, int]:
@@ -235,7 +226,7 @@ def _prepare_retry(file: SourceFile, message: str, encoding: str, attempts: dequ
         raise InputError(
             f"{file.path}: after row {done}: a quote that is never closed, or a row of more than {BLOCKS[-1] >> 20} MB"
         )
-    if encoding in FALLBACK and ("invalid UTF8" in message or "can't decode" in message):
+    if encoding in FALLBACK and ("invalid UTF8" in message or "codec can't" in message):
         attempts[0] = (FALLBACK[encoding], attempts[0][1])
         return
     raise InputError(f"{file.path}: after row {done}: {message.splitlines()[0].rstrip('.')}")

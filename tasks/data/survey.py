@@ -8,7 +8,7 @@ import pyarrow as pa
 from models.errors import InputError
 from models.modelfile import ModelFile
 from tasks.data.batches import RawBatch, SourceFile
-from tasks.data.checks import near_match
+from tasks.data.checks import near_match, require_types
 from tasks.data.sources import peek, resolve
 
 
@@ -35,8 +35,10 @@ def survey(model_file: ModelFile) -> Survey:
     names: dict[str, list[str]] = {}
     for file in files:
         try:
-            for name in peek(file).schema.names:
+            schema = peek(file).schema
+            for name in schema.names:
                 names.setdefault(name, []).append(file.path)
+            require_types(schema, model_file.columns, file.path)
         except InputError as error:
             problems.extend(error.problems)
     if problems:

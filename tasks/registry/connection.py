@@ -29,6 +29,8 @@ def plain_errors(doing: str) -> Iterator[None]:
     except MlflowException as error:
         uri = _without_credentials(mlflow.get_tracking_uri())
         first = str(error).strip().splitlines()[0]
+        if "Max retries exceeded" in first:
+            raise OutsideError(f"MLflow at {uri} can't be reached while {doing}; is the server running?") from error
         raise OutsideError(f"MLflow at {uri} failed while {doing}: {_without_credentials(first)[:300]}") from error
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from models.contract import Contract
 from models.errors import InputError, PerennialError
 from tasks.data.batches import RawBatch, SourceFile
-from tasks.data.checks import Checked, check_batch, require_columns
+from tasks.data.checks import Checked, check_batch, require_columns, require_types
 from tasks.data.rejects import SCHEMA, count_reasons
 from tasks.data.sources import peek, read_batches, resolve
 from tasks.scoring.output import output_columns
@@ -105,6 +105,7 @@ def _kept_schema(files: Sequence[SourceFile], contract: Contract, keep: Sequence
     schemas = [peek(file).schema for file in files]
     for file, schema in zip(files, schemas, strict=True):
         require_columns([column.name for column in contract.columns], schema.names, file.path)
+        require_types(schema, {column.name: column.settings for column in contract.columns}, file.path)
         require_columns(keep or (), schema.names, file.path)
     try:
         merged = pa.unify_schemas([_plain_schema(schema) for schema in schemas], promote_options="permissive")

@@ -36,6 +36,10 @@ class BooleanKind(ColumnKind[BooleanSettings, BooleanStatistics]):
     settings = BooleanSettings
     statistics = BooleanStatistics
 
+    def reads(self, raw: pa.DataType, settings: BooleanSettings) -> bool:
+        """Booleans, numeric types and text."""
+        return is_text(raw) or is_numeric(raw) or pa.types.is_boolean(raw) or pa.types.is_null(raw)
+
     def parse(self, raw: pa.Array, settings: BooleanSettings, missing: tuple[str, ...]) -> Parsed:
         """Booleans; everything that is neither true nor false is refused."""
         cells = plain(as_array(raw))

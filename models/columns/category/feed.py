@@ -35,6 +35,10 @@ class CategoryKind(ColumnKind[CategorySettings, CategoryStatistics]):
     settings = CategorySettings
     statistics = CategoryStatistics
 
+    def reads(self, raw: pa.DataType, settings: CategorySettings) -> bool:
+        """Every type but nested and binary ones."""
+        return not (pa.types.is_nested(raw) or pa.types.is_binary(raw) or pa.types.is_large_binary(raw))
+
     def parse(self, raw: pa.Array, settings: CategorySettings, missing: tuple[str, ...]) -> Parsed:
         """Dictionary-encoded strings; refused are nested or binary values and over-long text."""
         encoded = _dictionary(as_array(raw))

@@ -45,6 +45,11 @@ class DatetimeKind(ColumnKind[DatetimeSettings, DatetimeStatistics]):
     settings = DatetimeSettings
     statistics = DatetimeStatistics
 
+    def reads(self, raw: pa.DataType, settings: DatetimeSettings) -> bool:
+        """Timestamps, dates and text; numbers where the format says what they count."""
+        counted = is_numeric(raw) and settings.format in UNIX
+        return counted or is_text(raw) or pa.types.is_timestamp(raw) or pa.types.is_date(raw) or pa.types.is_null(raw)
+
     def parse(self, raw: pa.Array, settings: DatetimeSettings, missing: tuple[str, ...]) -> Parsed:
         """Instants in UTC; what can't be read as a date is refused."""
         instants, wrong = _to_instants(plain(as_array(raw)), settings, missing)

@@ -41,6 +41,10 @@ class NumberKind(ColumnKind[NumberSettings, NumberStatistics]):
     settings = NumberSettings
     statistics = NumberStatistics
 
+    def reads(self, raw: pa.DataType, settings: NumberSettings) -> bool:
+        """Numeric types, booleans and text."""
+        return is_text(raw) or is_numeric(raw) or pa.types.is_boolean(raw) or pa.types.is_null(raw)
+
     def parse(self, raw: pa.Array, settings: NumberSettings, missing: tuple[str, ...]) -> Parsed:
         """Float64 values; refused are text that is no number, infinities, and values out of range."""
         numbers, wrong = _to_float64(plain(as_array(raw)), missing)

@@ -1,0 +1,148 @@
+"""Moving the champion, by the command line and by the functions behind it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from models.errors import InputError, RefusedError
+from models.modelfile import Gate, Promotion
+from tasks.registry.connection import connect
+from tasks.registry.evidence import gather
+from tasks.registry.gates import Check, Verdict
+from tasks.registry.history import LONGEST_TAG, new_event, read_history, record
+from tasks.registry.promotion import apply_verdict, find_contest, require_version, roll_back
+from tasks.registry.versions import find_alias, find_version
+from tests.conftest import Copy, Small
+
+YES = Verdict("yes", 100, (Check("unseen rows", "yes", "100 rows"),))
+NO = Verdict("no", 100, (Check("accuracy", "no", "accuracy is too low"),))
+
+
+def numbers(model: str) -> dict[str, str]:
+    """Who is what now."""
+    found = {alias: find_alias(model, alias) for alias in ("champion", "challenger", "previous")}
+    return {alias: version.number for alias, version in found.items() if version}
+
+
+def decide(model: str, verdict: Verdict = YES, number: str | None = None) -> bool:
+    return apply_verdict(find_contest(model, number), verdict, "test", "run")
+
+
+def test_the_life_of_a_champion(copy: Copy) -> None:
+    name = "promotion-life"
+    copy(name)
+    assert numbers(name) == {"challenger": "1"}
+    assert decide(name)
+    assert numbers(name) == {"champion": "1"}
+    copy(name)
+    assert decide(name)
+    assert numbers(name) == {"champion": "2", "previous": "1"}
+    good, bad = roll_back(name, "worse at night")
+    assert (good.number, bad.number) == ("1", "2")
+    assert numbers(name) == {"champion": "1", "previous": "2"}
+    assert find_version(name, "2").tags["rolled_back"] == "worse at night"
+    told = [(e.event, e.version, e.before) for e in read_history(name)]
+    assert told == [("promoted", "1", None), ("promoted", "2", "1"), ("rolled back", "1", "2")]
+
+
+def test_a_refused_challenger_stays_challenger(copy: Copy) -> None:
+    name = "promotion-refused"
+    copy(name)
+    assert not decide(name, NO)
+    assert numbers(name) == {"challenger": "1"}
+    event = read_history(name)[-1]
+    assert (event.event, event.reasons, event.why, event.run_id) == ("refused", ("accuracy is too low",), "test", "run")
+    kept = json.loads(find_version(name, "1").tags["verdict"])
+    assert kept["checks"][0]["text"] == "accuracy is too low"
+
+
+def test_a_champion_that_moved_meanwhile_is_not_overrun(copy: Copy) -> None:
+    name = "promotion-moved"
+    copy(name)
+    copy(name)
+    contest = find_contest(name)
+    connect().set_registered_model_alias(name, "champion", "1")
+    with pytest.raises(RefusedError, match="the champion changed from version None to 1 meanwhile; promote again"):
+        apply_verdict(contest, YES, "test", "run")
+    assert numbers(name)["champion"] == "1"
+
+
+def test_a_rolled_back_version_is_promoted_only_by_name(copy: Copy) -> None:
+    name = "promotion-again"
+    for _ in range(2):
+        copy(name)
+        decide(name)
+    roll_back(name, "why not")
+    connect().set_registered_model_alias(name, "challenger", "2")
+    with pytest.raises(RefusedError, match="version 2 was rolled back; name it with --version"):
+        find_contest(name)
+    assert decide(name, number="2")
+    assert numbers(name)["champion"] == "2"
+
+
+def test_nothing_to_judge_and_nowhere_to_go_back(small: Small) -> None:
+    with pytest.raises(RefusedError, match="small: no challenger waits; version 1 is champion"):
+        find_contest("small")
+    with pytest.raises(RefusedError, match="version 1 is champion already"):
+        find_contest("small", "1")
+    with pytest.raises(InputError, match="small: has no version 7"):
+        require_version("small", "7")
+    with pytest.raises(RefusedError, match="small: has no previous champion to go back to"):
+        roll_back("small", "by hand")
+
+
+def test_long_reasons_fit_the_tag_and_the_event_is_kept(copy: Copy) -> None:
+    name = "promotion-long"
+    copy(name)
+    many = tuple(Check(f"gate {i}", "no", f"reason {i} " + "é" * 200) for i in range(200))
+    assert not decide(name, Verdict("no", 100, many))
+    event = read_history(name)[-1]
+    assert event.event == "refused"
+    assert 0 < len(event.reasons) < 200
+    assert len(find_version(name, "1").tags["verdict"]) <= LONGEST_TAG
+
+
+def test_a_long_why_is_kept_as_far_as_it_fits(copy: Copy) -> None:
+    name = "promotion-why"
+    copy(name)
+    record(name, new_event("refused", "1", None, "w" * 20_000, ("reason",)))
+    event = read_history(name)[-1]
+    assert event.why.startswith("www")
+
+
+def test_a_long_why_of_a_rollback_is_kept(copy: Copy) -> None:
+    name = "promotion-rollback-why"
+    for _ in range(2):
+        copy(name)
+        decide(name)
+    roll_back(name, "w" * 20_000)
+    assert numbers(name)["champion"] == "1"
+    assert read_history(name)[-1].event == "rolled back"
+
+
+def test_events_are_in_the_order_in_which_they_happened(copy: Copy) -> None:
+    name = "promotion-order"
+    copy(name)
+    for i in range(12):
+        record(name, new_event("refused", "1", None, f"number {i}"))
+    assert [e.why for e in read_history(name)] == [f"number {i}" for i in range(12)]
+
+
+def test_evidence_is_gathered_on_the_same_rows_for_both(copy: Copy, home: Path) -> None:
+    name = "promotion-evidence"
+    rules = {
+        "gates": {"accuracy": Gate(slices=("shop", "absent")), "latency_p99_ms": Gate(max=1000)},
+        "promotion": Promotion(min_rows=10, resamples=100),
+    }
+    copy(name, **rules)
+    decide(name)
+    copy(name, **rules)
+    case = gather(find_contest(name), home)
+    assert case.evidence.champion is not None
+    assert (case.evidence.champion.labels == case.evidence.challenger.labels).all()
+    assert (case.evidence.champion.truth == case.evidence.challenger.truth).all()
+    assert {"north", "south", "east"} <= set(case.evidence.slices["shop"])
+    assert 0 < case.evidence.measured["latency_p99_ms"] < 1000
+    assert case.evidence.parity == 1e-7
+    assert case.model_file.gates == rules["gates"]
