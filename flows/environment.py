@@ -13,7 +13,7 @@ QUIET = {
 }
 
 PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}
-"""torch's threads sleep while they wait; spinning makes training many times slower where another process wants the core."""
+"""torch's threads sleep while they wait: spinning slows training many times where another process wants the core."""
 
 
 def project_folder() -> Path:

@@ -16,5 +16,7 @@ def serve_ui(port: int) -> None:
         print(f"MLflow runs at {uri}")
         return
     print(f"MLflow UI: http://127.0.0.1:{port}   (Ctrl-C ends it)", flush=True)
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--port", str(port)]
-    os.execv(sys.executable, command)
+    # One worker and no job runners: this server shows runs to one person.
+    os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
+    command = ["-m", "mlflow", "ui", "--backend-store-uri", uri, "--port", str(port), "--workers", "1"]
+    os.execv(sys.executable, [sys.executable, *command])

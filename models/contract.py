@@ -100,7 +100,7 @@ def read_contract(folder: Path) -> Contract:
         version = raw["format_version"]
         if version > FORMAT_VERSION:
             raise InputError(
-                f"{path}: format version {version} is newer than {FORMAT_VERSION}, which this release reads; upgrade perennial"
+                f"{path}: format version {version} is newer than {FORMAT_VERSION}, this release's; upgrade perennial"
             )
         return Contract.model_validate(raw)
     except FileNotFoundError:

@@ -76,7 +76,8 @@ def score_files(
     """Scores every row of the inputs into `output`; see `sinks.destination` for its forms.
 
     `keep` names the input columns to write beside the predictions; None keeps all but sensitive ones.
-    `on_rows` is told the rows done. Raises InputError for unreadable inputs and missing columns, before anything is written.
+    `on_rows` is told the rows done. Raises InputError for unreadable inputs and missing columns before anything is
+    written.
     """
     started = time.perf_counter()
     wanted = destination(output)

@@ -95,7 +95,7 @@ def test_nothing_to_judge_and_nowhere_to_go_back(small: Small) -> None:
 def test_long_reasons_fit_the_tag_and_the_event_is_kept(copy: Copy) -> None:
     name = "promotion-long"
     copy(name)
-    many = tuple(Check(f"gate {i}", "no", f"reason {i} " + "é" * 200) for i in range(200))
+    many = tuple(Check(f"gate {i}", "no", f"reason {i} " + "é" * 800) for i in range(200))
     assert not decide(name, Verdict("no", 100, many))
     event = read_history(name)[-1]
     assert event.event == "refused"
@@ -106,7 +106,7 @@ def test_long_reasons_fit_the_tag_and_the_event_is_kept(copy: Copy) -> None:
 def test_a_long_why_is_kept_as_far_as_it_fits(copy: Copy) -> None:
     name = "promotion-why"
     copy(name)
-    record(name, new_event("refused", "1", None, "w" * 20_000, ("reason",)))
+    record(name, new_event("refused", "1", None, "w" * 200_000, ("reason",)))
     event = read_history(name)[-1]
     assert event.why.startswith("www")
 
@@ -116,7 +116,7 @@ def test_a_long_why_of_a_rollback_is_kept(copy: Copy) -> None:
     for _ in range(2):
         copy(name)
         decide(name)
-    roll_back(name, "w" * 20_000)
+    roll_back(name, "w" * 200_000)
     assert numbers(name)["champion"] == "1"
     assert read_history(name)[-1].event == "rolled back"
 

@@ -1,0 +1,72 @@
+from pathlib import Path
+
+import pytest
+
+from flows.deploy import POOL, deployments_of, next_steps
+from models.modelfile import read_model_file
+from tests.small import cli, plain, write_model
+
+NIGHTLY = '[schedule]\nretrain = "0 3 * * *"\ntimezone = "Europe/Zurich"\n'
+
+
+def test_deployments_carry_schedule_and_parameters_and_are_registered_once(server: str, tmp_path: Path, home: Path) -> None:
+    from prefect.client.orchestration import get_client
+
+    file = write_model(tmp_path, "nightly", rest=NIGHTLY)
+    said = cli("deploy", file, "--json")
+    assert said.code == 0, said.both
+    names = ["train/nightly", "retrain/nightly", "promote/nightly", "score/nightly"]
+    assert said.json["deployments"] == names
+    with get_client(sync_client=True) as client:
+        first = [client.read_deployment_by_name(name) for name in names]
+        train, retrain, promote, score = first
+        assert retrain.parameters == train.parameters == {"model_file": str(file)}
+        assert promote.parameters == score.parameters == {"model": "nightly"}
+        (nightly,) = retrain.schedules
+        assert (nightly.schedule.cron, nightly.schedule.timezone) == ("0 3 * * *", "Europe/Zurich")
+        assert [d.schedules for d in (train, promote, score)] == [[], [], []]
+        assert {d.work_pool_name for d in first} == {POOL}
+        assert {"input", "output", "keep", "overwrite", "promote"} <= set(score.parameter_openapi_schema.properties)
+        assert retrain.job_variables["env"]["PERENNIAL_HOME"] == str(home)
+        assert retrain.job_variables["env"]["MLFLOW_TRACKING_URI"] == f"sqlite:///{home}/mlflow.db"
+        assert client.read_work_pool(POOL).type == "process"
+        assert cli("deploy", file).code == 0
+        again = [client.read_deployment_by_name(name) for name in names]
+        assert [d.id for d in again] == [d.id for d in first]
+        assert len(again[1].schedules) == 1
+
+
+def test_a_schedule_that_was_taken_out_is_gone_after_the_next_deploy(server: str, tmp_path: Path) -> None:
+    from prefect.client.orchestration import get_client
+
+    file = write_model(tmp_path, "daily", rest=NIGHTLY)
+    assert cli("deploy", file).code == 0
+    file.write_text(file.read_text().replace(NIGHTLY, ""))
+    assert cli("deploy", file).code == 0
+    with get_client(sync_client=True) as client:
+        assert client.read_deployment_by_name("retrain/daily").schedules == []
+
+
+def test_two_model_files_of_one_name_are_refused_and_nothing_is_deployed(server: str, tmp_path: Path) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import ObjectNotFound
+
+    first, second = write_model(tmp_path, "same"), tmp_path / "second.toml"
+    second.write_text(first.read_text())
+    plain(cli("deploy", first, second), 2, "second.toml", "'same'")
+    with get_client(sync_client=True) as client, pytest.raises(ObjectNotFound):
+        client.read_deployment_by_name("train/same")
+
+
+def test_descriptions_name_the_model(tmp_path: Path) -> None:
+    file = write_model(tmp_path, "told")
+    found = deployments_of(file, read_model_file(file))
+    assert all("told" in deployment.description for deployment in found)
+
+
+def test_the_next_step_is_a_worker_and_a_server_where_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "http://prefect.example/api")
+    assert next_steps() == ["next: prefect worker start --pool perennial"]
+    monkeypatch.delenv("PREFECT_API_URL")
+    assert "prefect server start" in next_steps()[0]
+    assert "PREFECT_API_URL=http://127.0.0.1:4200/api" in next_steps()[1]

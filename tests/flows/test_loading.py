@@ -1,0 +1,27 @@
+import subprocess
+import sys
+
+HEAVY = ("sklearn", "torch", "matplotlib")
+
+
+def run(program: str) -> str:
+    return subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_scoring_does_not_wait_for_what_only_training_and_judging_need() -> None:
+    assert run(f"import sys, flows.score; print([m for m in {HEAVY} if m in sys.modules])") == "[]"
+
+
+def test_the_collector_is_off_in_the_first_block_alone_and_on_after_it() -> None:
+    program = """
+import gc
+from flows.loading import loading
+seen = []
+for _ in range(2):
+    with loading():
+        seen.append(gc.isenabled())
+        frozen = gc.get_freeze_count()
+    seen.append(gc.isenabled())
+print(seen, frozen > 0)
+"""
+    assert run(program) == "[False, True, True, True] True"
