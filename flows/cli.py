@@ -189,8 +189,9 @@ def deploy(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Model files.")], as_json: AsJson = False
 ) -> None:
     """Register Prefect deployments: retraining on schedule, training, promotion and scoring on demand."""
-    with _prefect():
-        from flows.deploy import deploy as register
+    # Not through `_prefect`: what comes next depends on whether the user has named a server.
+    _prepare()
+    from flows.deploy import deploy as register
     from flows.deploy import next_steps
 
     names = register(files)

@@ -1,8 +1,8 @@
 """What a raw column looks like: its kind, or the reason why it should not be a feature."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -72,6 +72,28 @@ def observe(name: str, column: pa.ChunkedArray, file: NDArray[np.int64]) -> Obse
     group = not key and _is_group(name, values, distinct)
     reason = _reason(name, settings.kind, raw, values, distinct, key, group)
     return Observed(name, settings, values, marks, distinct, reason, key, group)
+
+
+def agree_in_families(seen: Mapping[str, Observed], table: pa.Table) -> dict[str, Observed]:
+    """The columns, where one that seems boolean is a number if its numbered siblings are.
+
+    Of `pixel_1` to `pixel_64`, one may have been 0 or 1 so far; a 2 would later be a reject of a boolean.
+    """
+    numbers = {_family(name) for name, found in seen.items() if found.settings.kind == "number"} - {None}
+    flags = [name for name, found in seen.items() if found.settings.kind == "boolean" and _family(name) in numbers]
+    return {**seen, **{name: _as_number(seen[name], table[name]) for name in flags}}
+
+
+def _family(name: str) -> str | None:
+    """The name without its digits, None for a name that has none."""
+    family = re.sub(r"\d+", "#", name)
+    return family if family != name else None
+
+
+def _as_number(found: Observed, column: pa.ChunkedArray) -> Observed:
+    settings = _make("number")
+    parsed = KINDS["number"].parse(as_array(column), settings, (*DEFAULT_MISSING, *found.marks))
+    return found if parsed.refusals else replace(found, settings=settings, values=parsed.values)
 
 
 def _found_marks(texts: pa.Array | None) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -17,7 +17,7 @@ from tasks.data.checks import near_match
 from tasks.data.layout import SPLIT_WORDS, target_parser
 from tasks.data.leaks import find_leaks
 from tasks.data.modeltext import Gates, render
-from tasks.data.observe import TIME_NAME, Observed, observe
+from tasks.data.observe import TIME_NAME, Observed, agree_in_families, observe
 from tasks.data.sample import Sample, read_sample
 from tasks.data.sources import resolve
 from tasks.data.target import decide_task
@@ -52,7 +52,9 @@ def propose(data: Sequence[str], target: str, name: str, folder: Path) -> Propos
     sample = read_sample(files)
     if target not in sample.table.column_names:
         raise InputError(f"{files[0].path}: no column {target!r}{near_match(target, sample.table.column_names)}")
-    seen = {column: observe(column, sample.table[column], sample.file) for column in sample.table.column_names}
+    names = sample.table.column_names
+    seen = {column: observe(column, sample.table[column], sample.file) for column in names}
+    seen = agree_in_families(seen, sample.table)
     task, truth = _target(sample, target)
     features = {column: found for column, found in seen.items() if column != target}
     leaks = find_leaks({column: found for column, found in features.items() if not found.left_out}, truth, task)

@@ -76,6 +76,13 @@ def test_kinds_are_found(tmp_path: Path) -> None:
     assert ingest(model_file, tmp_path).rejected == 0
 
 
+def test_a_flag_among_numbered_siblings_that_are_numbers_is_a_number(tmp_path: Path) -> None:
+    frame = table(pixel_1=np.arange(ROWS) % 17, pixel_2=np.arange(ROWS) % 2, flag=np.arange(ROWS) % 2)
+    model_file, _ = proposed(tmp_path, frame)
+    kinds = {name: settings.kind for name, settings in model_file.columns.items()}
+    assert (kinds["pixel_1"], kinds["pixel_2"], kinds["flag"]) == ("number", "number", "boolean")
+
+
 def test_typed_columns_of_parquet_files_are_found(tmp_path: Path) -> None:
     frame = table(b=np.arange(ROWS) % 2 == 0, t=pd.date_range("2020-01-01", periods=ROWS)[::-1])
     arrow = (

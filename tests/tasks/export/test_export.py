@@ -1,0 +1,183 @@
+"""One graph from raw columns to decisions, for every kind, task and type of class."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pandas as pd
+import pyarrow as pa
+import pytest
+import torch
+
+from models.columns import KINDS
+from models.contract import read_contract
+from models.errors import OutsideError
+from models.modelfile import read_model_file
+from tasks.data.rows import rows_of
+from tasks.data.snapshot import ingest, open_snapshot
+from tasks.data.splits import TEST, fit_split
+from tasks.export import export as export_module
+from tasks.export.export import export_model
+from tasks.export.exported import Digests, Exported
+from tasks.export.parity import ParityError, check_parity
+from tasks.scoring.predictor import Predictor
+from tasks.training.fit import fit_model, load_weights
+from tasks.training.tensors import Layout, encode_inputs
+from tests.small import table, write_model
+
+ODD = ['a "quoted" name', "[brackets]", "with space/slash", "größe µm", "label", "probabilities", "class_index", "value", "it's"]
+DIGESTS = Digests("data", "file", "code")
+
+
+def exported(folder: Path, frame: pd.DataFrame, **more: str) -> Exported:
+    """The graph after two epochs; parity on all test rows was shown on the way."""
+    model_file = read_model_file(write_model(folder, "export", frame, **more))
+    snapshot = open_snapshot(ingest(model_file, folder).manifest)
+    split = fit_split(model_file, snapshot)
+    fit_model(model_file, snapshot, split, folder / "job" / "c.pt", folder / "job" / "t.pt")
+    test = rows_of(snapshot, split, TEST, list(model_file.columns))
+    found = export_model(folder / "job" / "t.pt", model_file, snapshot.task, split, DIGESTS, test, folder / "package")
+    assert found.parity.rows == len(test)
+    return found
+
+
+def raw_inputs(session: ort.InferenceSession, rows: int) -> dict[str, np.ndarray]:
+    """Something of the right type for every input of a graph."""
+    types = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(string)": object}
+    return {
+        i.name: np.array(["never seen"] * rows, dtype=object) if "string" in i.type else np.zeros(rows, types[i.type])
+        for i in session.get_inputs()
+    }
+
+
+TARGETS = {
+    "text": lambda load: np.where(load > 3, "yes", "no"),
+    "whole numbers": lambda load: np.where(load > 3, 1, 0),
+    "booleans": lambda load: load > 3,
+    "several texts": lambda load: np.select([load > 5, load < -5], ["high", "low"], "middle"),
+    "several numbers": lambda load: np.select([load > 5, load < -5], [10, -2], 3),
+    "values": lambda load: load * 3.7 + 100,
+}
+TYPES = {"text": str, "whole numbers": int, "booleans": bool, "several texts": str, "several numbers": int}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_task_and_type_of_class(tmp_path: Path, target: str) -> None:
+    frame = table(400)
+    frame["broken"] = TARGETS[target](frame["load"])
+    found = exported(tmp_path, frame)
+    contract = read_contract(found.folder)
+    model = onnx.load(found.folder / "model.onnx")
+    onnx.checker.check_model(model, full_check=True)
+    assert {o.domain for o in model.opset_import} <= {"", "ai.onnx.ml"}
+    assert {i.name for i in model.graph.input} == {"load", "heat", "shop", "night", "made"}
+    session = ort.InferenceSession(found.folder / "model.onnx", providers=["CPUExecutionProvider"])
+    if target == "values":
+        assert contract.classes == () and [o.name for o in session.get_outputs()] == ["value"]
+        return
+    assert {type(name) for name in contract.classes} == {TYPES[target]}
+    assert [o.name for o in session.get_outputs()] == ["label", "probabilities", "class_index"]
+    label, probabilities, index = session.run(None, raw_inputs(session, 3))
+    assert label.tolist() == [contract.classes[i] for i in index]
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+
+
+def test_odd_column_names_and_names_of_outputs(tmp_path: Path) -> None:
+    frame = table(300)
+    for position, name in enumerate(ODD):
+        frame[name] = np.random.default_rng(position).choice(["a", "b"], 300) if position % 2 else frame["load"] + position
+    columns = "[columns]\n" + "".join(
+        f"'''{name}''' = \"{'category' if position % 2 else 'number'}\"\n" for position, name in enumerate(ODD)
+    )
+    found = exported(tmp_path, frame, columns=columns)
+    session = ort.InferenceSession(found.folder / "model.onnx", providers=["CPUExecutionProvider"])
+    assert [i.name for i in session.get_inputs()] == ODD
+    outputs = [o.name for o in session.get_outputs()]
+    assert not set(outputs) & set(ODD)
+    assert outputs[0] == "label_"
+    assert len(Predictor.load(found.folder).run(raw_inputs(session, 4)).index) == 4
+
+
+@pytest.fixture(scope="module")
+def ready(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Exported]:
+    folder = tmp_path_factory.mktemp("ready")
+    return folder, exported(folder, table(400))
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2, 3, 1000])
+def test_any_batch_size(ready: tuple[Path, Exported], rows: int) -> None:
+    predictor = Predictor.load(ready[1].folder)
+    found = predictor.run(raw_inputs(predictor.session, rows))
+    assert found.probabilities.shape == (rows, 2)
+    assert found.index.shape == (rows,)
+
+
+def test_unseen_and_missing_categories_have_codes_of_their_own(ready: tuple[Path, Exported]) -> None:
+    folder, found = ready
+    predictor = Predictor.load(found.folder)
+    trained = load_weights(folder / "job" / "t.pt", read_model_file(folder / "export.toml"))
+    feed = raw_inputs(predictor.session, 4)
+    settings = predictor.contract.columns[2].settings
+    given = KINDS["category"].parse(pa.array(["north", "south", "never seen", None]), settings, ())
+    feed["shop"] = KINDS["category"].to_input(given.values, settings)
+    ours = predictor.run(feed).probabilities
+    codes = {"missing": 0, "unseen": 1} | {v: i + 2 for i, v in enumerate(trained.statistics["shop"].vocabulary)}
+    encoded = {
+        "number": torch.zeros(4, 2),
+        "category": torch.tensor([[codes[k]] for k in ("north", "south", "unseen", "missing")]),
+        "boolean": torch.from_numpy(feed["night"][:, None]),
+        "datetime": torch.from_numpy(feed["made"][:, None]),
+    }
+    with torch.inference_mode():
+        _, theirs = trained.calibrated()(encoded)
+    np.testing.assert_allclose(ours, theirs.numpy(), atol=1e-5)
+    assert len({tuple(row) for row in ours.round(6)}) == 4
+
+
+def test_an_altered_graph_does_not_pass_parity(ready: tuple[Path, Exported]) -> None:
+    folder, found = ready
+    model_file = read_model_file(folder / "export.toml")
+    snapshot = open_snapshot(ingest(model_file, folder).manifest)
+    test = rows_of(snapshot, fit_split(model_file, snapshot), TEST, list(model_file.columns))
+    trained = load_weights(folder / "job" / "t.pt", model_file)
+    encoded = encode_inputs(test, Layout(model_file.columns, trained.statistics, model_file.target.column))
+    rows = {name: test.column(name).combine_chunks() for name in model_file.columns}
+    contract = read_contract(found.folder)
+    graph = (found.folder / "model.onnx").read_bytes()
+    assert check_parity(trained.calibrated(), encoded, Predictor(graph, contract), rows).difference < 1e-5
+    model = onnx.load_from_string(graph)
+    weight = max((t for t in model.graph.initializer if t.data_type == onnx.TensorProto.FLOAT), key=lambda t: np.prod(t.dims))
+    weight.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(weight) * np.float32(1.01), weight.name))
+    with pytest.raises(ParityError, match="torch and ONNX Runtime differ by .* the export was stopped"):
+        check_parity(trained.calibrated(), encoded, Predictor(model.SerializeToString(), contract), rows)
+    graph_with_other_labels = _swapped_labels(graph)
+    with pytest.raises(ParityError, match="other labels"):
+        check_parity(trained.calibrated(), encoded, Predictor(graph_with_other_labels, contract), rows)
+
+
+def _swapped_labels(graph: bytes) -> bytes:
+    """The graph whose class index is the other one, probabilities untouched."""
+    model = onnx.load_from_string(graph)
+    one = onnx.numpy_helper.from_array(np.array(1, dtype=np.int64), "one")
+    model.graph.initializer.append(one)
+    last = next(node for node in model.graph.node if node.output[0] == "class_index")
+    source = last.input[0]
+    last.CopyFrom(onnx.helper.make_node("Sub", ["one", source], ["class_index"]))
+    return model.SerializeToString()
+
+
+def test_a_sensitive_columns_profile_has_counts_alone(tmp_path: Path) -> None:
+    columns = '[columns]\n"shop" = { kind = "category", sensitive = true }\n"load" = { kind = "number", sensitive = true }\n"heat" = "number"\n'
+    found = exported(tmp_path, table(200), columns=columns)
+    contract = read_contract(found.folder)
+    shop, load, heat = contract.columns
+    assert set(shop.statistics.model_dump()) == set(load.statistics.model_dump()) == {"count", "missing"}
+    assert len(heat.statistics.model_dump()) > 2
+    assert contract.sensitive == {"shop", "load"}
+
+
+def test_a_folder_that_cannot_be_written_is_a_plain_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutsideError, match="the graph could not be written"):
+        export_module._write(tmp_path / "file" / "package", b"", None)  # type: ignore[arg-type]

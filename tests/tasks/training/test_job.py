@@ -1,0 +1,82 @@
+import hashlib
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from models.errors import OutsideError
+from models.modelfile import ModelFile, read_model_file
+from tasks.training import job as job_module
+from tasks.training.job import Job, alone, code_digest, git_commit
+from tests.small import write_model
+
+
+@pytest.fixture
+def model_file(tmp_path: Path) -> ModelFile:
+    return read_model_file(write_model(tmp_path, "job"))
+
+
+@pytest.fixture
+def job(model_file: ModelFile, tmp_path: Path) -> Job:
+    return Job(model_file, tmp_path, tmp_path / "manifest.json", "data", "code")
+
+
+def test_a_job_is_named_by_data_model_file_and_code(job: Job, model_file: ModelFile, tmp_path: Path) -> None:
+    def digest(data: str = "data", file: ModelFile = model_file, code: str = "code") -> str:
+        return Job(file, tmp_path / "elsewhere", tmp_path, data, code).digest
+
+    assert digest() == job.digest
+    other = model_file.model_copy(update={"training": model_file.training.model_copy(update={"seed": 1})})
+    assert len({digest(), digest(data="other"), digest(code="other"), digest(file=other)}) == 4
+    assert job.folder == tmp_path / "training" / "job" / job.digest[:16]
+
+
+def test_an_interrupted_run_is_remembered_until_it_is_forgotten(job: Job) -> None:
+    assert job.interrupted_run() is None
+    job.remember_run("abc")
+    assert job.interrupted_run() == "abc"
+    job.forget()
+    assert job.interrupted_run() is None
+    assert not job.folder.exists()
+
+
+def test_one_training_of_a_job_at_a_time(job: Job) -> None:
+    with alone(job):
+        with pytest.raises(OutsideError, match="job: another process trains the same model on the same data now"), alone(job):
+            pass
+    with alone(job):
+        pass
+
+
+def test_the_code_digest_is_that_of_the_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "a.py").write_text("x = 1\n")
+    (tmp_path / "models" / "notes.txt").write_text("not code")
+    monkeypatch.setattr(job_module, "ROOT", tmp_path)
+    fresh = code_digest.__wrapped__
+    assert fresh() == hashlib.sha256(b"models/a.py\0x = 1\n").hexdigest()
+    before = fresh()
+    (tmp_path / "models" / "a.py").write_text("x = 2\n")
+    assert fresh() != before
+
+
+def test_no_commit_outside_a_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_module, "ROOT", tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert git_commit() is None
+
+
+def test_a_commit_is_marked_when_files_differ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def git(*words: str) -> str:
+        identity = ("-c", "user.name=t", "-c", "user.email=t@example.org")
+        return subprocess.run(["git", "-C", str(tmp_path), *identity, *words], check=True, capture_output=True, text=True).stdout
+
+    git("init")
+    (tmp_path / "a").write_text("1")
+    git("add", "a")
+    git("commit", "-m", "first", "--no-verify")
+    monkeypatch.setattr(job_module, "ROOT", tmp_path)
+    commit = git("rev-parse", "HEAD").strip()
+    assert git_commit() == commit
+    (tmp_path / "a").write_text("2")
+    assert git_commit() == f"{commit}-dirty"
