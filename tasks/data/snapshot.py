@@ -1,8 +1,6 @@
 """Ingestion: sources become one immutable snapshot, addressed by its content; bad rows become rejects with reasons."""
 
 import errno
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -94,11 +92,8 @@ def find_task(model_file: ModelFile, files: Sequence[SourceFile]) -> Task:
 def _staging(folder: Path) -> Iterator[Path]:
     """A folder beside the snapshots, so that finished files can be renamed into place; gone afterwards."""
     (folder / PARTS).mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=".staging-", dir=folder))
-    try:
+    with folder_aside(folder, "staging") as aside:
         yield aside
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def judge(model_file: ModelFile, task: Task, intake: Intake, reasons: Counter[str]) -> Iterator[str]:

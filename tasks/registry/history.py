@@ -13,6 +13,7 @@ from tasks.registry.connection import connect, plain_errors
 
 PREFIX = "history."
 LONGEST_TAG = 90_000
+LONGEST_WHY = 10_000
 """MLflow takes values of up to 100,000 characters."""
 
 
@@ -37,7 +38,7 @@ def new_event(
     event: str, version: str, before: str | None, why: str, reasons: Sequence[str] = (), run_id: str = ""
 ) -> Event:
     """The event as of now, by the current user of this machine."""
-    return Event(event, version, before, whoami(), _now(), why, tuple(reasons), run_id)
+    return Event(event, version, before, whoami(), _now(), why[:LONGEST_WHY], tuple(reasons), run_id)
 
 
 def record(model: str, event: Event) -> None:

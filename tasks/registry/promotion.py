@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from models.errors import InputError, RefusedError
 from tasks.registry.connection import connect, plain_errors
-from tasks.registry.history import LONGEST_TAG, new_event, record
+from tasks.registry.history import LONGEST_TAG, LONGEST_WHY, new_event, record
 from tasks.registry.versions import (
     CHALLENGER,
     CHAMPION,
@@ -102,7 +102,7 @@ def roll_back(model: str, why: str) -> tuple[Version, Version]:
     if bad is None or good is None or bad.number == good.number:
         raise RefusedError(f"{model}: has no previous champion to go back to")
     client = connect()
-    tag_version(bad, {ROLLED_BACK: why})
+    tag_version(bad, {ROLLED_BACK: why[:LONGEST_WHY]})
     with plain_errors(f"rolling back {model!r}"):
         client.set_registered_model_alias(model, CHAMPION, good.number)
         client.set_registered_model_alias(model, PREVIOUS, bad.number)

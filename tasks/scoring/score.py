@@ -86,7 +86,7 @@ def score_files(
     kept = _kept_schema(files, contract, keep)
     schema = _output_schema(kept, contract, stamp)
     tally = _Tally()
-    with written_aside(wanted, stamp.run_id, overwrite) as hidden:
+    with written_aside(wanted, overwrite) as hidden:
         _stream(_batches(files, contract, kept), predictor, schema, stamp, hidden, tally, on_rows)
         _reconcile(tally)
     return Scores(

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from models.errors import InputError, OutsideError
+from tasks.aside import folder_aside
 
 Format = Literal["parquet", "csv", "jsonl"]
 SUFFIXES: dict[str, Format] = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
@@ -56,24 +56,24 @@ def destination(output: Path) -> Destination:
 
 
 @contextmanager
-def written_aside(wanted: Destination, run_id: str, overwrite: bool) -> Iterator[Destination]:
+def written_aside(wanted: Destination, overwrite: bool) -> Iterator[Destination]:
     """A hidden destination to write to; what it holds takes the wanted place when the block ends without an error.
 
     Raises InputError when the output exists and may not be replaced, OutsideError when the disk is full or read-only.
     """
-    taken = [path for path in {wanted.output, wanted.predictions, wanted.rejects} if path.exists()]
+    taken = [path for path in (wanted.output, wanted.predictions, wanted.rejects) if path.exists()]
     if taken and not overwrite:
         raise InputError(f"{taken[0]}: exists already; choose another output or pass --overwrite")
-    aside = wanted.output.parent / f".{wanted.output.name}.partial-{run_id}"
     try:
-        aside.mkdir(parents=True)
-        hidden = Destination(aside, aside / wanted.predictions.name, aside / wanted.rejects.name, wanted.format)
-        yield hidden
-        _publish(hidden, wanted)
+        with folder_aside(wanted.output.parent, f"{wanted.output.name}.partial") as aside:
+            # A folder of its own, since that of a temporary folder can be entered by its owner alone.
+            whole = aside / "whole"
+            whole.mkdir()
+            hidden = Destination(whole, whole / wanted.predictions.name, whole / wanted.rejects.name, wanted.format)
+            yield hidden
+            _publish(hidden, wanted)
     except OSError as error:
         raise OutsideError(f"{wanted.output}: can't be written ({_reason(error)}); nothing was left behind") from None
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _publish(hidden: Destination, wanted: Destination) -> None:
@@ -85,12 +85,8 @@ def _publish(hidden: Destination, wanted: Destination) -> None:
         hidden.predictions.replace(wanted.predictions)
     else:
         if wanted.output.exists():
-            old = hidden.output.with_name(hidden.output.name + ".replaced")
-            wanted.output.rename(old)
-            hidden.output.rename(wanted.output)
-            shutil.rmtree(old)
-        else:
-            hidden.output.rename(wanted.output)
+            wanted.output.rename(hidden.output.with_name("replaced"))
+        hidden.output.rename(wanted.output)
     _flush_to_disk(wanted.output.parent)
 
 

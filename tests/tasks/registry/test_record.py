@@ -1,0 +1,97 @@
+from pathlib import Path
+
+import pytest
+
+from models.errors import OutsideError
+from tasks.registry import runs
+from tasks.registry.connection import connect, experiment_id, plain_errors
+from tasks.registry.record import Origin, find_unchanged, slug
+from tasks.registry.runs import RunTitle
+from tasks.registry.versions import find_version
+from tests.conftest import Small
+from tests.small import cli, plain
+
+
+def origin(small: Small, **changed: str) -> Origin:
+    tags = find_version("small", "1").tags
+    made_from = {"snapshot": "data.digest", "model_file": "model_file.digest", "code": "code.digest"}
+    return Origin(**{key: changed.get(key, tags[tag]) for key, tag in made_from.items()}, commit="another commit")
+
+
+def test_the_same_data_model_file_and_code_are_unchanged_whatever_the_commit(small: Small) -> None:
+    found = find_unchanged("small", origin(small))
+    assert found is not None and found.number == "1"
+
+
+@pytest.mark.parametrize("part", ["snapshot", "model_file", "code"])
+def test_a_change_of_any_part_is_a_change(small: Small, part: str) -> None:
+    assert find_unchanged("small", origin(small, **{part: "0" * 64})) is None
+
+
+def test_a_model_without_versions_is_not_unchanged(small: Small) -> None:
+    assert find_unchanged("nobody", origin(small)) is None
+
+
+def test_a_run_ends_as_what_happened_in_it(server: str, home: Path) -> None:
+    def status(error: BaseException | None) -> str:
+        run_id = runs.start_run(RunTitle("record-runs", "a run", "test"), home)
+        try:
+            with runs.finishing(run_id):
+                if error:
+                    raise error
+        except BaseException as raised:
+            assert raised is error
+        return str(connect().get_run(run_id).info.status)
+
+    assert status(None) == "FINISHED"
+    assert status(ValueError("first line\nsecond")) == "FAILED"
+    assert status(ValueError()) == "FAILED"
+    assert status(KeyboardInterrupt()) == "KILLED"
+
+
+def test_a_run_that_is_gone_is_not_resumed(server: str) -> None:
+    assert not runs.resume_run("0" * 32)
+
+
+def test_long_parameters_are_cut_and_many_are_logged(server: str, home: Path) -> None:
+    run_id = runs.start_run(RunTitle("record-runs", "parameters", "test"), home)
+    runs.log_params(run_id, {"a": {f"p{i}": i for i in range(150)}, "long": "x" * 9000, "none": None, "empty": ()})
+    params = connect().get_run(run_id).data.params
+    assert len(params) == 151
+    assert params["a.p149"] == "149"
+    assert params["long"] == "x" * runs.LONGEST_PARAM
+
+
+def test_runs_are_found_by_job_and_status(server: str, home: Path) -> None:
+    ids = [runs.start_run(RunTitle("record-found", f"run {i}", "test"), home) for i in range(2)]
+    runs.end_run(ids[0], "FINISHED")
+    client = connect()
+    assert runs.find_runs(client, experiment_id(client, "record-found", home), "test", "RUNNING") == [ids[1]]
+
+
+def test_names_of_metrics_have_only_what_mlflow_allows() -> None:
+    assert slug("größe where shop = «a»") == "gr__e where shop _ _a_"
+    assert len(slug("x" * 1000)) == 200
+
+
+@pytest.mark.parametrize("words", [("history", "small"), ("promote", "small"), ("rollback", "small")])
+def test_a_tracking_server_that_does_not_answer_is_one_plain_line(
+    server: str, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setattr("tasks.policy.DELAYS", [0.0])
+    if words[0] == "promote":
+        from tasks.registry import steps
+
+        monkeypatch.setattr(steps.find_contest, "retries", 0)
+    plain(cli(*words), 3, "MLflow at http://127.0.0.1:9 failed while")
+
+
+def test_credentials_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow.exceptions import MlflowException
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
+    with pytest.raises(OutsideError) as error, plain_errors("looking"):
+        raise MlflowException("no answer from http://me:secret@127.0.0.1:9/api")
+    assert "secret" not in str(error.value)
+    assert str(error.value).startswith("MLflow at http://***@127.0.0.1:9 failed while looking: no answer")
