@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+import onnxruntime as ort
 import pyarrow.parquet as pq
 import typer
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ from benchmarks.tables import TARGET, write_table
 from benchmarks.trained import new_model_file, train
 from models.columns import KINDS
 from models.columns.cells import as_array
+from models.contract import GRAPH_FILE
 from tasks.data.batches import BATCH_ROWS
 from tasks.scoring.predictor import Predictor
 from tasks.scoring.score import Stamp, score_files
@@ -35,7 +37,7 @@ from tasks.scoring.score import Stamp, score_files
 ROWS, REPEATS, TRAINING_ROWS = 2_000_000, 3, 6_000
 SHARE = 8
 """The default network scores one row in so many."""
-ORT_BATCHES = (8192, 65_536)
+ORT_BATCHES = (1024, 8192, 65_536)
 FEW = "[training]\nepochs = 2\n"
 LIGHT = "[network]\nmembers = 1\nwidth = 64\ndepth = 1\n"
 
@@ -66,18 +68,19 @@ def main(
         for title, extra, count in (("default network", FEW, rows // SHARE), ("light network", FEW + LIGHT, rows)):
             name = title.split()[0]
             file = new_model_file([learnt], TARGET, name, home / name, extra)
-            predictor = train(file, home, home / name / "training").predictor
+            scratch = home / name / "training"
+            predictor, graph = train(file, home, scratch).predictor, scratch / "package" / GRAPH_FILE
             data = write_table(home / name / "rows.parquet", count, seed=1, labelled=False)
-            found = measure(predictor, data, home / name, repeats)
+            found = measure(predictor, graph, data, home / name, repeats)
             figures += _figures(f"{title}, {count:,} rows", found, count, judged=name == "default")
             data.unlink()
     title = f"Parquet to Parquet, 20 numbers, 3 categories and a key, median of {repeats}"
     sys.exit(report("scoring", title, figures, official=rows >= ROWS and repeats >= REPEATS))
 
 
-def measure(predictor: Predictor, data: Path, scratch: Path, repeats: int) -> Seconds:
+def measure(predictor: Predictor, graph: Path, data: Path, scratch: Path, repeats: int) -> Seconds:
     """Medians of the whole and of each part, measured in turns after one round to warm up."""
-    parts = Parts(predictor, data, scratch)
+    parts = Parts(predictor, graph, data, scratch)
     timed: list[tuple[Callable[[], None], list[float]]] = [
         (step, []) for step in (parts.score, parts.read, parts.run, parts.write)
     ]
@@ -94,11 +97,12 @@ def measure(predictor: Predictor, data: Path, scratch: Path, repeats: int) -> Se
 class Parts:
     """The whole and the parts of one scoring run, over the same rows."""
 
-    def __init__(self, predictor: Predictor, data: Path, scratch: Path) -> None:
+    def __init__(self, predictor: Predictor, graph: Path, data: Path, scratch: Path) -> None:
         self.predictor, self.data, self.output = predictor, data, scratch / "scored"
         self.score()
         self.written = pq.read_table(self.output / "predictions.parquet", read_dictionary=_texts(self.output))
         self.feed = ready_arrays(predictor, data)
+        self.session = plain_session(predictor, graph)
         self.batch = min(ORT_BATCHES, key=self._time_batch)
 
     def score(self) -> None:
@@ -113,7 +117,7 @@ class Parts:
                 pass
 
     def run(self) -> None:
-        """The graph on arrays that lie ready, in batches of the better size."""
+        """The graph on arrays that lie ready, in batches of the best size."""
         for start in range(0, len(next(iter(self.feed.values()))), self.batch):
             self._run_batch(start, self.batch)
 
@@ -125,7 +129,7 @@ class Parts:
 
     def _run_batch(self, start: int, rows: int) -> None:
         feed = {name: values[start : start + rows] for name, values in self.feed.items()}
-        self.predictor.session.run(["class_index", "probabilities"], feed)
+        self.session.run(["class_index", "probabilities"], feed)
 
     def _time_batch(self, rows: int) -> float:
         """Seconds a row, over a part of the rows that holds each size at least once."""
@@ -134,6 +138,13 @@ class Parts:
         for start in range(0, end, rows):
             self._run_batch(start, rows)
         return time.perf_counter() - started
+
+
+def plain_session(predictor: Predictor, graph: Path) -> ort.InferenceSession:
+    """ONNX Runtime as it comes, but for the number of threads."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = predictor.threads
+    return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
 def ready_arrays(predictor: Predictor, data: Path) -> dict[str, NDArray[Any]]:

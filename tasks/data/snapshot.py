@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 
 from models.errors import InputError, OutsideError
 from models.modelfile import ModelFile, Task
-from tasks.data import parts
 from tasks.aside import folder_aside
+from tasks.data import parts
 from tasks.data.batches import SourceFile
 from tasks.data.intake import FileCount, Intake, Room, take_in
 from tasks.data.layout import extra_rules

@@ -13,7 +13,7 @@ from models.columns.cells import as_array
 from models.contract import Contract
 from models.errors import InputError
 from models.modelfile import METRICS, Task
-from tasks.evaluation.baselines import MOST_ROWS, Baseline, Rows, feature_matrix, sample_rows, train_baselines
+from tasks.evaluation.baselines import Baseline, Rows, feature_matrix, train_baselines
 from tasks.evaluation.bootstrap import Interval, intervals, paired_difference
 from tasks.evaluation.importance import Importance, Predict, importance_rows, permutation_importance
 from tasks.evaluation.metrics import ClassRow, compute_metrics, per_class
@@ -72,12 +72,14 @@ def evaluate(
     test: pa.Table,
     *,
     slices: Sequence[str] = (),
+    train_rows: int | None = None,
     resamples: int = 300,
     seed: int = 0,
 ) -> Evaluation:
     """The judgement of the graph behind `predict` on the test rows of a snapshot.
 
     `train` and `test` are rows of the snapshot table: parsed columns, target, and the weight column if there is one.
+    `train` may be a sample of `train_rows` rows, see `sample_rows`; the baselines alone learn from it.
     Raises InputError when there are no test rows, or no such column to slice by.
     """
     _check(test, slices)
@@ -99,7 +101,7 @@ def evaluate(
         baselines=_baselines(contract, scored, train, test, resamples, seed),
         slices=tuple(evaluate_slices(scored, test, sliced_by, METRICS[contract.task], contract.sensitive)),
         importance=tuple(importance),
-        notes=_notes(train.num_rows, test.num_rows, len(names)),
+        notes=_notes(train_rows or train.num_rows, train.num_rows, test.num_rows, len(names)),
         scored=scored,
     )
 
@@ -121,7 +123,6 @@ def _sampled(scored: Scored, seed: int) -> Scored:
 def _baselines(
     contract: Contract, scored: Scored, train: pa.Table, test: pa.Table, resamples: int, seed: int
 ) -> tuple[BaselineResult, ...]:
-    train = sample_rows(train, seed)
     features, test_features, categorical = feature_matrix(train, test, [column.name for column in contract.columns])
     truth = _truth(train.column(contract.target), contract)
     weight = None if contract.weight is None else train.column(contract.weight).to_numpy()
@@ -152,10 +153,10 @@ def _compare(scored: Scored, baseline: Baseline, resamples: int, seed: int) -> B
     )
 
 
-def _notes(train_rows: int, test_rows: int, columns: int) -> tuple[str, ...]:
+def _notes(train_rows: int, sampled_rows: int, test_rows: int, columns: int) -> tuple[str, ...]:
     used = importance_rows(test_rows, columns)
     said = (
-        (train_rows > MOST_ROWS, f"Boosting was trained on {MOST_ROWS:,} of {train_rows:,} training rows."),
+        (train_rows > sampled_rows, f"Boosting was trained on {sampled_rows:,} of {train_rows:,} training rows."),
         (test_rows > MOST_ROWS_RESAMPLED, f"Intervals are from {MOST_ROWS_RESAMPLED:,} of {test_rows:,} test rows."),
         (used < test_rows, f"Importance was measured on {used:,} of {test_rows:,} test rows."),
     )

@@ -4,14 +4,13 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pyarrow as pa
-
 from models.contract import SplitSpec, read_contract
 from models.errors import OutsideError
 from models.modelfile import SPLITS
-from tasks.data.rows import assign_rows
+from tasks.data.rows import assign_rows, masked_rows
 from tasks.data.snapshot import Ingested, open_snapshot
 from tasks.data.splits import TEST, TRAIN
+from tasks.evaluation.baselines import sample_rows
 from tasks.evaluation.evaluate import Evaluation, evaluate
 from tasks.evaluation.of_graph import score_rows
 from tasks.evaluation.plots import figures
@@ -26,8 +25,9 @@ def judge_graph(job: Job, data: Ingested, split: SplitSpec, fitted: Fitted, expo
     """The exported graph's metrics on the test rows. The training rows are read for the baselines alone."""
     snapshot = open_snapshot(job.snapshot)
     assigned = assign_rows(snapshot, split)
-    rows = snapshot.table()
-    train, test = (rows.filter(pa.array(assigned == index)) for index in (TRAIN, TEST))
+    seed = job.model_file.training.seed
+    train = masked_rows(snapshot, sample_rows(assigned == TRAIN, seed))
+    test = masked_rows(snapshot, assigned == TEST)
     predictor = Predictor.load(exported.folder, exported.sha256)
     settings = job.model_file.evaluation
     evaluation = evaluate(
@@ -36,8 +36,9 @@ def judge_graph(job: Job, data: Ingested, split: SplitSpec, fitted: Fitted, expo
         train,
         test,
         slices=settings.slices,
+        train_rows=int((assigned == TRAIN).sum()),
         resamples=settings.resamples,
-        seed=job.model_file.training.seed,
+        seed=seed,
     )
     counts: dict[str, int] = {name: int((assigned == index).sum()) for index, name in enumerate(SPLITS)}
     _leave(evaluation, job, _facts(job, data, fitted, counts))

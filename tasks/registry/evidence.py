@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from models.errors import InputError
 from models.modelfile import BUDGETS, ModelFile
+from tasks.data.layout import SOURCE
+from tasks.data.rows import masked_rows
 from tasks.data.snapshot import open_snapshot, snapshot_folder
-from tasks.data.splits import judged_rows
+from tasks.data.splits import judged_rows, required_columns
 from tasks.evaluation.of_graph import score_rows
 from tasks.evaluation.scored import Scored
 from tasks.evaluation.slices import slice_rows
@@ -39,14 +41,16 @@ def gather(contest: Contest, home: Path) -> Case:
         challenger, model_file = _load(contest.challenger, Path(scratch) / "challenger")
         champion = _load(contest.champion, Path(scratch) / "champion")[0] if contest.champion else None
     snapshot = open_snapshot(snapshot_folder(home, model_file.name) / f"{challenger.contract.snapshot}.json")
-    table = snapshot.table()
+    specs = [predictor.contract.split for predictor in (challenger, champion) if predictor]
+    deciding = {SOURCE, *(name for spec in specs for name in required_columns(spec))}
+    table = snapshot.table(deciding)
     unseen = judged_rows(table, challenger.contract.split, champion.contract.split if champion else None)
     if unseen is None:
         obstacle = "the data no longer has the columns that decided which rows the champion was trained on"
         unseen = np.zeros(len(table), dtype=bool)
     else:
         obstacle = None
-    rows = table.filter(pa.array(unseen))
+    rows = masked_rows(snapshot, unseen)
     first = score_rows(challenger, rows)
     second, obstacle = _champion(champion, challenger, rows, obstacle)
     evidence = Evidence(

@@ -105,8 +105,10 @@ def _reason(error: OSError) -> str:
 def open_writer(path: Path, schema: pa.Schema, form: Format) -> TableWriter:
     """A writer of tables of one schema."""
     if form == "parquet":
+        # Numbers seldom repeat: looking for repetitions takes twice as long as all the rest of writing them.
+        texts = [f.name for f in schema if pa.types.is_string(_value_type(f.type))]
         # Without Arrow's own schema, texts that are dictionaries here are plain texts to every reader.
-        return pq.ParquetWriter(path, schema, store_schema=False)  # type: ignore[no-any-return]
+        return pq.ParquetWriter(path, schema, store_schema=False, use_dictionary=texts)  # type: ignore[no-any-return]
     if form == "csv":
         return CsvWriter(path, schema)
     return JsonLinesWriter(path)

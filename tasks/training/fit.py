@@ -19,7 +19,7 @@ from models.errors import OutsideError
 from models.heads import TargetStatistics
 from models.modelfile import ModelFile
 from models.network import FusionNetwork, build_network
-from tasks.data.rows import assign_rows, split_batches
+from tasks.data.rows import assign_rows, masked_batches
 from tasks.data.snapshot import Snapshot
 from tasks.data.splits import TRAIN, VALIDATION
 from tasks.training.classes import order_classes
@@ -113,7 +113,7 @@ def prepare(model_file: ModelFile, snapshot: Snapshot, split: SplitSpec, scratch
     layout = Layout(model_file.columns, statistics, model_file.target.column, classes, model_file.training.weight)
     train, validation = (
         encode_rows(
-            split_batches(snapshot, assigned, index, layout_columns(layout)),
+            masked_batches(snapshot, assigned == index, layout_columns(layout)),
             int((assigned == index).sum()),
             layout,
             model_file.training.memory_gb / 2,

@@ -84,7 +84,7 @@ def test_a_tracking_server_that_does_not_answer_is_one_plain_line(
         from tasks.registry import steps
 
         monkeypatch.setattr(steps.find_contest, "retries", 0)
-    plain(cli(*words), 3, "MLflow at http://127.0.0.1:9 failed while")
+    plain(cli(*words), 3, "MLflow at http://127.0.0.1:9 can't be reached while")
 
 
 def test_credentials_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:

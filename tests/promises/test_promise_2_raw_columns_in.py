@@ -1,0 +1,74 @@
+"""Promise 2: raw columns in, decisions out; calibration and threshold are in the graph, and torch is not needed."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+import pandas as pd
+import pytest
+
+from models.contract import read_contract
+from tests.conftest import Small
+from tests.small import ROOT, cli, write_model
+
+PROBE = """
+import sys
+from pathlib import Path
+from tasks.scoring.predictor import Predictor
+from tasks.scoring.score import Stamp, score_files
+done = score_files(Predictor.load(Path(sys.argv[1])), [sys.argv[2]], Path(sys.argv[3]), Stamp("small", "1", "r"))
+assert done.scored == 198, done
+unwanted = {"torch", "mlflow", "prefect", "sklearn"} & set(sys.modules)
+assert not unwanted, unwanted
+"""
+
+
+def test_a_plain_onnx_runtime_takes_the_raw_columns(small: Small) -> None:
+    session = ort.InferenceSession(small.downloaded / "model.onnx", providers=["CPUExecutionProvider"])
+    inputs = {
+        "load": np.array([30, -30], dtype=np.float32),
+        "heat": np.array([np.nan, 300], dtype=np.float32),
+        "shop": np.array(["north", "never seen"], dtype=object),
+        "night": np.array([1, np.nan], dtype=np.float32),
+        "made": np.array([1.7e9, np.nan]),
+    }
+    label, probabilities, _ = session.run(None, inputs)
+    assert label.tolist() == ["yes", "no"]
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize(("false_alarm", "miss"), [(1, 20), (5, 1)])
+def test_the_label_follows_from_the_costs(server: str, tmp_path: Path, false_alarm: float, miss: float) -> None:
+    """A positive label costs (1 - p) false_alarm, a negative one p miss: positive from p = fa / (fa + miss) on."""
+    name = f"costs-{miss}"
+    target = f'column = "broken"\ncost = {{ false_alarm = {false_alarm}, miss = {miss} }}'
+    file = write_model(tmp_path, name, target=target)
+    assert cli("train", file).code == 0
+    pd.read_csv(tmp_path / f"{name}.csv").drop(columns="broken").to_csv(tmp_path / "in.csv", index=False)
+    done = cli("score", f"{name}/1", "--input", tmp_path / "in.csv", "--output", tmp_path / "out", "--json")
+    scored = pd.read_parquet(done.json["predictions"])
+    p = scored["probability_yes"].to_numpy()
+    expected = np.where(p * miss > (1 - p) * false_alarm, "yes", "no")
+    assert scored["label"].tolist() == expected.tolist()
+    likelier = np.where(p > 0.5, "yes", "no")
+    assert (expected != likelier).any()
+
+
+def test_the_contract_says_what_was_put_into_the_graph(small: Small) -> None:
+    contract = read_contract(small.downloaded)
+    assert contract.threshold == 0.5
+    assert contract.temperature is not None and contract.temperature > 0
+
+
+def test_scoring_loads_no_torch(small: Small, rows_csv: Path, tmp_path: Path) -> None:
+    words = [sys.executable, "-c", PROBE, str(small.downloaded), str(rows_csv), str(tmp_path / "out")]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_score_command_loads_no_torch(small: Small) -> None:
+    probe = "import sys, flows.score, flows.promote, flows.rollback, flows.history; assert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

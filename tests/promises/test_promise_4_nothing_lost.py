@@ -1,0 +1,74 @@
+"""Promise 4: each row ends once, counts are reconciled and recorded, and a killed run that starts again loses nothing."""
+
+import hashlib
+import signal
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tasks.registry.connection import connect
+from tasks.scoring.predictor import Predictor
+from tasks.scoring.score import Stamp, score_files
+from tests.conftest import Small
+from tests.small import cli, command, finished, table
+
+BAD = {"load": ["x", 1000, "inf"], "made": ["soon"], "night": ["maybe"], "heat": ["warm"]}
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.integers(0, 59), st.sampled_from(sorted(BAD)), st.integers(0, 2)), max_size=30))
+def test_every_row_ends_once_whatever_is_wrong(
+    small: Small, tmp_path_factory: pytest.TempPathFactory, faults: list[tuple[int, str, int]]
+) -> None:
+    folder = tmp_path_factory.mktemp("once")
+    frame = table(60, seed=3).drop(columns="broken").astype(object)
+    for row, column, which in faults:
+        frame.loc[row, column] = BAD[column][which % len(BAD[column])]
+    frame.to_csv(folder / "in.csv", index=False)
+    done = score_files(Predictor.load(small.downloaded), [str(folder / "in.csv")], folder / "out", Stamp("m", "1", "r"))
+    ends = Counter([*pd.read_parquet(done.predictions)["row"], *pd.read_parquet(done.rejects)["row"]])
+    assert ends == Counter(range(1, 61))
+    assert set(pd.read_parquet(done.rejects)["row"]) == {row + 1 for row, _, _ in faults}
+    assert (done.rows, done.rejected) == (60, len({row for row, _, _ in faults}))
+    assert sum(done.reasons.values()) == done.rejected
+
+
+def test_the_counts_are_on_the_run(small: Small, rows_csv: Path, tmp_path: Path) -> None:
+    done = cli("score", "small", "--input", rows_csv, "--output", tmp_path / "out", "--json").json
+    run = connect().get_run(done["run_id"])
+    assert {k: run.data.metrics[k] for k in ("rows", "scored", "rejected")} == {"rows": 200, "scored": 198, "rejected": 2}
+    assert run.info.run_name == "score 200 rows, 2 rejected"
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["mlflow.parentRunId"] == small.run_id
+
+
+def digest(folder: Path) -> str:
+    """Of all rows but the id of the run that wrote them."""
+    frame = pd.read_parquet(folder / "predictions.parquet").drop(columns="run_id")
+    return hashlib.sha256(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes()).hexdigest()
+
+
+@pytest.mark.slow
+def test_a_killed_run_that_starts_again_ends_with_the_same_output(small: Small, server: str, tmp_path: Path) -> None:
+    rows = table(300_000, seed=8).drop(columns="broken")
+    rows["text"] = np.arange(len(rows)).astype(str)
+    rows.to_csv(tmp_path / "in.csv", index=False)
+    words = ("score", "small", "--input", tmp_path / "in.csv", "--output")
+    assert cli(*words, tmp_path / "whole").code == 0
+    process = command(*words, tmp_path / "out", PREFECT_API_URL=server)
+    while process.poll() is None and not list(tmp_path.glob(".out.*")):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert finished(process).code == -signal.SIGKILL
+    assert not (tmp_path / "out").exists()
+    again = finished(command(*words, tmp_path / "out", "--json", PREFECT_API_URL=server))
+    assert again.code == 0, again.both
+    assert again.json["rows"] == again.json["scored"] + again.json["rejected"] == 300_000
+    assert digest(tmp_path / "out") == digest(tmp_path / "whole")
+    assert {path.name for path in tmp_path.iterdir()} == {"in.csv", "whole", "out"}

@@ -1,0 +1,83 @@
+"""Promise 9: no usage data leaves the machine."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flows.environment import QUIET, prepare
+from tests.small import ROOT, command, finished, write_model
+
+GUARD = '''
+import os, socket
+_connect, _connect_ex, _lookup = socket.socket.connect, socket.socket.connect_ex, socket.getaddrinfo
+LOCAL = {"127.0.0.1", "::1", "localhost", "0.0.0.0", ""}
+def _note(host):
+    with open(os.environ["GUARD_LOG"], "a") as log:
+        log.write(str(host) + "\\n")
+    raise OSError("the guard lets nothing out: " + str(host))
+def _check(address):
+    if isinstance(address, tuple) and str(address[0]) not in LOCAL:
+        _note(address[0])
+def connect(self, address):
+    _check(address); return _connect(self, address)
+def connect_ex(self, address):
+    _check(address); return _connect_ex(self, address)
+def getaddrinfo(host, *words, **more):
+    if host is not None and str(host if not isinstance(host, bytes) else host.decode()) not in LOCAL | {socket.gethostname()}:
+        _note(host)
+    return _lookup(host, *words, **more)
+socket.socket.connect, socket.socket.connect_ex, socket.getaddrinfo = connect, connect_ex, getaddrinfo
+'''
+
+
+def test_reporting_is_off_by_default(tmp_path: Path) -> None:
+    environ = {"PERENNIAL_HOME": str(tmp_path)}
+    prepare(environ)
+    assert environ["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false"
+    assert environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
+    assert environ["RAY_USAGE_STATS_ENABLED"] == "0"
+    assert environ["DO_NOT_TRACK"] == "1"
+    assert set(QUIET) <= set(environ)
+
+
+def test_prefect_and_mlflow_read_these_switches() -> None:
+    probe = (
+        "import os; os.environ.clear(); os.environ['PERENNIAL_HOME'] = %r\n"
+        "from flows.environment import prepare; prepare()\n"
+        "import prefect.settings as s; assert s.get_current_settings().server.analytics_enabled is False\n"
+        "from mlflow.telemetry.utils import is_telemetry_disabled; assert is_telemetry_disabled()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", probe % os.environ["PERENNIAL_HOME"]], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_guard_itself_catches_a_connection(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(GUARD)
+    environment = os.environ | {"PYTHONPATH": str(tmp_path), "GUARD_LOG": str(tmp_path / "log")}
+    probe = "import urllib.request; urllib.request.urlopen('http://example.org')"
+    done = subprocess.run([sys.executable, "-c", probe], env=environment, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert (tmp_path / "log").read_text() == "example.org\n"
+
+
+@pytest.mark.slow
+def test_a_training_connects_to_nothing_outside(tmp_path: Path) -> None:
+    """With a home of its own and the temporary Prefect server, whose process is guarded too."""
+    (tmp_path / "guard").mkdir()
+    (tmp_path / "guard" / "sitecustomize.py").write_text(GUARD)
+    file = write_model(tmp_path, "quiet")
+    settings = {
+        "PYTHONPATH": str(tmp_path / "guard"),
+        "GUARD_LOG": str(tmp_path / "log"),
+        "PERENNIAL_HOME": str(tmp_path / "home"),
+        "PREFECT_HOME": str(tmp_path / "home" / "prefect"),
+        "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path / 'home'}/mlflow.db",
+    }
+    done = finished(command("train", file, "--json", **settings))
+    assert done.code == 0, done.both
+    assert not (tmp_path / "log").exists(), (tmp_path / "log").read_text()

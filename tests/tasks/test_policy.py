@@ -1,0 +1,37 @@
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from models.errors import InputError, OutsideError, PerennialError, RefusedError
+from tasks.policy import DELAYS, RETRIES, failed_outside
+from tasks.progress import progress
+
+
+@pytest.mark.parametrize(
+    ("error", "again"),
+    [
+        (InputError("wrong"), False),
+        (RefusedError("no"), False),
+        (OutsideError("server"), True),
+        (ConnectionError("network"), True),
+        (PerennialError("disk"), True),
+    ],
+)
+def test_only_what_failed_outside_is_tried_again(error: Exception, again: bool) -> None:
+    state: Any = SimpleNamespace(result=lambda raise_on_failure: error)
+    assert failed_outside(None, None, state) is again
+    assert len(DELAYS) == RETRIES
+
+
+def test_nothing_is_drawn_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress("working", 3) as advance:
+        advance(1, "one")
+    assert capsys.readouterr().err == ""
+
+
+def test_a_terminal_sees_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with progress("working", 3) as advance:
+        advance(3, "three of three")
+    assert "working" in capsys.readouterr().err
