@@ -15,10 +15,10 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.prefect_server import running_server
-from benchmarks.reporting import Figure, report, temporary_home
-from benchmarks.tables import TARGET, write_table
-from benchmarks.trained import new_model_file
+from benchmarks.measuring.prefect_server import running_server
+from benchmarks.measuring.reporting import Figure, report, temporary_home
+from benchmarks.measuring.tables import TARGET, write_table
+from benchmarks.measuring.trained import new_model_file
 
 REPEATS = 5
 ROWS, SCORED, NUMBERS = 1500, 1000, 4
@@ -61,14 +61,14 @@ def measure(home: Path, repeats: int) -> list[Figure]:
 
 
 def time_retraining(file: Path, data: Path, repeats: int) -> tuple[list[float], list[float]]:
-    """Seconds of the flow and of its steps, in turns, after one of each to warm up; every time on new data."""
+    """Seconds of the flow and of its steps, in turns, after one of each to warm up; always on new data."""
     from flows.retrain import retrain
 
     flow: list[float] = []
     plain: list[float] = []
     timed: tuple[tuple[Callable[[Path], object], list[float]], ...] = ((retrain, flow), (retrain_plainly, plain))
     for repeat in range(repeats + 1):
-        for number, (run, seconds) in enumerate(timed):
+        for number, (run, seconds) in enumerate(timed[:: 1 if repeat % 2 else -1]):
             write_table(data, ROWS, 2 + 2 * repeat + number, NUMBERS)
             started = time.perf_counter()
             run(file)

@@ -17,8 +17,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import typer
 
-from benchmarks.reporting import NO_DATA, ROOT, Figure, report, temporary_home
-from benchmarks.trained import Model, new_model_file, train
+from benchmarks.measuring.reporting import NO_DATA, ROOT, Figure, report, temporary_home
+from benchmarks.measuring.trained import Model, new_model_file, train
 from tasks.scoring.score import Stamp, score_files
 
 SEEDS, SPLITS = 3, 10

@@ -24,9 +24,9 @@ import pyarrow.parquet as pq
 import typer
 from numpy.typing import NDArray
 
-from benchmarks.reporting import Figure, report, temporary_home
-from benchmarks.tables import TARGET, write_table
-from benchmarks.trained import new_model_file, train
+from benchmarks.measuring.reporting import Figure, report, temporary_home
+from benchmarks.measuring.tables import TARGET, write_table
+from benchmarks.measuring.trained import new_model_file, train
 from models.columns import KINDS
 from models.columns.cells import as_array
 from models.contract import GRAPH_FILE

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.reporting import Figure, report
+from benchmarks.measuring.reporting import Figure, report
 
 REPEATS = 10
 COMMAND = Path(sys.executable).with_name("perennial")

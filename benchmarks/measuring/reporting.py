@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 Better = Literal["higher", "lower"]
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 MISSED, NO_DATA = 1, 3
 """Exit codes: a figure fell short of what it must reach; the data to measure on is not there."""
 

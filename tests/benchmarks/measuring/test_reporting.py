@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.reporting import Better, Figure, bench_folder, report, temporary_home
+from benchmarks.measuring.reporting import Better, Figure, bench_folder, report, temporary_home
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_run_cut_short_judges_nothing_and_leaves_the_official_result(
 
 def test_results_lie_in_the_checkout_where_no_home_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PERENNIAL_HOME", raising=False)
-    assert bench_folder() == Path(__file__).resolve().parents[2] / ".perennial" / "bench"
+    assert bench_folder() == Path(__file__).resolve().parents[3] / ".perennial" / "bench"
 
 
 def test_the_temporary_home_is_gone_afterwards() -> None:

@@ -1,0 +1,1 @@
+"""What several measurements share: made-up tables, trained models, a Prefect server, the report."""
