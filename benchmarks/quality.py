@@ -79,7 +79,7 @@ def measure_ai4i(path: Path, splits: int) -> list[Figure]:
                 part.to_csv(source, index=False)
             model = train(new_model_file(sources, FAILURE, "ai4i", home), home, home / "training")
             scored = score(model, sources[1], home / "scored")
-        ours.append(float(average_precision_score(scored[FAILURE], scored["probability_1"])))
+        ours.append(float(average_precision_score(scored[FAILURE].astype(int), scored["probability_1"])))
         theirs.append(float(average_precision_score(parts[1][FAILURE], forest_scores(*parts))))
         _tell(f"ai4i, split {number}: average precision {ours[-1]:.4f}, random forest {theirs[-1]:.4f}", model)
     mean, forest = float(np.mean(ours)), float(np.mean(theirs))

@@ -25,6 +25,8 @@ app = typer.Typer(
 )
 
 ModelFileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The model file.")]
+INTERRUPTED = 130
+
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The registered model.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line, for machines.")]
 
@@ -39,9 +41,11 @@ def main() -> None:
             raise
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as end:
+        # Typer turns an interrupt into this code without a word.
+        if end.code == INTERRUPTED:
+            print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        raise
 
 
 @app.command(epilog="Example: perennial new churn.toml --data customers.csv --target churned")
@@ -220,7 +224,13 @@ def demo() -> None:
     _prepare()
     from flows.demo import run_demo
 
-    run_demo(lambda words: app(words, standalone_mode=False))
+    def run(words: list[str]) -> None:
+        # Typer returns the code of an exit here instead of raising it.
+        code = app(words, standalone_mode=False)
+        if code:
+            raise typer.Exit(code)
+
+    run_demo(run)
 
 
 def _prepare() -> None:

@@ -1,11 +1,12 @@
 """One promotion of a model at a time, across processes and machines of one Prefect server."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 
 from prefect.client.orchestration import get_client
 from prefect.concurrency.sync import concurrency
+from prefect.exceptions import ObjectAlreadyExists
 
 from models.errors import RefusedError
 from tasks.registry.history import whoami
@@ -22,7 +23,8 @@ def promotion_lock(model: str) -> Iterator[None]:
     """Holds the model's promotion. Raises RefusedError that says who holds it when somebody else does."""
     require_model(model)
     name = f"promote-{model}"
-    with get_client(sync_client=True) as client:
+    # Of two that make a missing limit at once, one is told that it exists.
+    with get_client(sync_client=True) as client, suppress(ObjectAlreadyExists):
         client.upsert_global_concurrency_limit_by_name(name, 1)
     with ExitStack() as held:
         try:

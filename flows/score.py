@@ -33,8 +33,9 @@ def score(
         overwrite: Replace an output that exists.
         promote: Judge a waiting challenger first, and score with it if it wins.
     """
-    if promote and waiting_challenger(model):
-        promote_challenger(model, None, "score --promote")
+    waiting = waiting_challenger(model) if promote else None
+    if waiting:
+        promote_challenger(waiting.model, None, "score --promote")
     version = resolve_version(model)
     run_id = open_scoring_run(version, input, state_folder())
     with finishing(run_id):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from models.modelfile import ModelFile
+from tasks.training.job import Job
 from tests.small import table, write_model
 
 # Settings are read when MLflow, Prefect and torch are imported, so they come before any test module.
@@ -23,6 +24,7 @@ os.environ |= {
     "PREFECT_LOGGING_TO_API_ENABLED": "false",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING": "false",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
     "NO_COLOR": "1",
     "COLUMNS": "200",
 }
@@ -90,6 +92,19 @@ def small(server: str, home: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     assert promote("small").promoted
     downloaded = download(find_version("small", "1"), folder / "downloaded")
     return Small("small", file, trained.run_id, folder / "package", downloaded, trained.metrics)
+
+
+@pytest.fixture
+def no_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings without baselines, intervals and plots, for tests that look at something else."""
+    from tasks.evaluation import steps
+
+    def judged(job: Job, *_: object) -> dict[str, float]:
+        job.results.mkdir(exist_ok=True)
+        (job.results / "report.html").write_text("left out")
+        return {"accuracy": 0.5}
+
+    monkeypatch.setattr(steps, "judge_graph", judged)
 
 
 Copy = Callable[..., ModelFile]

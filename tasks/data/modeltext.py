@@ -37,7 +37,7 @@ def render(
     features: Mapping[str, Observed],
     suspects: set[str],
     missing: Sequence[str],
-    split: Mapping[str, str],
+    split: Mapping[str, str | float],
     split_reason: str,
     gates: Gates,
 ) -> str:
@@ -48,7 +48,7 @@ def render(
         ["[target]", *_target(target, task, classes)],
         ["[columns]", *_columns(features, suspects)],
         *([_missing(missing)] if missing else []),
-        ["[split]", f"# {split_reason}", *(f"{key} = {quoted(value)}" for key, value in split.items())],
+        ["[split]", f"# {split_reason}", *(_setting(key, value) for key, value in split.items())],
         ["[gates]", *_gates(gates)],
         ["# [schedule]", '# retrain = "0 3 * * *"    # cron: each night at three'],
     ]
@@ -62,6 +62,10 @@ def _line(text: str, comment: str) -> str:
 def _flat(comment: str) -> str:
     """A comment on one line, without the control characters that TOML forbids."""
     return "".join(letter if letter.isprintable() else " " for letter in comment)
+
+
+def _setting(key: str, value: str | float) -> str:
+    return f"{key} = {quoted(value) if isinstance(value, str) else f'{value:g}'}"
 
 
 def _source(uri: str, part: str | None) -> list[str]:

@@ -1,5 +1,6 @@
 """A first model file for data that nobody has described yet."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ import pyarrow.compute as pc
 
 from models.columns.datetime.feed import DatetimeKind
 from models.errors import InputError
-from models.modelfile import DEFAULT_MISSING, SplitName, Task
+from models.modelfile import DEFAULT_MISSING, Promotion, Split, SplitName, Task
 from tasks.data.batches import SourceFile
 from tasks.data.checks import near_match
 from tasks.data.layout import SPLIT_WORDS, target_parser
@@ -22,6 +23,9 @@ from tasks.data.sample import Sample, read_sample
 from tasks.data.sources import resolve
 from tasks.data.target import decide_task
 
+TEST_ROWS = 1.3 * Promotion().min_rows
+"""A hash deals rows out by chance, so somewhat more than a judgement needs."""
+LARGEST_TEST = 0.4
 SORTED = 0.99
 """Share of rows no older than the one before, from which on a file is believed to be written in the order of time."""
 
@@ -62,7 +66,8 @@ def propose(data: Sequence[str], target: str, name: str, folder: Path) -> Propos
     if all(found.left_out for found in features.values()):
         reasons = "; ".join(f"{column!r} {found.left_out}" for column, found in list(features.items())[:5])
         raise InputError(f"{files[0].path}: no column is left to learn from: {reasons}")
-    split, reason = _split(features, sample, any(source.split for source in sources))
+    declared = any(source.split for source in sources)
+    split, reason = _split(features, sample, declared)
     missing = tuple(dict.fromkeys([*DEFAULT_MISSING, *(mark for found in seen.values() for mark in found.marks)]))
     text = render(
         name=name,
@@ -73,7 +78,7 @@ def propose(data: Sequence[str], target: str, name: str, folder: Path) -> Propos
         features=features,
         suspects=_suspects(features, leaks),
         missing=missing if len(missing) > len(DEFAULT_MISSING) else (),
-        split=split,
+        split=split if declared else {**split, **_test_share(len(sample.table))},
         split_reason=reason,
         gates=_gates(truth, task),
     )
@@ -159,6 +164,14 @@ def _split(features: Mapping[str, Observed], sample: Sample, declared: bool) -> 
     if key:
         return key, f"by the hash of {named[0]!r}, so that a row never changes sides"
     return {}, "by the hash of all features, so that a row never changes sides"
+
+
+def _test_share(rows: int) -> dict[str, float]:
+    """A larger share than usual where the test rows would else be too few for a judgement."""
+    wanted = TEST_ROWS / rows
+    if wanted <= Split().test:
+        return {}
+    return {"test": min(LARGEST_TEST, math.ceil(wanted * 20) / 20)}
 
 
 def _unique(found: Observed, rows: int) -> bool:

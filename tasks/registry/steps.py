@@ -121,9 +121,9 @@ def resolve_version(name_or_uri: str) -> Version:
     retry_delay_seconds=DELAYS,
     retry_condition_fn=failed_outside,
 )
-def waiting_challenger(model: str) -> Version | None:
-    """The version that waits for a verdict, if any."""
-    return versions.find_alias(model, CHALLENGER)
+def waiting_challenger(name_or_uri: str) -> Version | None:
+    """The version of the model that waits for a verdict, if any."""
+    return versions.find_alias(versions.model_name(name_or_uri), CHALLENGER)
 
 
 @task(name="roll back", cache_policy=NO_CACHE)

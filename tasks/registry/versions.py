@@ -1,8 +1,9 @@
 """Versions of a model: registered with what they were made from, found again by name, alias or number."""
 
+import difflib
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -141,9 +142,7 @@ def resolve(name_or_uri: str) -> Version:
 
     Raises InputError when there is no such model, alias or version.
     """
-    parts = re.fullmatch(r"(?:models:/)?(?P<name>[^@/]+)(?:@(?P<alias>[^@/]+)|/(?P<number>\d+))?", name_or_uri)
-    if not parts:
-        raise InputError(f"{name_or_uri}: not a model; give NAME, NAME@ALIAS, NAME/VERSION or a models:/ URI")
+    parts = _parts(name_or_uri)
     name = parts["name"]
     require_model(name)
     if parts["number"]:
@@ -158,6 +157,18 @@ def resolve(name_or_uri: str) -> Version:
     return found
 
 
+def model_name(name_or_uri: str) -> str:
+    """The model's name in a name, NAME@ALIAS, NAME/NUMBER or `models:/` URI. Raises InputError for anything else."""
+    return _parts(name_or_uri)["name"]
+
+
+def _parts(name_or_uri: str) -> re.Match[str]:
+    parts = re.fullmatch(r"(?:models:/)?(?P<name>[^@/]+)(?:@(?P<alias>[^@/]+)|/(?P<number>\d+))?", name_or_uri)
+    if not parts:
+        raise InputError(f"{name_or_uri}: not a model; give NAME, NAME@ALIAS, NAME/VERSION or a models:/ URI")
+    return parts
+
+
 def require_model(name: str) -> None:
     """Raises InputError when no model of that name is registered."""
     with plain_errors(f"looking up {name!r}"):
@@ -166,9 +177,16 @@ def require_model(name: str) -> None:
         except MlflowException as error:
             if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 raise
-            names = ", ".join(repr(m.name) for m in connect().search_registered_models(max_results=10))
-            known = f"; there are {names}" if names else "; none was trained yet"
-            raise InputError(f"{name}: no such model{known}") from None
+            names = [m.name for m in connect().search_registered_models(max_results=1000)]
+            raise InputError(f"{name}: no such model; {_hint(name, names)}") from None
+
+
+def _hint(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    shown = ", ".join(map(repr, known[:10]))
+    return f"there are {shown}{' and others' if len(known) > 10 else ''}" if known else "none was trained yet"
 
 
 def list_versions(model: str) -> list[Version]:

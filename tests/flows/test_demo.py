@@ -23,7 +23,16 @@ def test_the_story_is_told_with_the_commands_of_a_user(
 
     demo.run_demo(run)
     told = capsys.readouterr().out
-    assert [words[0] for words in ran] == ["new", "train", "promote", "score", "retrain", "score", "rollback", "history"]
+    assert [words[0] for words in ran] == [
+        "new",
+        "train",
+        "promote",
+        "score",
+        "retrain",
+        "score",
+        "rollback",
+        "history",
+    ]
     assert "(exit code 1)" in told and "has no previous champion" in told
     assert f"model file    {tmp_path}/demo/digits/digits.toml" in told
     rows = [sum(1 for _ in path.open()) - 1 for path in sorted((tmp_path / "demo" / "digits" / "arrived").iterdir())]

@@ -9,7 +9,9 @@ from tests.small import cli, plain, write_model
 NIGHTLY = '[schedule]\nretrain = "0 3 * * *"\ntimezone = "Europe/Zurich"\n'
 
 
-def test_deployments_carry_schedule_and_parameters_and_are_registered_once(server: str, tmp_path: Path, home: Path) -> None:
+def test_deployments_carry_schedule_and_parameters_and_are_registered_once(
+    server: str, tmp_path: Path, home: Path
+) -> None:
     from prefect.client.orchestration import get_client
 
     file = write_model(tmp_path, "nightly", rest=NIGHTLY)
@@ -26,7 +28,7 @@ def test_deployments_carry_schedule_and_parameters_and_are_registered_once(serve
         assert (nightly.schedule.cron, nightly.schedule.timezone) == ("0 3 * * *", "Europe/Zurich")
         assert [d.schedules for d in (train, promote, score)] == [[], [], []]
         assert {d.work_pool_name for d in first} == {POOL}
-        assert {"input", "output", "keep", "overwrite", "promote"} <= set(score.parameter_openapi_schema.properties)
+        assert {"input", "output", "keep", "overwrite", "promote"} <= set(score.parameter_openapi_schema["properties"])
         assert retrain.job_variables["env"]["PERENNIAL_HOME"] == str(home)
         assert retrain.job_variables["env"]["MLFLOW_TRACKING_URI"] == f"sqlite:///{home}/mlflow.db"
         assert client.read_work_pool(POOL).type == "process"

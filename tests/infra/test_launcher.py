@@ -5,9 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import perennial
 import pytest
 
-import perennial
 from tests.small import ROOT
 
 

@@ -1,4 +1,4 @@
-"""Promise 1: the file that was judged is byte for byte the file that is registered, promoted and scored; none can run code."""
+"""Promise 1: the judged file is byte for byte the one that is registered, promoted and scored; none can run code."""
 
 import hashlib
 import pickle

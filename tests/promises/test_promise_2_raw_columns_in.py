@@ -39,6 +39,7 @@ def test_a_plain_onnx_runtime_takes_the_raw_columns(small: Small) -> None:
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
 
 
+@pytest.mark.usefixtures("no_evaluation")
 @pytest.mark.parametrize(("false_alarm", "miss"), [(1, 20), (5, 1)])
 def test_the_label_follows_from_the_costs(server: str, tmp_path: Path, false_alarm: float, miss: float) -> None:
     """A positive label costs (1 - p) false_alarm, a negative one p miss: positive from p = fa / (fa + miss) on."""

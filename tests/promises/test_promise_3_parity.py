@@ -17,6 +17,7 @@ def test_the_difference_is_on_the_run_and_on_the_version(small: Small) -> None:
     assert float(find_version("small", "1").tags["parity"]) == pytest.approx(recorded, rel=0.01, abs=1e-12)
 
 
+@pytest.mark.usefixtures("no_evaluation")
 def test_a_difference_beyond_tolerance_fails_the_training(
     server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

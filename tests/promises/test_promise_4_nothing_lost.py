@@ -1,4 +1,4 @@
-"""Promise 4: each row ends once, counts are reconciled and recorded, and a killed run that starts again loses nothing."""
+"""Promise 4: each row ends once, counts are reconciled and recorded; a killed run that starts again loses nothing."""
 
 import hashlib
 import signal
@@ -42,7 +42,11 @@ def test_every_row_ends_once_whatever_is_wrong(
 def test_the_counts_are_on_the_run(small: Small, rows_csv: Path, tmp_path: Path) -> None:
     done = cli("score", "small", "--input", rows_csv, "--output", tmp_path / "out", "--json").json
     run = connect().get_run(done["run_id"])
-    assert {k: run.data.metrics[k] for k in ("rows", "scored", "rejected")} == {"rows": 200, "scored": 198, "rejected": 2}
+    assert {k: run.data.metrics[k] for k in ("rows", "scored", "rejected")} == {
+        "rows": 200,
+        "scored": 198,
+        "rejected": 2,
+    }
     assert run.info.run_name == "score 200 rows, 2 rejected"
     assert run.info.status == "FINISHED"
     assert run.data.tags["mlflow.parentRunId"] == small.run_id

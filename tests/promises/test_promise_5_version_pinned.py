@@ -1,4 +1,4 @@
-"""Promise 5: a scoring run resolves its version once, and stamps it on what it writes, even when the champion changes."""
+"""Promise 5: a scoring run resolves its version once and stamps it on what it writes, whatever the champion does."""
 
 from pathlib import Path
 from typing import Any

@@ -95,7 +95,13 @@ def test_who_when_why_and_on_which_numbers_is_kept(copy: Copy) -> None:
     before = datetime.now(UTC)
     assert cli("promote", name, "--why", "monthly review").code == 0
     event = read_history(name)[-1]
-    assert (event.event, event.version, event.before, event.who, event.why) == ("promoted", "1", None, whoami(), "monthly review")
+    assert (event.event, event.version, event.before, event.who, event.why) == (
+        "promoted",
+        "1",
+        None,
+        whoami(),
+        "monthly review",
+    )
     assert before.timestamp() - 1 <= datetime.fromisoformat(event.when).timestamp() <= time.time() + 1
     assert any("rows that no side was trained on" in reason for reason in event.reasons)
     run = connect().get_run(event.run_id)
@@ -150,7 +156,11 @@ def test_a_killed_promotion_blocks_the_next_one_only_for_its_lease(copy: Copy, s
     # Prefect allows no lease below a minute.
     code = HOLD.format(name=name, lease=60)
     process = subprocess.Popen(
-        [sys.executable, "-c", code], cwd=ROOT, env=os.environ | {"PREFECT_API_URL": server}, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=os.environ | {"PREFECT_API_URL": server},
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout is not None and process.stdout.readline().strip() == "held"
     process.send_signal(signal.SIGKILL)

@@ -10,7 +10,7 @@ import pytest
 from flows.environment import QUIET, prepare
 from tests.small import ROOT, command, finished, write_model
 
-GUARD = '''
+GUARD = """
 import os, socket
 _connect, _connect_ex, _lookup = socket.socket.connect, socket.socket.connect_ex, socket.getaddrinfo
 LOCAL = {"127.0.0.1", "::1", "localhost", "0.0.0.0", ""}
@@ -26,11 +26,12 @@ def connect(self, address):
 def connect_ex(self, address):
     _check(address); return _connect_ex(self, address)
 def getaddrinfo(host, *words, **more):
-    if host is not None and str(host if not isinstance(host, bytes) else host.decode()) not in LOCAL | {socket.gethostname()}:
+    name = host.decode() if isinstance(host, bytes) else str(host or "")
+    if name not in LOCAL | {socket.gethostname()}:
         _note(host)
     return _lookup(host, *words, **more)
 socket.socket.connect, socket.socket.connect_ex, socket.getaddrinfo = connect, connect_ex, getaddrinfo
-'''
+"""
 
 
 def test_reporting_is_off_by_default(tmp_path: Path) -> None:

@@ -76,6 +76,13 @@ def test_kinds_are_found(tmp_path: Path) -> None:
     assert ingest(model_file, tmp_path).rejected == 0
 
 
+@pytest.mark.parametrize(("rows", "test"), [(200, 0.4), (400, 0.35), (1000, 0.2)])
+def test_small_tables_keep_enough_rows_for_a_judgement(tmp_path: Path, rows: int, test: float) -> None:
+    frame = pd.DataFrame({"x": np.arange(rows) % 7 / 3, "y": np.arange(rows) % 2})
+    model_file, _ = proposed(tmp_path, frame)
+    assert model_file.split.test == test
+
+
 def test_a_flag_among_numbered_siblings_that_are_numbers_is_a_number(tmp_path: Path) -> None:
     frame = table(pixel_1=np.arange(ROWS) % 17, pixel_2=np.arange(ROWS) % 2, flag=np.arange(ROWS) % 2)
     model_file, _ = proposed(tmp_path, frame)

@@ -1,5 +1,6 @@
 """One graph from raw columns to decisions, for every kind, task and type of class."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,17 @@ from tasks.training.fit import fit_model, load_weights
 from tasks.training.tensors import Layout, encode_inputs
 from tests.small import table, write_model
 
-ODD = ['a "quoted" name', "[brackets]", "with space/slash", "größe µm", "label", "probabilities", "class_index", "value", "it's"]
+ODD = [
+    'a "quoted" name',
+    "[brackets]",
+    "with space/slash",
+    "größe µm",
+    "label",
+    "probabilities",
+    "class_index",
+    "value",
+    "it's",
+]
 DIGESTS = Digests("data", "file", "code")
 
 
@@ -86,9 +97,12 @@ def test_every_task_and_type_of_class(tmp_path: Path, target: str) -> None:
 def test_odd_column_names_and_names_of_outputs(tmp_path: Path) -> None:
     frame = table(300)
     for position, name in enumerate(ODD):
-        frame[name] = np.random.default_rng(position).choice(["a", "b"], 300) if position % 2 else frame["load"] + position
+        frame[name] = (
+            np.random.default_rng(position).choice(["a", "b"], 300) if position % 2 else frame["load"] + position
+        )
     columns = "[columns]\n" + "".join(
-        f"'''{name}''' = \"{'category' if position % 2 else 'number'}\"\n" for position, name in enumerate(ODD)
+        f'{json.dumps(name, ensure_ascii=False)} = "{"category" if position % 2 else "number"}"\n'
+        for position, name in enumerate(ODD)
     )
     found = exported(tmp_path, frame, columns=columns)
     session = ort.InferenceSession(found.folder / "model.onnx", providers=["CPUExecutionProvider"])
@@ -147,9 +161,11 @@ def test_an_altered_graph_does_not_pass_parity(ready: tuple[Path, Exported]) -> 
     graph = (found.folder / "model.onnx").read_bytes()
     assert check_parity(trained.calibrated(), encoded, Predictor(graph, contract), rows).difference < 1e-5
     model = onnx.load_from_string(graph)
-    weight = max((t for t in model.graph.initializer if t.data_type == onnx.TensorProto.FLOAT), key=lambda t: np.prod(t.dims))
+    weight = max(
+        (t for t in model.graph.initializer if t.data_type == onnx.TensorProto.FLOAT), key=lambda t: np.prod(t.dims)
+    )
     weight.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(weight) * np.float32(1.01), weight.name))
-    with pytest.raises(ParityError, match="torch and ONNX Runtime differ by .* the export was stopped"):
+    with pytest.raises(ParityError, match=r"torch and ONNX Runtime differ by .* the export was stopped"):
         check_parity(trained.calibrated(), encoded, Predictor(model.SerializeToString(), contract), rows)
     graph_with_other_labels = _swapped_labels(graph)
     with pytest.raises(ParityError, match="other labels"):
@@ -168,7 +184,10 @@ def _swapped_labels(graph: bytes) -> bytes:
 
 
 def test_a_sensitive_columns_profile_has_counts_alone(tmp_path: Path) -> None:
-    columns = '[columns]\n"shop" = { kind = "category", sensitive = true }\n"load" = { kind = "number", sensitive = true }\n"heat" = "number"\n'
+    hidden = "".join(
+        f'{n} = {{ kind = "{k}", sensitive = true }}\n' for n, k in (("shop", "category"), ("load", "number"))
+    )
+    columns = f'[columns]\n{hidden}heat = "number"\n'
     found = exported(tmp_path, table(200), columns=columns)
     contract = read_contract(found.folder)
     shop, load, heat = contract.columns

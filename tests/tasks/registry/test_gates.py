@@ -29,7 +29,9 @@ def values(error: float, sign: int = 1) -> Scored:
     return scored_values(truth, truth + sign * error)
 
 
-def verdict(challenger: Scored, champion: Scored | None, gates: Mapping[str, Gate] | None = None, **more: Any) -> Verdict:
+def verdict(
+    challenger: Scored, champion: Scored | None, gates: Mapping[str, Gate] | None = None, **more: Any
+) -> Verdict:
     return judge(Evidence(challenger, champion, **more), gates or {}, FEW)
 
 

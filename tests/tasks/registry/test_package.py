@@ -102,7 +102,9 @@ def test_a_value_that_cannot_be_scored_is_named_by_column_and_row(loaded: Any) -
 
 
 def test_one_row_of_plain_values(loaded: Any) -> None:
-    found = loaded.predict(pd.DataFrame([{"load": 30, "heat": None, "shop": "north", "night": True, "made": "2024-02-03"}]))
+    found = loaded.predict(
+        pd.DataFrame([{"load": 30, "heat": None, "shop": "north", "night": True, "made": "2024-02-03"}])
+    )
     assert found["label"].tolist() == ["yes"]
 
 
@@ -141,10 +143,16 @@ def test_mlflow_serves_the_version(small: Small, tmp_path: Path) -> None:
     port = _free_port()
     words[-1] = str(port)
     process = subprocess.Popen(
-        [sys.executable, "-m", "mlflow", *words], cwd=ROOT, env=os.environ, stdout=log, stderr=log, start_new_session=True
+        [sys.executable, "-m", "mlflow", *words],
+        cwd=ROOT,
+        env=os.environ,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
     )
     try:
-        body = b'{"dataframe_records": [{"load": 30, "shop": "north", "night": true, "made": "2024-02-03"}, {"load": -30}]}'
+        row = b'{"load": 30, "shop": "north", "night": true, "made": "2024-02-03"}'
+        body = b'{"dataframe_records": [' + row + b', {"load": -30}]}'
         answer = _ask(f"http://127.0.0.1:{port}/invocations", body)
     finally:
         os.killpg(process.pid, 15)

@@ -140,7 +140,7 @@ def test_only_the_columns_asked_for_go_along(run: Run, rows_csv: Path) -> None:
         "id", "label", "probability", "probability_no", "probability_yes",
         "model", "model_version", "run_id", "source", "row",
     ]  # fmt: skip
-    assert list(pd.read_parquet(run(rows_csv, output="none", keep=[]).predictions).columns)[0] == "label"
+    assert pd.read_parquet(run(rows_csv, output="none", keep=[]).predictions).columns[0] == "label"
 
 
 def test_a_column_to_keep_that_does_not_exist_is_named(run: Run, rows_csv: Path) -> None:
@@ -237,7 +237,9 @@ def test_a_full_disk_is_a_plain_line_and_leaves_nothing(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(score, "_append", full)
-    with pytest.raises(OutsideError, match=rf"{output}: can't be written \(the disk is full\); nothing was left behind"):
+    with pytest.raises(
+        OutsideError, match=rf"{output}: can't be written \(the disk is full\); nothing was left behind"
+    ):
         run(rows_csv, output=output)
     assert left(tmp_path) == set()
 
@@ -330,9 +332,7 @@ def test_ten_megabytes_in_one_cell(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("batch", [1, 7, 64])
-def test_the_batch_size_does_not_matter(
-    run: Run, rows_csv: Path, monkeypatch: pytest.MonkeyPatch, batch: int
-) -> None:
+def test_the_batch_size_does_not_matter(run: Run, rows_csv: Path, monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
     expected = pd.read_parquet(run(rows_csv, output="whole").predictions)
     monkeypatch.setattr(predictor_module, "BATCH", batch)
     found = pd.read_parquet(run(rows_csv, output="pieces").predictions)
@@ -371,9 +371,7 @@ def test_sensitive_columns_are_not_written_along_unless_asked(small: Small, rows
         c.model_copy(update={"settings": c.settings.model_copy(update={"sensitive": c.name == "shop"})})
         for c in contract.columns
     )
-    hidden = Predictor(
-        (small.downloaded / "model.onnx").read_bytes(), contract.model_copy(update={"columns": columns})
-    )
+    hidden = Predictor((small.downloaded / "model.onnx").read_bytes(), contract.model_copy(update={"columns": columns}))
     done = score_files(hidden, [str(rows_csv)], tmp_path / "out", STAMP)
     assert "shop" not in pd.read_parquet(done.predictions).columns
     shown = [json.loads(text)["shop"] for text in pd.read_parquet(done.rejects)["values"]]

@@ -66,4 +66,24 @@ def test_a_regression_has_neither_temperature_nor_threshold(tmp_path: Path) -> N
 def test_a_disk_that_refuses_the_weights_is_a_plain_line(tmp_path: Path) -> None:
     model_file, snapshot = ingested(tmp_path, "disk", table(200))
     with pytest.raises(OutsideError, match=r"nowhere/t\.pt: the weights could not be written"):
-        fit_model(model_file, snapshot, fit_split(model_file, snapshot), tmp_path / "j" / "c.pt", tmp_path / "nowhere" / "t.pt")
+        fit_model(
+            model_file,
+            snapshot,
+            fit_split(model_file, snapshot),
+            tmp_path / "j" / "c.pt",
+            tmp_path / "nowhere" / "t.pt",
+        )
+
+
+def test_the_seed_decides_the_weights(tmp_path: Path) -> None:
+    model_file, snapshot = ingested(tmp_path, "seeds", table(200))
+    split = fit_split(model_file, snapshot)
+    states = []
+    for number, seed in enumerate((0, 0, 1)):
+        job = tmp_path / str(number)
+        seeded = model_file.model_copy(update={"training": model_file.training.model_copy(update={"seed": seed})})
+        fit_model(seeded, snapshot, split, job / "c.pt", job / "t.pt")
+        states.append(torch.load(job / "t.pt", weights_only=True)["state"])
+    first, same, other = states
+    assert all(torch.equal(first[name], same[name]) for name in first)
+    assert not all(torch.equal(first[name], other[name]) for name in first)

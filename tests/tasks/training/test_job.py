@@ -41,9 +41,9 @@ def test_an_interrupted_run_is_remembered_until_it_is_forgotten(job: Job) -> Non
 
 
 def test_one_training_of_a_job_at_a_time(job: Job) -> None:
-    with alone(job):
-        with pytest.raises(OutsideError, match="job: another process trains the same model on the same data now"), alone(job):
-            pass
+    busy = "job: another process trains the same model on the same data now"
+    with alone(job), pytest.raises(OutsideError, match=busy), alone(job):
+        pass
     with alone(job):
         pass
 
@@ -69,7 +69,9 @@ def test_no_commit_outside_a_checkout(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_a_commit_is_marked_when_files_differ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def git(*words: str) -> str:
         identity = ("-c", "user.name=t", "-c", "user.email=t@example.org")
-        return subprocess.run(["git", "-C", str(tmp_path), *identity, *words], check=True, capture_output=True, text=True).stdout
+        return subprocess.run(
+            ["git", "-C", str(tmp_path), *identity, *words], check=True, capture_output=True, text=True
+        ).stdout
 
     git("init")
     (tmp_path / "a").write_text("1")
