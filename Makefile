@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 SOURCES := models tasks flows infra tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint ui bench clean
+.PHONY: help demo test test-slow lint ui bench clean clean-state
 
 help:
 	@echo "make demo              the whole life of a model on real data, in a minute or two"
@@ -15,7 +15,8 @@ help:
 	@echo "make test-slow         the tests that start servers, kill processes and train for longer"
 	@echo "make lint              style, types and import rules alone"
 	@echo "make bench NAME=...    one of: $(basename $(notdir $(filter-out benchmarks/__%,$(wildcard benchmarks/[a-z]*.py))))"
-	@echo "make clean             removes .venv and everything under .perennial"
+	@echo "make clean             removes .venv and caches"
+	@echo "make clean-state       removes .perennial: every run, model and snapshot of the embedded default"
 
 # The venv's own pip is kept: a newer one picks torch's CUDA build.
 $(READY): requirements.lock pyproject.toml
@@ -46,4 +47,7 @@ bench: $(READY)
 	@$(BIN)/python -m benchmarks.$(NAME)
 
 clean:
-	rm -rf $(VENV) .perennial
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage build *.egg-info
+
+clean-state:
+	rm -rf .perennial

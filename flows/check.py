@@ -1,23 +1,27 @@
 """What `perennial check` says about model files and their data."""
 
+import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from models.errors import InputError
 from models.modelfile import name_conflicts
 from tasks.data.inspect import Examination, examine
+from tasks.data.rejects import SEPARATOR
 
 LONGEST_EXAMPLE = 200
 """Characters of a rejected row that are shown."""
 
 
 def check_files(paths: Sequence[Path]) -> dict[Path, Examination]:
-    """What was found for each model file. Raises InputError when two share a name."""
+    """What was found for each model file; that an earlier one has its name is one of the problems."""
     conflicts = name_conflicts(paths)
-    if conflicts:
-        raise InputError(*conflicts)
-    return {path: examine(path) for path in paths}
+    return {path: _with_problem(examine(path), conflicts.get(path)) for path in paths}
+
+
+def _with_problem(found: Examination, problem: str | None) -> Examination:
+    return found if problem is None else replace(found, problems=(problem, *found.problems))
 
 
 def describe(path: Path, found: Examination) -> Iterator[str]:
@@ -38,10 +42,12 @@ def describe(path: Path, found: Examination) -> Iterator[str]:
 
 
 def _example(example: dict[str, Any]) -> str:
-    values = str(example["values"])
-    shown = values if len(values) <= LONGEST_EXAMPLE else values[:LONGEST_EXAMPLE] + "..."
-    where = f"{example['source']} row {example['row']}"
-    return f"{where}: {example['column'] or example['reason']}: {shown}"
+    """Where the row is, and its offending values, or its text where it could not be taken apart."""
+    values = json.loads(example["values"])
+    shown = {name: values[name] for name in example["column"].split(SEPARATOR) if name in values} or values
+    text = json.dumps(shown, ensure_ascii=False)
+    text = text if len(text) <= LONGEST_EXAMPLE else text[:LONGEST_EXAMPLE] + "..."
+    return f"{example['source']} row {example['row']}: {example['reason']}: {text}"
 
 
 def _without(problem: str, path: Path) -> str:

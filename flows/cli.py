@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="perennial",
     help="The whole life of a model in one file: ingest, train, judge, promote, score, retrain.",
-    epilog="Start with: perennial demo.  Every command explains itself: perennial COMMAND --help.",
+    epilog="Start with: perennial demo. Each command explains itself with --help; --debug shows an error's traceback.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -24,9 +24,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-ModelFileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The model file.")]
 INTERRUPTED = 130
-
+OUTSIDE = 3
+"""Exit code of what is nobody's input; 1 would be read as a judgement."""
+ModelFileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The model file.")]
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The registered model.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line, for machines.")]
 
@@ -41,10 +42,16 @@ def main() -> None:
             raise
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)
+    except Exception as error:
+        if debug:
+            raise
+        first = next(iter(str(error).splitlines()), "")
+        print(f"unexpected {type(error).__name__}: {first}; run it again with --debug to see where", file=sys.stderr)
+        sys.exit(OUTSIDE)
     except SystemExit as end:
         # Typer turns an interrupt into this code without a word.
         if end.code == INTERRUPTED:
-            print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
+            print("interrupted; a training goes on after its last epoch when it is started again", file=sys.stderr)
         raise
 
 
@@ -73,7 +80,10 @@ def new(
 def check(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Model files.")], as_json: AsJson = False
 ) -> None:
-    """Report every problem of model files and their data at once; exit with 2 when there is one."""
+    """Report every problem of model files and data.
+
+    All problems come at once; the exit code is 2 when there is one.
+    """
     from flows.check import check_files, describe
 
     examined = check_files(files)
@@ -86,11 +96,18 @@ def check(
 @app.command(epilog="Example: perennial train churn.toml   then: perennial promote churn")
 def train(
     file: ModelFileArgument,
-    fresh: Annotated[bool, typer.Option(help="Start anew instead of going on with an interrupted training.")] = False,
-    dry_run: Annotated[bool, typer.Option(help="Say rows, parameters and expected time, and stop.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Start anew instead of going on with an interrupted training.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say rows, parameters and expected time, and stop.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train, export and judge a model, and register it as challenger."""
+    """Train a model and register it as challenger.
+
+    Ingests and checks the data, trains, exports to ONNX, and judges the exported file on unseen rows.
+    """
     if dry_run:
         _prepare()
         from flows.dry_run import describe, plan
@@ -99,6 +116,9 @@ def train(
         _print(planned, as_json, list(describe(planned)))
         return
     with _prefect():
+        from models.modelfile import read_model_file
+
+        read_model_file(file)
         from flows.train import train as flow
 
     trained = flow(file.resolve(), fresh)
@@ -114,9 +134,15 @@ def promote(
     why: Annotated[str, typer.Option(help="Goes into the history.")] = "by hand",
     as_json: AsJson = False,
 ) -> None:
-    """Judge the challenger against the champion; exit with 1 when the answer is no."""
+    """Judge the challenger against the champion.
+
+    The exit code is 1 when the answer is no, with the reasons.
+    """
     with _prefect():
         from flows.promote import promote as flow
+        from tasks.registry.versions import require_model
+
+        require_model(name)
 
     _show_verdict(flow(name, version, why), as_json)
 
@@ -130,6 +156,9 @@ def rollback(
     """Put the previous champion back."""
     with _prefect():
         from flows.rollback import rollback as flow
+        from tasks.registry.versions import require_model
+
+        require_model(name)
 
     back = flow(name, why)
     line = f"{name}: version {back.version} is champion again; version {back.replaced} won't be promoted by itself"
@@ -142,7 +171,7 @@ def history(
     version: Annotated[str | None, typer.Argument(help="Only this version, with all reasons.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show who was promoted, refused or rolled back, when, by whom and why."""
+    """Show promotions, refusals and rollbacks, and why."""
     _prepare()
     from flows.history import history_of, history_table
 
@@ -152,8 +181,14 @@ def history(
 
 @app.command(epilog="Example: perennial retrain churn.toml")
 def retrain(file: ModelFileArgument, as_json: AsJson = False) -> None:
-    """Train again and promote if better; does nothing when data, model file and code are unchanged."""
+    """Train again and promote if better.
+
+    Does nothing when data, model file and code are unchanged. The exit code is 1 when the new version is refused.
+    """
     with _prefect():
+        from models.modelfile import read_model_file
+
+        read_model_file(file)
         from flows.results import Promoted
         from flows.retrain import retrain as flow
 
@@ -172,13 +207,19 @@ def score(
     ],
     input: Annotated[list[str], typer.Option(help="A file, folder or glob. May be given several times.")],  # noqa: A002
     output: Annotated[Path, typer.Option(help="A .parquet, .csv or .jsonl file, or a folder for Parquet files.")],
-    keep: Annotated[list[str] | None, typer.Option(help="Input columns to write along; all if not given.")] = None,
-    overwrite: Annotated[bool, typer.Option(help="Replace an output that exists.")] = False,
-    promote: Annotated[bool, typer.Option(help="Judge a waiting challenger first.")] = False,
+    keep: Annotated[
+        list[str] | None, typer.Option(help="Input columns to write along; all but sensitive ones if not given.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")] = False,
+    promote: Annotated[bool, typer.Option("--promote", help="Judge a waiting challenger first.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Score files into files; every row ends in the predictions or in the rejects."""
+    """Score files into files.
+
+    Every row ends once, in the predictions or with a reason in the rejects.
+    """
     with _prefect():
+        _require_files(input, output, overwrite)
         from flows.score import score as flow
 
     done = flow(name, [_absolute(uri) for uri in input], output.absolute(), keep, overwrite, promote)
@@ -192,7 +233,10 @@ def score(
 def deploy(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Model files.")], as_json: AsJson = False
 ) -> None:
-    """Register Prefect deployments: retraining on schedule, training, promotion and scoring on demand."""
+    """Register Prefect deployments of model files.
+
+    Retraining on the file's schedule; training, promotion and scoring on demand.
+    """
     # Not through `_prefect`: what comes next depends on whether the user has named a server.
     _prepare()
     from flows.deploy import deploy as register
@@ -205,7 +249,7 @@ def deploy(
 @app.command(epilog="Example: perennial ui --port 5001")
 def ui(
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 5000,
-    print_uri: Annotated[bool, typer.Option(help="Say where MLflow's data is, and stop.")] = False,
+    print_uri: Annotated[bool, typer.Option("--print-uri", help="Say where MLflow's data is, and stop.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Open the MLflow UI on this project's runs."""
@@ -220,7 +264,7 @@ def ui(
 
 @app.command()
 def demo() -> None:
-    """Show a model's whole life on real data, in a minute or two."""
+    """Show a model's whole life on real data."""
     _prepare()
     from flows.demo import run_demo
 
@@ -258,6 +302,16 @@ def _prefect() -> Iterator[None]:
 
         with plain_errors("opening the tracking store"):
             connect()
+
+
+def _require_files(inputs: list[str], output: Path, overwrite: bool) -> None:
+    """Raises InputError for what a scoring run would refuse anyway, before anybody waits for a server."""
+    from tasks.data.sources import resolve
+    from tasks.scoring.sinks import destination, require_free
+
+    require_free(destination(output.absolute()), overwrite)
+    for uri in inputs:
+        resolve(_absolute(uri))
 
 
 def _model_name(file: Path) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import typer
 
 from flows.environment import state_folder
-from models.errors import PerennialError
+from models.errors import RefusedError
 
 OLDER = 0.55
 """Share of the digits that are there at first; the rest arrive later."""
@@ -84,8 +84,10 @@ def _play(run: Callable[[list[str]], None], *words: str) -> None:
     try:
         run(list(words))
     except typer.Exit as refusal:
+        if refusal.exit_code != RefusedError.exit_code:
+            raise
         print(f"(exit code {refusal.exit_code})")
-    except PerennialError as error:
+    except RefusedError as error:
         print(f"{error}\n(exit code {error.exit_code})")
 
 
@@ -99,4 +101,4 @@ def _farewell(stage: Stage) -> None:
     print(f"predictions   {stage.folder / 'scored-1'} and scored-2")
     print(f"everything    {state_folder()}")
     print("next          make ui   (every run, its report.html and plots, and two versions to compare)")
-    print("your own data perennial new my.toml --data my.csv --target COLUMN")
+    print("your own data . .venv/bin/activate; perennial new my.toml --data my.csv --target COLUMN")

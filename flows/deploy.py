@@ -13,7 +13,7 @@ from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.exceptions import ObjectAlreadyExists
 from prefect.schedules import Cron, Schedule
 
-from flows.environment import HOME, project_folder, state_folder
+from flows.environment import HOME, QUIET, defaults, prefect_settings, project_folder, state_folder
 from models.modelfile import ModelFile, read_model_files
 
 POOL = "perennial"
@@ -64,11 +64,14 @@ def deployments_of(path: Path, model_file: ModelFile) -> list[Deployment]:
 def next_steps() -> list[str]:
     """The commands that make deployments run: a worker, and a server where none is set."""
     worker = "prefect worker start --pool " + POOL
+    if _has_credentials(os.environ["MLFLOW_TRACKING_URI"]):
+        worker += "   (with MLFLOW_TRACKING_URI set: it holds credentials and is not stored in the deployments)"
     if "PREFECT_API_URL" in os.environ:
         return [f"next: {worker}"]
-    home = f"PREFECT_HOME={shlex.quote(os.environ['PREFECT_HOME'])}"
+    settings = {**prefect_settings(state_folder()), **QUIET}
+    shared = " ".join(f"{key}={shlex.quote(value)}" for key, value in settings.items())
     api = "PREFECT_API_URL=http://127.0.0.1:4200/api"
-    return [f"next: {home} prefect server start", f"and, in a second terminal: {home} {api} {worker}"]
+    return [f"next: {shared} prefect server start", f"and, in a second terminal: {shared} {api} {worker}"]
 
 
 def _ensure_pool() -> None:
@@ -94,7 +97,12 @@ def _register(deployment: Deployment) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """What a worker's process needs to find this project's state; a server's address it has to know itself."""
-    uri = os.environ["MLFLOW_TRACKING_URI"]
-    embedded = {"MLFLOW_TRACKING_URI": uri} if uri.startswith("sqlite:") else {}
-    return {HOME: str(state_folder()), **embedded}
+    """What a worker's process needs to find this project's state, and to be quiet; credentials are left out."""
+    settings = {key: os.environ[key] for key in defaults(state_folder()) if not key.startswith("PREFECT_HOME")}
+    open_settings = {key: value for key, value in settings.items() if not _has_credentials(value)}
+    return {HOME: str(state_folder()), **open_settings}
+
+
+def _has_credentials(uri: str) -> bool:
+    """Whether the address holds a user or password, which must not be stored in a deployment."""
+    return "@" in uri.partition("://")[2].partition("/")[0]

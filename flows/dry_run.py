@@ -4,16 +4,25 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from models.errors import InputError
 from models.modelfile import read_model_file
 from tasks.data.snapshot import ingest, open_snapshot
 from tasks.training.estimate import Estimate, estimate_training
 
 
 def plan(path: Path) -> Estimate:
-    """Rows, parameters and expected time of training the model file on its data as they are now."""
+    """Rows, parameters and expected time of training the model file on its data as they are now.
+
+    Raises InputError for what keeps the data from being ingested.
+    """
     model_file = read_model_file(path)
     with tempfile.TemporaryDirectory() as home:
-        return estimate_training(model_file, open_snapshot(ingest(model_file, Path(home)).manifest))
+        try:
+            ingested = ingest(model_file, Path(home))
+        except InputError as error:
+            # The rejects are gone with the folder, so nobody is sent there.
+            raise InputError(*(problem.partition(f"; see {home}")[0] for problem in error.problems)) from None
+        return estimate_training(model_file, open_snapshot(ingested.manifest))
 
 
 def describe(estimate: Estimate) -> Iterator[str]:

@@ -4,6 +4,8 @@ import os
 from collections.abc import MutableMapping
 from pathlib import Path
 
+from models.errors import OutsideError
+
 HOME = "PERENNIAL_HOME"
 QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -27,14 +29,20 @@ def prepare(environ: MutableMapping[str, str] = os.environ) -> Path:
 
     Order of precedence: the environment, `mlflow.env`, the defaults here.
     """
-    project = project_folder()
-    home = Path(environ.get(HOME) or project / ".perennial").expanduser().resolve()
+    home = Path(environ.get(HOME) or project_folder() / ".perennial").expanduser().resolve()
     environ[HOME] = str(home)
-    (home / "prefect").mkdir(parents=True, exist_ok=True)
-    defaults = {**_mlflow_env(project / "mlflow.env", home), **_prefect_defaults(home), **QUIET, **PATIENT}
-    for key, value in defaults.items():
+    try:
+        (home / "prefect").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutsideError(f"{home}: can't be used as the state folder ({error.strerror}); set {HOME}") from None
+    for key, value in defaults(home).items():
         environ.setdefault(key, value)
     return home
+
+
+def defaults(home: Path) -> dict[str, str]:
+    """Every setting that the environment may leave open."""
+    return {**_mlflow_env(project_folder() / "mlflow.env", home), **prefect_settings(home), **QUIET, **PATIENT}
 
 
 def _mlflow_env(path: Path, home: Path) -> dict[str, str]:
@@ -45,7 +53,8 @@ def _mlflow_env(path: Path, home: Path) -> dict[str, str]:
     return {"MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow.db", **settings}
 
 
-def _prefect_defaults(home: Path) -> dict[str, str]:
+def prefect_settings(home: Path) -> dict[str, str]:
+    """Settings that a Prefect server on this state folder must have too."""
     return {
         "PREFECT_HOME": str(home / "prefect"),
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",

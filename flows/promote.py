@@ -1,12 +1,16 @@
 """From a waiting challenger to a verdict, and to a new champion if the verdict is yes."""
 
+from contextlib import suppress
+
 from prefect import flow
 
 from flows.artifacts import show_verdict
 from flows.environment import state_folder
 from flows.locks import promotion_lock
 from flows.results import Promoted
+from models.errors import RefusedError
 from tasks.registry.steps import apply_verdict, find_contest, gather_evidence, judge_challenger
+from tasks.registry.versions import Version
 
 
 @flow(name="promote", flow_run_name="promote {model}", timeout_seconds=3600)
@@ -30,3 +34,9 @@ def promote_challenger(model: str, version: str | None, why: str) -> Promoted:
         promoted = apply_verdict(contest, verdict, why, state_folder())
     show_verdict(contest, verdict)
     return Promoted(model, contest.challenger.number, promoted, verdict.outcome, verdict.reasons)
+
+
+def promote_if_free(challenger: Version) -> None:
+    """Judges a waiting challenger; while somebody else promotes, the champion of the moment has to do."""
+    with suppress(RefusedError):
+        promote_challenger(challenger.model, challenger.number, "score --promote")

@@ -9,6 +9,7 @@ from flows.promote import promote_challenger
 from flows.results import Retrained
 from flows.train import LONGEST, train_on
 from tasks.data.steps import ingest_data, read_model_file
+from tasks.registry.promotion import is_settled
 from tasks.registry.record import Origin
 from tasks.registry.steps import find_unchanged
 from tasks.training.job import plan_job
@@ -18,6 +19,8 @@ from tasks.training.job import plan_job
 def retrain(model_file: Path) -> Retrained:
     """Trains and promotes, unless data, model file and code are what the newest version was made from.
 
+    A version that an interrupted retraining left unjudged is judged then.
+
     Args:
         model_file: The model file.
     """
@@ -25,8 +28,8 @@ def retrain(model_file: Path) -> Retrained:
     data = ingest_data(settings, state_folder())
     job = plan_job(settings, data, state_folder())
     same = find_unchanged(settings.name, Origin.of(job))
-    if same:
+    if same and is_settled(same):
         return Retrained(same.model, same.number, True, False, "unchanged", [])
-    trained = train_on(job, data, fresh=False)
-    verdict = promote_challenger(trained.model, trained.version, "retrain")
-    return Retrained(trained.model, trained.version, False, verdict.promoted, verdict.outcome, verdict.reasons)
+    version = same.number if same else train_on(job, data, fresh=False).version
+    verdict = promote_challenger(settings.name, version, "retrain")
+    return Retrained(settings.name, version, False, verdict.promoted, verdict.outcome, verdict.reasons)

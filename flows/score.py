@@ -7,11 +7,11 @@ from prefect import flow
 
 from flows.artifacts import show_scores
 from flows.environment import state_folder
-from flows.promote import promote_challenger
+from flows.promote import promote_if_free
 from flows.results import Scored
 from tasks.registry.runs import finishing
 from tasks.registry.steps import resolve_version, waiting_challenger
-from tasks.scoring.steps import open_scoring_run, record_scores, score_rows
+from tasks.scoring.steps import open_scoring_run, record_scores, score_inputs
 
 
 @flow(name="score", flow_run_name="score with {model}", timeout_seconds=24 * 3600)
@@ -35,11 +35,11 @@ def score(
     """
     waiting = waiting_challenger(model) if promote else None
     if waiting:
-        promote_challenger(waiting.model, None, "score --promote")
+        promote_if_free(waiting)
     version = resolve_version(model)
     run_id = open_scoring_run(version, input, state_folder())
     with finishing(run_id):
-        scores = score_rows(version, input, output, run_id, keep, overwrite)
+        scores = score_inputs(version, input, output, run_id, keep, overwrite)
         record_scores(run_id, scores)
     show_scores(version, scores)
     return Scored(

@@ -32,6 +32,8 @@ class SplitSpec(Section):
     """First instant of the test split, seconds since 1970 UTC."""
     sources: dict[str, SplitName] = Field(default_factory=dict)
     """URIs of sources that are one split as a whole."""
+    parsing: dict[str, str] = Field(default_factory=dict)
+    """Digests of how each stored column is read that this or an earlier rule may need; another digest, other values."""
 
 
 class ContractColumn(Section):

@@ -3,14 +3,24 @@
 import hashlib
 import json
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from models.columns import KINDS, ColumnSettings
 from models.errors import InputError
+from models.moments import checked_cron, checked_zone
 from models.problems import describe, describe_column, near_match
 
 Task = Literal["binary", "multiclass", "regression"]
@@ -18,32 +28,19 @@ SplitName = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = get_args(SplitName)
 DEFAULT_MISSING = ("?", "NA", "N/A", "NaN", "nan", "null", "NULL")
 
+# fmt: off
 METRICS: dict[str, tuple[str, ...]] = {
     "binary": (
-        "average_precision",
-        "roc_auc",
-        "f1",
-        "precision",
-        "recall",
-        "accuracy",
-        "balanced_accuracy",
-        "log_loss",
-        "brier",
-        "calibration_error",
+        "average_precision", "roc_auc", "f1", "precision", "recall", "accuracy", "balanced_accuracy", "log_loss",
+        "brier", "calibration_error",
     ),
     "multiclass": (
-        "accuracy",
-        "balanced_accuracy",
-        "f1_macro",
-        "precision_macro",
-        "recall_macro",
-        "roc_auc_macro",
-        "log_loss",
-        "brier",
-        "calibration_error",
+        "accuracy", "balanced_accuracy", "f1_macro", "precision_macro", "recall_macro", "roc_auc_macro", "log_loss",
+        "brier", "calibration_error",
     ),
     "regression": ("rmse", "mae", "r2"),
 }
+# fmt: on
 LOWER_IS_BETTER = frozenset({"log_loss", "brier", "calibration_error", "rmse", "mae", "latency_p99_ms"})
 BUDGETS = ("latency_p99_ms",)
 """Gates on the artefact itself rather than on its predictions."""
@@ -91,6 +88,9 @@ class Data(Section):
         DEFAULT_MISSING, description="texts that stand for a missing value, besides nothing"
     )
     max_rejects: float = Field(0.05, ge=0, le=1, description="share of rejected rows above which ingestion stops")
+    sensitive: tuple[str, ...] = Field(
+        (), description="columns besides features whose values are hashed in rejects, such as a key"
+    )
     last_days: float | None = Field(
         None, gt=0, description="keep rows of the last days, counted back from the newest; needs split.time"
     )
@@ -144,11 +144,19 @@ class Training(Section):
 class Gate(Section):
     """What one metric must reach before a version is promoted."""
 
+    model_config = ConfigDict(allow_inf_nan=False)
+
     min: float | None = None
     max: float | None = None
     beats_champion: bool = Field(False, description="the interval of the difference to the champion must lie above 0")
     margin: float | None = Field(0.01, ge=0, description="how much worse than the champion is still accepted")
     slices: tuple[str, ...] = Field((), description="columns on whose values the metric must not get worse either")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Gate":
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min:g} is above max {self.max:g}")
+        return self
 
 
 class Promotion(Section):
@@ -168,8 +176,18 @@ class Evaluation(Section):
 class Schedule(Section):
     """When the deployed model retrains."""
 
-    retrain: str | None = Field(None, description="cron expression")
-    timezone: str = "UTC"
+    retrain: str | None = Field(None, description="cron expression of five fields, such as '0 3 * * *'")
+    timezone: str = Field("UTC", description="IANA name, such as Europe/Berlin")
+
+    @field_validator("retrain")
+    @classmethod
+    def _known_cron(cls, cron: str | None) -> str | None:
+        return cron if cron is None else checked_cron(cron)
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        return checked_zone(name)
 
 
 class ModelFile(Section):
@@ -196,11 +214,16 @@ class ModelFile(Section):
     @property
     def sensitive(self) -> frozenset[str]:
         """Names of the columns whose values must not be shown."""
-        return frozenset(name for name, settings in self.columns.items() if settings.sensitive)
+        features = (name for name, settings in self.columns.items() if settings.sensitive)
+        return frozenset(features) | frozenset(self.data.sensitive)
 
     def digest(self) -> str:
-        """SHA-256 of what the file means: comments, order of keys and spelled-out defaults don't change it."""
-        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+        """SHA-256 of what the file means: comments, order of keys and spelled-out defaults don't change it.
+
+        Neither does the schedule: when a model retrains is not what it becomes.
+        """
+        meaning = self.model_dump(mode="json", exclude={"schedule"})
+        return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()
 
 
 def read_model_file(path: Path) -> ModelFile:
@@ -223,23 +246,23 @@ def read_model_files(paths: Sequence[Path]) -> list[ModelFile]:
             parsed.append(read_model_file(path))
         except InputError as error:
             problems.extend(error.problems)
-    problems += name_conflicts(paths)
+    problems += name_conflicts(paths).values()
     if problems:
         raise InputError(*problems)
     return parsed
 
 
-def name_conflicts(paths: Sequence[Path]) -> list[str]:
+def name_conflicts(paths: Sequence[Path]) -> dict[Path, str]:
     """A line for each model file whose name an earlier one has; files that can't be read are passed over."""
     first: dict[str, Path] = {}
-    conflicts = []
+    conflicts: dict[Path, str] = {}
     for path in paths:
         try:
             name = _read_toml(path).get("name")
         except InputError:
             continue
         if isinstance(name, str) and first.setdefault(name, path) != path:
-            conflicts.append(f"{path}: the name {name!r} is taken by {first[name]}; rename one of the two")
+            conflicts[path] = f"{path}: the name {name!r} is taken by {first[name]}; rename one of the two"
     return conflicts
 
 
@@ -317,7 +340,9 @@ def _cross_problems(raw: dict[str, Any]) -> Iterator[str]:
         if column.startswith("perennial."):
             yield f"columns.{column!r}: names that start with 'perennial.' are reserved; rename the column"
     yield from _slice_problems(raw, list(columns))
-    yield from _gate_problems(raw.get("gates"), target)
+    gates, kind = _section(raw, "gates"), target.get("kind")
+    yield from gate_problems(gates, kind if isinstance(kind, str) else None)
+    yield from _budget_problems(gates)
 
 
 def _slice_problems(raw: dict[str, Any], columns: list[str]) -> Iterator[str]:
@@ -336,14 +361,20 @@ def _section(raw: dict[str, Any], key: str) -> dict[str, Any]:
     return section if isinstance(section, dict) else {}
 
 
-def _gate_problems(gates: Any, target: Mapping[str, Any]) -> Iterator[str]:
-    if not isinstance(gates, dict):
-        return
-    kind = target.get("kind")
-    known = [*METRICS[kind], *BUDGETS] if kind in METRICS else list(GATES)
+def gate_problems(gates: Iterable[str], task: str | None) -> Iterator[str]:
+    """A line for each gate that the task, or where it is not known yet any task, does not have."""
+    known = [*METRICS[task], *BUDGETS] if task in METRICS else list(GATES)
+    whose = f" for a {task} target" if task in METRICS else ""
     for gate in gates:
         if gate not in known:
-            yield f"gates.{gate}: no such gate{near_match(gate, known)}"
+            yield f"gates.{gate}: no such gate{whose}{near_match(gate, known)}"
+
+
+def _budget_problems(gates: Mapping[str, Any]) -> Iterator[str]:
+    for name in (name for name in BUDGETS if isinstance(gates.get(name), dict)):
+        for key in ("beats_champion", "slices"):
+            if gates[name].get(key):
+                yield f"gates.{name}.{key}: a budget takes min and max only; remove it"
 
 
 def _absolute(uri: str, folder: Path) -> str:

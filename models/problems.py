@@ -1,7 +1,7 @@
 """Problems of a model file in plain words: one line each, with the key, what is wrong and what was meant."""
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -15,6 +15,9 @@ PLAIN = {
     "string_pattern_mismatch": "use letters, digits, '.', '_' and '-' only, at most 100, and not '.' or '-' first",
 }
 """Messages of pydantic that speak of Python, said otherwise."""
+
+MOST_KNOWN = 10
+"""Known words that are listed where none is near."""
 
 Location = tuple[int | str, ...]
 
@@ -32,12 +35,17 @@ def describe_column(error: ValidationError, column: str, settings: type[BaseMode
     return [_describe_setting(detail, column, settings) for detail in error.errors(include_url=False)]
 
 
-def near_match(word: str, known: Sequence[str]) -> str:
-    """The end of a sentence that says which known word was probably meant, or which ones there are."""
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+def near_match(word: str, known: Collection[str]) -> str:
+    """The end of a sentence that says which known word was probably meant, or which ones there are.
+
+    Case and spaces around make no difference to what is near.
+    """
+    lowered = {other.casefold().strip(): other for other in known}
+    near = difflib.get_close_matches(word.casefold().strip(), lowered, n=1, cutoff=0.6)
     if near:
-        return f"; did you mean {near[0]!r}?"
-    return f"; known are {', '.join(known)}" if known else ""
+        return f"; did you mean {lowered[near[0]]!r}?"
+    shown = ", ".join(list(known)[:MOST_KNOWN]) + (" and others" if len(known) > MOST_KNOWN else "")
+    return f"; known are {shown}" if known else ""
 
 
 def _describe(detail: Any, model: type[BaseModel]) -> str:

@@ -1,4 +1,4 @@
-"""Hidden folders to write to until everything is there; what a killed process left is removed by the next."""
+"""Hidden folders to write to until everything is there, and locks; what a killed process left stops nobody."""
 
 import os
 import shutil
@@ -7,6 +7,11 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
+
+
+class HeldError(Exception):
+    """Another process holds the lock; the text is what it wrote there."""
 
 
 @contextmanager
@@ -36,3 +41,48 @@ def _runs(process: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+@contextmanager
+def held(path: Path, holder: str) -> Iterator[None]:
+    """Keeps what a hidden lock file stands for to this process; whoever comes meanwhile finds `holder` in the file.
+
+    The file is gone after the block; one that a killed process left is taken over. Raises HeldError when it is held.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = _lock(path)
+    try:
+        lock.truncate(0)
+        lock.write(holder)
+        lock.flush()
+        yield
+    finally:
+        # Removed while locked: a process that opened it before sees in `_lock` that it holds a file without a name.
+        path.unlink(missing_ok=True)
+        lock.close()
+
+
+def _lock(path: Path) -> IO[str]:
+    # fcntl is missing on Windows, where the platform does not run.
+    import fcntl
+
+    while True:
+        # Not emptied by opening, since it may tell who holds it.
+        lock = path.open("a+", encoding="utf-8")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            holder = lock.read().strip()
+            lock.close()
+            raise HeldError(holder) from None
+        if _names(path, lock):
+            return lock
+        lock.close()
+
+
+def _names(path: Path, opened: IO[str]) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(opened.fileno()))
+    except FileNotFoundError:
+        return False

@@ -14,15 +14,17 @@ class Advance(Protocol):
 
 
 @contextmanager
-def progress(title: str, total: int | None) -> Iterator[Advance]:
-    """A bar of `total` steps (None: unknown) for as long as the block runs."""
+def progress(title: str, total: int | None, *, time_left: bool = False) -> Iterator[Advance]:
+    """A bar of `total` steps (None: unknown) for as long as the block runs; an estimate of the time left if asked."""
     if not sys.stderr.isatty():
         yield lambda done, text="": None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[text]}"), TimeElapsedColumn())
+    shown = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[text]}"), TimeElapsedColumn())
+    left = (TextColumn("left"), TimeRemainingColumn()) if time_left and total is not None else ()
+    columns: tuple[ProgressColumn, ...] = (*shown, *left)
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=total, text="")
         yield lambda done, text="": bar.update(task, completed=done, text=text)

@@ -1,6 +1,7 @@
 """The `perennial` command: makes sure that the right packages are imported, then hands over to the command line."""
 
 import importlib.util
+import os
 import sys
 from pathlib import Path
 
@@ -15,7 +16,24 @@ def main() -> None:
         sys.exit(_complain(name, path))
     from flows.cli import main as run
 
-    run()
+    try:
+        run()
+    except SystemExit as end:
+        _leave(end)
+    _leave(SystemExit(0))
+
+
+def _leave(end: SystemExit) -> None:
+    """Ends the process at once where no flow ran.
+
+    Arrow's threads may still be reading ahead in a file that was given up half way, and abort a process that Python
+    takes apart meanwhile. Where a flow ran, Prefect has its own things to do at the end.
+    """
+    if "prefect" in sys.modules or not isinstance(end.code, int | None):
+        raise end
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(end.code or 0)
 
 
 def _intruder() -> tuple[str, str] | None:

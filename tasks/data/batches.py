@@ -66,6 +66,13 @@ def wanted_names(names: Collection[str], columns: Collection[str] | None) -> lis
     return [name for name in names if columns is None or name in columns]
 
 
+def constant(value: str | None, length: int) -> pa.Array:
+    """A column that holds one text, or nothing, in every row; dictionary-encoded."""
+    if value is None:
+        return pa.nulls(length, pa.dictionary(pa.int32(), pa.string()))
+    return pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), length), pa.array([value]))
+
+
 def sliced(table: pa.Table) -> Iterator[pa.Table]:
     """The table in pieces of at most `BATCH_ROWS` rows."""
     for start in range(0, len(table), BATCH_ROWS):

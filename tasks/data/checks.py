@@ -1,6 +1,5 @@
 """The one place where raw cells become typed columns, for ingestion and scoring: a row passes whole or is a reject."""
 
-import difflib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,8 +10,12 @@ from numpy.typing import NDArray
 from models.columns import KINDS, ColumnSettings
 from models.columns.kind import Parsed
 from models.errors import InputError
+from models.problems import near_match
 from tasks.data.batches import RawBatch
 from tasks.data.rejects import Finding, no_rejects, reject_malformed, reject_rows
+
+MOST_LINES = 5
+"""Missing columns that are named one by one."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,9 @@ def require_columns(wanted: Iterable[str], present: Collection[str], where: str)
     """Passes when all wanted columns are present. Raises InputError with one line for each that is not."""
     absent = [name for name in dict.fromkeys(wanted) if name not in present]
     if absent:
-        raise InputError(*(f"{where}: no column {name!r}{near_match(name, present)}" for name in absent))
+        lines = [f"{where}: no column {name!r}{near_match(name, present)}" for name in absent[:MOST_LINES]]
+        more = len(absent) - len(lines)
+        raise InputError(*lines, *([f"{where}: and {more} columns more are missing"] if more else []))
 
 
 def require_types(schema: pa.Schema, columns: Mapping[str, ColumnSettings], where: str) -> None:
@@ -93,16 +98,6 @@ def require_types(schema: pa.Schema, columns: Mapping[str, ColumnSettings], wher
     ]
     if wrong:
         raise InputError(*wrong)
-
-
-def near_match(name: str, present: Collection[str]) -> str:
-    """A hint that ends the sentence: the nearest present name, or the names there are."""
-    lowered = {other.casefold().strip(): other for other in present}
-    near = difflib.get_close_matches(name.casefold().strip(), lowered, n=1, cutoff=0.6)
-    if near:
-        return f"; did you mean {lowered[near[0]]!r}?"
-    shown = ", ".join(list(present)[:10])
-    return f"; it has {shown}{' and others' if len(present) > 10 else ''}"
 
 
 def _parser(settings: ColumnSettings, missing: tuple[str, ...]) -> Callable[[pa.ChunkedArray], Parsed]:

@@ -2,7 +2,7 @@
 
 import tempfile
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from models.errors import InputError
-from models.modelfile import SPLITS, ModelFile, Task, read_model_file
+from models.modelfile import SPLITS, ModelFile, Task, gate_problems, read_model_file
+from models.problems import near_match
 from tasks.data.batches import SourceFile
-from tasks.data.checks import near_match
 from tasks.data.intake import Intake, Room, take_in
 from tasks.data.layout import extra_rules, target_parser
 from tasks.data.leaks import find_leaks
@@ -80,6 +80,7 @@ def examine_data(model_file: ModelFile) -> Examination:
         model_file = _without_absent(model_file, problems)
         found = survey(model_file)
         task = find_task(model_file, found.files)
+        problems.extend(gate_problems(model_file.gates, task))
         with tempfile.TemporaryDirectory(prefix="perennial-check-") as folder:
             result = _examine_rows(model_file, found.files, task, Path(folder))
         odd = _oddities(model_file, found.files, task)
@@ -89,7 +90,7 @@ def examine_data(model_file: ModelFile) -> Examination:
     unused = tuple(name for name in found.names if name not in named)
     empty = [f"column {name!r} is missing in every row" for name, share in result["missing"].items() if share == 1]
     result["problems"] = (*problems, *result["problems"])
-    warnings = (*found.warnings, *empty, *odd)
+    warnings = (*found.warnings, *empty, *_too_few(model_file, result["splits"]), *odd)
     return Examination(warnings=warnings, unused=unused, files=tuple(file.path for file in found.files), **result)
 
 
@@ -136,6 +137,14 @@ def _examine_rows(model_file: ModelFile, files: Sequence[SourceFile], task: Task
     }
 
 
+def _too_few(model_file: ModelFile, splits: Mapping[str, int]) -> Iterator[str]:
+    """That a judgement would end undecided, where it would."""
+    needed = model_file.promotion.min_rows
+    if splits and splits["test"] < needed:
+        advice = "every judgement would be undecided; give more rows, raise split.test or lower promotion.min_rows"
+        yield f"{splits['test']} test rows; a judgement needs {needed}: {advice}"
+
+
 def _try_split(
     model_file: ModelFile, task: Task, intake: Intake, folder: Path
 ) -> tuple[dict[str, int], tuple[str, ...]]:
@@ -161,7 +170,8 @@ def _oddities(model_file: ModelFile, files: Sequence[SourceFile], task: Task) ->
     seen: dict[str, Observed] = {name: observe(name, sample.table[name], sample.file) for name in present}
     cells = sample.table[model_file.target.column]
     truth = target_parser(task, model_file.data.missing)(cells).values
-    leaks = find_leaks(seen, truth if task == "regression" else truth.cast(pa.string()), task)
+    truth = truth if task == "regression" else truth.cast(pa.string())
+    leaks = find_leaks(seen, truth, task, model_file.sensitive)
     odd = [f"column {name!r} may leak the target: {reason}" for name, reason in leaks.items()]
     wrong = ("looks like", "nearly every", "free text")
     odd += [f"column {name!r} {found.left_out}" for name, found in seen.items() if found.left_out.startswith(wrong)]

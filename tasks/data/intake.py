@@ -87,8 +87,10 @@ def _checked(
     model_file: ModelFile, file: SourceFile, others: Sequence[Rule], rejects: RejectsFile, rows: Counter[str]
 ) -> Iterator[Checked]:
     wanted = dict.fromkeys([*model_file.columns, *(rule.column for rule in others)])
+    missing, sensitive = model_file.data.missing, model_file.sensitive
     for batch in read_batches(file, wanted):
-        checked = check_batch(fill_absent(batch, wanted), model_file.columns, model_file.data.missing, others=others)
+        full = fill_absent(batch, wanted)
+        checked = check_batch(full, model_file.columns, missing, others=others, sensitive=sensitive)
         rejects.add(checked.rejects)
         rows["rows"] += len(batch.rows) + len(batch.malformed)
         yield checked

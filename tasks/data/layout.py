@@ -92,11 +92,14 @@ def _text_parser(role: str, marks: tuple[str, ...]) -> Parse:
     return parse
 
 
-def _time_parser(model_file: ModelFile, name: str) -> Parse:
-    """As the feature of that name is read, where there is one, so that time zone and format are said once."""
+def time_settings(model_file: ModelFile, name: str) -> DatetimeSettings:
+    """Those of the feature of that name, where there is one, so that time zone and format are said once."""
     feature = model_file.columns.get(name)
-    settings = feature if isinstance(feature, DatetimeSettings) else DatetimeSettings()
-    marks = model_file.data.missing
+    return feature if isinstance(feature, DatetimeSettings) else DatetimeSettings()
+
+
+def _time_parser(model_file: ModelFile, name: str) -> Parse:
+    settings, marks = time_settings(model_file, name), model_file.data.missing
     return lambda raw: _never_missing(KINDS["datetime"].parse(raw, settings, marks), "missing time")
 
 

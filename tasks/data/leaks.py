@@ -1,6 +1,6 @@
 """Columns that give the target away: known only after the fact, or the target under another name."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -16,35 +16,58 @@ SURE = 0.95
 """Share of one class among the rows of one value from which the value is as good as the class."""
 LIFT = 3.0
 FEWEST = 10
+RARE = 0.01
+"""Share below which a class, if there are others to tell apart, has too few rows to be told apart reliably."""
 MOST_VALUES = 5
 ROWS = 20_000
+FEWEST_ROWS = 50
 
 
-def find_leaks(columns: Mapping[str, Observed], target: pa.Array, task: Task) -> dict[str, str]:
+def find_leaks(
+    columns: Mapping[str, Observed], target: pa.Array, task: Task, sensitive: Collection[str] = ()
+) -> dict[str, str]:
     """Why a column leaks, for each one that does.
 
     A column leaks when a shallow tree on it alone, cross-validated, predicts the target almost perfectly, or when
     nearly all rows of one of its few values are of one class that is rare elsewhere. `target` are parsed values, null
-    where missing; of many rows a fixed random choice is looked at.
+    where missing; of many rows a fixed random choice is looked at, and of rare classes only the latter is found.
+    Values of the `sensitive` columns are not told.
     """
     known = np.flatnonzero(np.asarray(target.is_valid()))
     rows = known if len(known) <= ROWS else np.random.default_rng(0).choice(known, ROWS, replace=False)
-    taken = target.take(pa.array(np.sort(rows)))
-    truth = (
-        taken.to_numpy(zero_copy_only=False) if task == "regression" else np.asarray(taken.to_pylist(), dtype=object)
-    )
-    if len(truth) < 50 or (task != "regression" and np.unique(truth.astype(str), return_counts=True)[1].min() < 3):
+    if len(rows) < FEWEST_ROWS:
         return {}
+    rows = _frequent(np.sort(rows), target, task)
+    truth = target.take(pa.array(rows)).to_numpy(zero_copy_only=False)
+    varied = task == "regression" or len(np.unique(truth.astype(str))) > 1
     found: dict[str, str] = {}
     for name, column in columns.items():
-        reason = _giveaway(column.values, target) if task != "regression" else ""
-        reason = reason or _predicts(column.values.take(pa.array(np.sort(rows))), truth, task)
+        reason = _giveaway(column.values, target, name in sensitive) if task != "regression" else ""
+        if not reason and varied:
+            reason = _predicts(column.values.take(pa.array(rows)), truth, task)
         if reason:
             found[name] = reason
     return found
 
 
-def _giveaway(values: pa.Array, target: pa.Array) -> str:
+def _frequent(rows: NDArray[np.int64], target: pa.Array, task: Task) -> NDArray[np.int64]:
+    """The rows whose class is frequent enough to be learnt; of a regression, all rows.
+
+    A few rows of one class would end the search, or hide in the mean over classes what gives all others away. The
+    rarer class of two stays however small its share is, because there would be nothing left to tell apart.
+    """
+    if task == "regression":
+        return rows
+    taken = target.take(pa.array(rows)).cast(pa.string()).to_numpy(zero_copy_only=False).astype(str)
+    _, codes, counts = np.unique(taken, return_inverse=True, return_counts=True)
+    enough = counts >= FEWEST
+    if enough.sum() > 2:
+        common = enough & (counts >= RARE * len(rows))
+        enough = common if common.sum() > 1 else enough
+    return rows[enough[codes]]
+
+
+def _giveaway(values: pa.Array, target: pa.Array, hidden: bool) -> str:
     """The sentence about the value that is as good as a class, or nothing."""
     texts = values.cast(pa.string())
     if len(pc.unique(texts).drop_null()) > MOST_VALUES:
@@ -57,7 +80,8 @@ def _giveaway(values: pa.Array, target: pa.Array) -> str:
         value, name, count = pair["value"], pair["class"], pair["count_all"]
         sure = count / totals[value]
         if value is not None and name is not None and count >= FEWEST and sure >= SURE and sure >= LIFT * share[name]:
-            return f"{count} of the {totals[value]} rows where it is {value} have target {name}"
+            shown = "one value" if hidden else value
+            return f"{count} of the {totals[value]} rows where it is {shown} have target {name}"
     return ""
 
 

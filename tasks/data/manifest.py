@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError
 
 from models.errors import InputError
 from models.modelfile import Section, Task
-from tasks.data.batches import BATCH_ROWS
+from tasks.data.batches import BATCH_ROWS, constant
 from tasks.data.layout import FILE, SOURCE
 
 FORMAT_VERSION = 1
@@ -110,7 +110,7 @@ class Snapshot:
             raise InputError(f"{path}: damaged part of a snapshot ({str(error).splitlines()[0]})") from None
         for name, value in ((SOURCE, part.source), (FILE, part.file)):
             if columns is None or name in columns:
-                table = table.append_column(name, _constant(value, part.rows))
+                table = table.append_column(name, constant(value, part.rows))
         order = self.columns if columns is None else [name for name in self.columns if name in columns]
         return table.select(list(order))
 
@@ -159,7 +159,3 @@ def move_into_place(aside: Path, path: Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
-
-
-def _constant(value: str, length: int) -> pa.Array:
-    return pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), length), pa.array([value]))

@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 from models.columns.datetime.feed import DatetimeKind
 from models.errors import InputError
 from models.modelfile import DEFAULT_MISSING, Promotion, Split, SplitName, Task
+from models.problems import near_match
 from tasks.data.batches import SourceFile
-from tasks.data.checks import near_match
 from tasks.data.layout import SPLIT_WORDS, target_parser
 from tasks.data.leaks import find_leaks
 from tasks.data.modeltext import Gates, render

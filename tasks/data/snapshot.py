@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from models.errors import InputError, OutsideError
-from models.modelfile import ModelFile, Task
+from models.modelfile import ModelFile, Task, gate_problems
 from tasks.aside import folder_aside
 from tasks.data import parts
 from tasks.data.batches import SourceFile
@@ -61,12 +61,13 @@ def snapshot_folder(home: Path, name: str) -> Path:
 def ingest(model_file: ModelFile, home: Path) -> Ingested:
     """The snapshot of the model file's sources as they are now; nothing is written when they are unchanged.
 
-    Raises InputError for missing files or columns, damaged files, too many rejects, no rows or one class only;
-    OutsideError when the disk is full or a store can't be reached.
+    Raises InputError for missing files or columns, damaged files, gates that the task does not have, too many rejects,
+    no rows or one class only; OutsideError when the disk is full or a store can't be reached.
     """
     folder = snapshot_folder(home, model_file.name)
     found = survey(model_file)
     task = find_task(model_file, found.files)
+    _require_gates(model_file, task)
     try:
         with _staging(folder) as aside, RejectsFile(aside / "rejects.parquet") as rejects:
             intake = take_in(model_file, found.files, extra_rules(model_file, task), Room(folder, aside, rejects))
@@ -87,6 +88,12 @@ def find_task(model_file: ModelFile, files: Sequence[SourceFile]) -> Task:
     batches = (batch for file in files for batch in read_batches(file, [column]))
     cells = (batch.table[column] for batch in batches if column in batch.table.column_names)
     return model_file.target.kind or decide_task(cells, model_file.data.missing)
+
+
+def _require_gates(model_file: ModelFile, task: Task) -> None:
+    problems = list(gate_problems(model_file.gates, task))
+    if problems:
+        raise InputError(*(f"{model_file.name}: {problem}" for problem in problems))
 
 
 @contextmanager

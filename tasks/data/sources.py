@@ -13,7 +13,7 @@ from pyarrow import fs
 
 from models.errors import InputError, OutsideError
 from tasks.data import columnar, delimited, jsonlines
-from tasks.data.batches import BATCH_ROWS, Format, Malformed, RawBatch, SourceFile, check_names
+from tasks.data.batches import BATCH_ROWS, Format, Malformed, RawBatch, SourceFile, check_names, constant
 
 __all__ = ["BATCH_ROWS", "Malformed", "Peek", "RawBatch", "SourceFile", "peek", "read_batches", "resolve"]
 
@@ -158,7 +158,7 @@ def _matches(path: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
     if pattern == ("**",):
         return True
     if pattern[0] == "**":
-        return _matches(path, pattern[1:]) or _matches(path[1:], pattern) or (pattern[1:] == () and True)
+        return _matches(path, pattern[1:]) or _matches(path[1:], pattern)
     return fnmatch.fnmatchcase(path[0], pattern[0]) and _matches(path[1:], pattern[1:])
 
 
@@ -199,14 +199,8 @@ def _with_partitions(batch: RawBatch, file: SourceFile, columns: Collection[str]
     table = batch.table
     for name, value in file.partitions.items():
         if name not in table.column_names and (columns is None or name in columns):
-            table = table.append_column(name, _constant(value, len(batch.rows)))
+            table = table.append_column(name, constant(value, len(batch.rows)))
     return batch if table is batch.table else replace(batch, table=table)
-
-
-def _constant(value: str | None, length: int) -> pa.Array:
-    if value is None:
-        return pa.nulls(length, pa.dictionary(pa.int32(), pa.string()))
-    return pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), length), pa.array([value]))
 
 
 def _unreadable(file: SourceFile, error: OSError) -> InputError | OutsideError:

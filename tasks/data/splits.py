@@ -1,6 +1,7 @@
 """Which rows train, validate and test: a rule that never moves a row when data grows."""
 
 from collections.abc import Collection
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,7 @@ from models.modelfile import SPLITS, ModelFile, SplitName
 from tasks.data.hashing import hash_rows, unit_interval
 from tasks.data.layout import SOURCE, display_name, stored_split_name
 from tasks.data.manifest import Snapshot
+from tasks.data.parsing import parsing_digests
 
 TRAIN, VALIDATION, TEST = range(3)
 Assignment = NDArray[np.int8]
@@ -26,7 +28,8 @@ def fit_split(model_file: ModelFile, snapshot: Snapshot) -> SplitSpec:
     """
     split = model_file.split
     sources = {source.uri: source.split for source in model_file.sources if source.split}
-    shares = {"validation": split.validation, "test": split.test, "sources": sources}
+    shares: dict[str, Any] = {"validation": split.validation, "test": split.test, "sources": sources}
+    shares["parsing"] = parsing_digests(model_file)
     if split.time:
         spec = _time_spec(snapshot, stored_split_name(split.time), shares)
     elif split.column:
@@ -57,20 +60,47 @@ def assign(table: pa.Table, spec: SplitSpec) -> Assignment:
 def judged_rows(table: pa.Table, challenger: SplitSpec, champion: SplitSpec | None) -> NDArray[np.bool_] | None:
     """Mask of the rows that neither model trained or validated on: test rows of both; [N].
 
-    None when it can't be told, because the table lacks a column that decided the champion's split. Rows of a source
-    that declares nothing to the champion count only if all sources it learnt from are in the table: otherwise they may
-    be the same rows under another name.
+    None when it can't be told; `why_not_comparable` says why. Rows of a source that declares nothing to the champion
+    count only if all sources it learnt from are in the table: otherwise they may be the same rows under another name.
     """
     unseen = assign(table, challenger) == TEST
     if champion is None:
         return np.asarray(unseen)
-    if not set(required_columns(champion)) <= set(table.column_names):
+    if why_not_comparable(table.column_names, challenger, champion):
         return None
     unseen &= assign(table, champion) == TEST
     learnt = {uri for uri, split in champion.sources.items() if split != "test"}
     if learnt and not learnt <= set(_source_names(table)):
         unseen &= _declared(table, champion) == TEST
     return np.asarray(unseen)
+
+
+def why_not_comparable(columns: Collection[str], challenger: SplitSpec, champion: SplitSpec | None) -> str | None:
+    """Why it can't be told which rows the champion learnt from; None when it can.
+
+    `columns` are those of the challenger's data. The champion's rule needs all its columns, read as they were then.
+    """
+    if champion is None:
+        return None
+    advice = "a [split] key keeps versions comparable when features change"
+    absent = [name for name in required_columns(champion) if name not in columns]
+    if absent:
+        what = f"the data no longer has {_listed(absent)}, which decided what the champion was trained on"
+        return f"{what}; {advice}"
+    moved = [name for name in champion.columns if challenger.parsing.get(name) != champion.parsing.get(name)]
+    if moved:
+        what = (
+            f"{_listed(moved)} {'is' if len(moved) == 1 else 'are'} read otherwise than when the champion was trained"
+        )
+        return f"{what}, and decided on which rows; {advice}"
+    return None
+
+
+def _listed(names: Collection[str]) -> str:
+    """The columns by the names the user gave them, the first three in full."""
+    shown = ", ".join(repr(display_name(name)) for name in list(names)[:3])
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"column{'s' if len(names) > 1 else ''} {shown}{more}"
 
 
 def effective_shares(spec: SplitSpec) -> tuple[float, float]:
@@ -127,7 +157,7 @@ def _seconds(stamps: pa.ChunkedArray) -> NDArray[np.float64]:
     return np.asarray(stamps.cast(pa.int64()).to_numpy().astype(np.float64) / 1e6)
 
 
-def _time_spec(snapshot: Snapshot, column: str, shares: dict[str, object]) -> SplitSpec:
+def _time_spec(snapshot: Snapshot, column: str, shares: dict[str, Any]) -> SplitSpec:
     """Cut-offs such that about the wanted share of the undeclared rows is newer; rows of one instant stay together."""
     spec = SplitSpec.model_validate({"rule": "time", "columns": (column,), **shares})
     table = snapshot.table(required_columns(spec))

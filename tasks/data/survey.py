@@ -7,8 +7,9 @@ import pyarrow as pa
 
 from models.errors import InputError
 from models.modelfile import ModelFile
+from models.problems import near_match
 from tasks.data.batches import RawBatch, SourceFile
-from tasks.data.checks import near_match, require_types
+from tasks.data.checks import require_types
 from tasks.data.sources import peek, resolve
 
 

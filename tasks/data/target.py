@@ -11,7 +11,7 @@ from models.columns.category.feed import CategorySettings
 from models.columns.cells import as_array, is_numeric, is_text, plain
 from models.columns.number.feed import NumberSettings
 from models.modelfile import ModelFile, Task
-from tasks.data.checks import near_match
+from models.problems import near_match
 
 MOST_CLASSES = 20
 """Whole numbers with more distinct values are quantities, not classes."""

@@ -14,14 +14,11 @@ from models.contract import Contract
 from models.errors import InputError
 from models.modelfile import METRICS, Task
 from tasks.evaluation.baselines import Baseline, Rows, feature_matrix, train_baselines
-from tasks.evaluation.bootstrap import Interval, intervals, paired_difference
+from tasks.evaluation.bootstrap import Interval, intervals, paired_difference, sampled_rows
 from tasks.evaluation.importance import Importance, Predict, importance_rows, permutation_importance
 from tasks.evaluation.metrics import ClassRow, compute_metrics, per_class
 from tasks.evaluation.scored import Scored
 from tasks.evaluation.slices import Slice, choose_columns, evaluate_slices
-
-MOST_ROWS_RESAMPLED = 100_000
-"""Rows of a resample; more are sampled once, which makes intervals wider than need be, never narrower."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +86,8 @@ def evaluate(
     importance = permutation_importance(predict, test, names, primary, seed)
     by_importance = [found.column for found in importance] or names
     sliced_by = list(slices) or choose_columns(test, by_importance)
-    resampled = _sampled(scored, seed)
+    drawn = sampled_rows(len(scored), seed)
+    resampled = scored if drawn is None else scored.take(drawn)
     return Evaluation(
         task=contract.task,
         primary=primary,
@@ -101,7 +99,7 @@ def evaluate(
         baselines=_baselines(contract, scored, train, test, resamples, seed),
         slices=tuple(evaluate_slices(scored, test, sliced_by, METRICS[contract.task], contract.sensitive)),
         importance=tuple(importance),
-        notes=_notes(train_rows or train.num_rows, train.num_rows, test.num_rows, len(names)),
+        notes=_notes(train_rows or train.num_rows, train.num_rows, test.num_rows, len(resampled), len(names)),
         scored=scored,
     )
 
@@ -112,12 +110,6 @@ def _check(test: pa.Table, slices: Sequence[str]) -> None:
     unknown = [name for name in slices if name not in test.column_names]
     if unknown:
         raise InputError(*(f"evaluation.slices: the data has no column {name!r}" for name in unknown))
-
-
-def _sampled(scored: Scored, seed: int) -> Scored:
-    if len(scored) <= MOST_ROWS_RESAMPLED:
-        return scored
-    return scored.take(np.random.default_rng(seed).choice(len(scored), MOST_ROWS_RESAMPLED, replace=False))
 
 
 def _baselines(
@@ -145,19 +137,17 @@ def _truth(column: pa.ChunkedArray, contract: Contract) -> NDArray[Any]:
 
 
 def _compare(scored: Scored, baseline: Baseline, resamples: int, seed: int) -> BaselineResult:
-    lead = paired_difference(
-        METRICS[scored.task][0], _sampled(scored, seed), _sampled(baseline.scored, seed), resamples, seed
-    )
+    lead = paired_difference(METRICS[scored.task][0], scored, baseline.scored, resamples, seed)
     return BaselineResult(
         baseline.name, baseline.rows, baseline.seconds, compute_metrics(baseline.scored), lead, baseline.scored
     )
 
 
-def _notes(train_rows: int, sampled_rows: int, test_rows: int, columns: int) -> tuple[str, ...]:
+def _notes(train_rows: int, learnt_rows: int, test_rows: int, resampled_rows: int, columns: int) -> tuple[str, ...]:
     used = importance_rows(test_rows, columns)
     said = (
-        (train_rows > sampled_rows, f"Boosting was trained on {sampled_rows:,} of {train_rows:,} training rows."),
-        (test_rows > MOST_ROWS_RESAMPLED, f"Intervals are from {MOST_ROWS_RESAMPLED:,} of {test_rows:,} test rows."),
+        (train_rows > learnt_rows, f"Boosting was trained on {learnt_rows:,} of {train_rows:,} training rows."),
+        (test_rows > resampled_rows, f"Intervals are from {resampled_rows:,} of {test_rows:,} test rows."),
         (used < test_rows, f"Importance was measured on {used:,} of {test_rows:,} test rows."),
     )
     return tuple(text for applies, text in said if applies)

@@ -6,18 +6,22 @@ import pyarrow as pa
 from models.classes import Classes, find_classes
 from models.columns import KINDS
 from models.columns.cells import as_array
+from models.contract import Contract
 from models.errors import InputError
 from tasks.evaluation.scored import Floats, Scored
 from tasks.scoring.predictor import Predictions, Predictor
 
 
-def score_rows(predictor: Predictor, rows: pa.Table, classes: Classes | None = None) -> Scored:
+def score_rows(predictor: Predictor, rows: pa.Table, judged_by: Contract | None = None) -> Scored:
     """Predictions and truth for rows of a snapshot, with weights where the contract names a column of them.
 
-    `classes` is the order in which to express them, the graph's own by default: two versions that don't know the same
-    classes are compared in one order. Raises InputError for a true class that is not among them.
+    `judged_by` says what is the target, the weight and the order of the classes, by default the graph's own contract:
+    two versions are compared by one of them. Raises InputError for classes that it doesn't know, and other tasks.
     """
     contract = predictor.contract
+    judge = judged_by or contract
+    if judge.task != contract.task:
+        raise InputError(f"one version is a {contract.task} model, the other a {judge.task} model")
     parsed = {
         column.name: KINDS[column.settings.kind]
         .parse(rows.column(column.name), column.settings, contract.missing)
@@ -25,18 +29,17 @@ def score_rows(predictor: Predictor, rows: pa.Table, classes: Classes | None = N
         for column in contract.columns
     }
     predictions = predictor.predict(parsed)
-    weight = as_array(rows.column(contract.weight)).to_numpy(zero_copy_only=False) if contract.weight else None
-    target = as_array(rows.column(contract.target))
+    weight = as_array(rows.column(judge.weight)).to_numpy(zero_copy_only=False) if judge.weight else None
+    target = as_array(rows.column(judge.target))
     if predictions.values is not None:
         truth = target.cast(pa.float64()).to_numpy(zero_copy_only=False)
         return Scored("regression", truth, values=predictions.values.astype(np.float64), weight=weight)
-    order = classes or contract.classes
-    truth = find_classes(target, order)
+    truth = find_classes(target, judge.classes)
     if len(truth) and truth.min() < 0:
         raise InputError(
             f"{contract.name}: the class {target[int(truth.argmin())].as_py()!r} is unknown to the version"
         )
-    labels, probabilities = _express(predictions, contract.classes, order)
+    labels, probabilities = _express(predictions, contract.classes, judge.classes)
     return Scored(contract.task, truth, labels=labels, probabilities=probabilities, weight=weight)
 
 

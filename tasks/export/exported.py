@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+TOLERANCE = 1e-5
+"""How far torch and ONNX Runtime may be apart in a probability, or in a value relative to the spread of the values."""
+
 
 @dataclass(frozen=True)
 class Digests:

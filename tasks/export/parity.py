@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from models.errors import PerennialError
-from tasks.export.exported import Parity
+from tasks.export.exported import TOLERANCE, Parity
 from tasks.scoring.predictor import Predictor
 
-TOLERANCE = 1e-5
 CHUNK = 8192
+RESOLUTIONS = 4
+"""Steps of float32 that rounding in another order may add up to."""
 
 
 class ParityError(PerennialError):
@@ -52,9 +53,14 @@ def _run_network(network: nn.Module, encoded: dict[str, torch.Tensor]) -> list[N
 
 
 def _compare_values(ours: NDArray[Any], theirs: NDArray[Any]) -> Parity:
-    """Values have the target's unit, so the difference is taken relative to their spread."""
-    spread = max(float(np.std(theirs)), float(np.abs(theirs).max()), 1e-30)
-    return Parity(len(theirs), float(np.abs(ours - theirs).max() / spread), 0)
+    """Values have the target's unit, so the difference is taken relative to their spread.
+
+    What float32 can't tell apart at their size is no difference.
+    """
+    resolution = float(np.spacing(np.abs(theirs).max(initial=0.0).astype(np.float32)))
+    spread = max(float(np.std(theirs)), resolution)
+    beyond = np.maximum(np.abs(ours - theirs) - RESOLUTIONS * resolution, 0.0)
+    return Parity(len(theirs), float(beyond.max(initial=0.0) / spread), 0)
 
 
 def _compare_decisions(

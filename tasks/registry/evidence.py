@@ -80,7 +80,7 @@ def _champion(
     if absent:
         return None, f"the data no longer has the champion's column {absent[0]!r}"
     try:
-        return score_rows(champion, rows, challenger.contract.classes), None
+        return score_rows(champion, rows, challenger.contract), None
     except InputError as error:
         return None, f"the champion can't be scored on these rows: {error}"
 

@@ -1,8 +1,8 @@
 """One history per model, on the registered model itself: who changed what, when, why and on which numbers."""
 
 import getpass
+import hashlib
 import json
-import secrets
 import socket
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -42,11 +42,12 @@ def new_event(
 
 
 def record(model: str, event: Event) -> None:
-    """Keeps the event; events are added, never changed."""
+    """Keeps the event; events are added, never changed, and the same event twice is kept once."""
     body = asdict(event)
     while len(text := json.dumps(body, ensure_ascii=False)) > LONGEST_TAG and body["reasons"]:
         body["reasons"] = body["reasons"][:-1]
-    key = f"{PREFIX}{event.when}.{secrets.token_hex(3)}".replace(":", "-").replace("+", "_")
+    name = hashlib.sha256(text.encode()).hexdigest()[:8]
+    key = f"{PREFIX}{event.when}.{name}".replace(":", "-").replace("+", "_")
     with plain_errors(f"recording the history of {model!r}"):
         connect().set_registered_model_tag(model, key, text)
 
@@ -55,10 +56,11 @@ def read_history(model: str) -> list[Event]:
     """All events of the model, oldest first."""
     with plain_errors(f"reading the history of {model!r}"):
         tags = connect().get_registered_model(model).tags
-    return [_event(json.loads(text)) for key, text in sorted(tags.items()) if key.startswith(PREFIX)]
+    return [event_of(json.loads(text)) for key, text in sorted(tags.items()) if key.startswith(PREFIX)]
 
 
-def _event(body: dict[str, Any]) -> Event:
+def event_of(body: dict[str, Any]) -> Event:
+    """The event whose fields `dataclasses.asdict` gave."""
     return Event(**{**body, "reasons": tuple(body["reasons"])})
 
 

@@ -1,12 +1,12 @@
 """Moving the champion: forward after a verdict, or back. Callers hold the model's promotion lock."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from models.errors import InputError, RefusedError
 from tasks.registry.connection import connect, plain_errors
-from tasks.registry.history import LONGEST_TAG, LONGEST_WHY, new_event, record
+from tasks.registry.history import LONGEST_TAG, Event, event_of, new_event, record
 from tasks.registry.versions import (
     CHALLENGER,
     CHAMPION,
@@ -14,6 +14,7 @@ from tasks.registry.versions import (
     Version,
     find_alias,
     list_versions,
+    parse_name,
     require_model,
     tag_version,
 )
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 ROLLED_BACK = "rolled_back"
 VERDICT = "verdict"
 HOLDER = "promotion.holder"
+MOVING = "promotion.moving"
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ def find_contest(model: str, number: str | None = None) -> Contest:
 
     Raises RefusedError when nothing waits, or the version was rolled back and is not named explicitly.
     """
-    require_model(model)
+    finish_move(model)
     champion = find_alias(model, CHAMPION)
     challenger = require_version(model, number) if number else find_alias(model, CHALLENGER)
     if challenger is None:
@@ -52,6 +54,19 @@ def find_contest(model: str, number: str | None = None) -> Contest:
             f"{model}: version {challenger.number} was rolled back; name it with --version to promote it again"
         )
     return Contest(challenger, champion)
+
+
+def is_settled(version: Version) -> bool:
+    """Whether a version was judged, or rolled back, or is champion: nothing waits for it."""
+    return VERDICT in version.tags or ROLLED_BACK in version.tags or CHAMPION in version.aliases
+
+
+def waiting_challenger(name_or_uri: str) -> Version | None:
+    """The challenger of the model that is named, if it was not judged yet. Raises InputError for unknown models."""
+    model = parse_name(name_or_uri).model
+    require_model(model)
+    found = find_alias(model, CHALLENGER)
+    return found if found and not is_settled(found) else None
 
 
 def require_version(model: str, number: str) -> Version:
@@ -70,44 +85,77 @@ def apply_verdict(contest: Contest, verdict: "Verdict", why: str, run_id: str) -
     model, challenger = contest.challenger.model, contest.challenger
     before = contest.champion.number if contest.champion else None
     names = {"yes": "promoted", "no": "refused", "undecided": "undecided"}
-    if verdict.outcome == "yes":
-        found = find_alias(model, CHAMPION)
-        now = found.number if found else None
-        if now != before:
-            raise RefusedError(f"{model}: the champion changed from version {before} to {now} meanwhile; promote again")
-        _move_champion(challenger, contest.champion)
+    event = new_event(names[verdict.outcome], challenger.number, before, why, verdict.reasons, run_id)
     tag_version(challenger, {VERDICT: json.dumps({**verdict.as_dict(), "run_id": run_id})[:LONGEST_TAG]})
-    record(model, new_event(names[verdict.outcome], challenger.number, before, why, verdict.reasons, run_id))
-    return verdict.outcome == "yes"
-
-
-def _move_champion(new: Version, old: Version | None) -> None:
-    """Previous first, so that a kill in between leaves a champion in place and loses no way back."""
-    client = connect()
-    with plain_errors(f"moving the champion of {new.model!r}"):
-        if old is not None:
-            client.set_registered_model_alias(new.model, PREVIOUS, old.number)
-        client.set_registered_model_alias(new.model, CHAMPION, new.number)
-        if CHALLENGER in new.aliases:
-            client.delete_registered_model_alias(new.model, CHALLENGER)
+    if verdict.outcome != "yes":
+        record(model, event)
+        return False
+    found = find_alias(model, CHAMPION)
+    now = found.number if found else None
+    if now != before:
+        raise RefusedError(f"{model}: the champion changed from version {before} to {now} meanwhile; promote again")
+    _move(Move(model, challenger.number, before, None, event))
+    return True
 
 
 def roll_back(model: str, why: str) -> tuple[Version, Version]:
     """The champion put back and the version it replaced, which nothing promotes again by itself.
 
-    Raises RefusedError when there is no previous champion.
+    Raises RefusedError when there is no previous champion, or that one was rolled back itself.
     """
-    require_model(model)
+    finish_move(model)
     bad, good = find_alias(model, CHAMPION), find_alias(model, PREVIOUS)
     if bad is None or good is None or bad.number == good.number:
         raise RefusedError(f"{model}: has no previous champion to go back to")
-    client = connect()
-    tag_version(bad, {ROLLED_BACK: why[:LONGEST_WHY]})
-    with plain_errors(f"rolling back {model!r}"):
-        client.set_registered_model_alias(model, CHAMPION, good.number)
-        client.set_registered_model_alias(model, PREVIOUS, bad.number)
-    record(model, new_event("rolled back", good.number, bad.number, why))
+    if ROLLED_BACK in good.tags:
+        advice = f"`perennial promote {model} --version {good.number}` judges it again"
+        raise RefusedError(f"{model}: the previous champion, version {good.number}, was rolled back itself; {advice}")
+    back = f"version {good.number} is champion again"
+    event = new_event("rolled back", bad.number, bad.number, why, (back,))
+    _move(Move(model, good.number, bad.number, bad.number, event))
     return good, bad
+
+
+@dataclass(frozen=True)
+class Move:
+    """A change of the champion, as it is noted before it begins."""
+
+    model: str
+    champion: str
+    previous: str | None
+    rolled_back: str | None
+    """The version that is marked as bad."""
+    event: Event
+
+
+def _move(move: Move) -> None:
+    """Notes the move, makes it, and takes the note away: whoever comes after a kill in between completes it."""
+    with plain_errors(f"moving the champion of {move.model!r}"):
+        connect().set_registered_model_tag(move.model, MOVING, json.dumps(asdict(move))[:LONGEST_TAG])
+    finish_move(move.model)
+
+
+def finish_move(model: str) -> None:
+    """Completes a move of the champion that was begun; does nothing when there is none."""
+    client = connect()
+    require_model(model)
+    with plain_errors(f"moving the champion of {model!r}"):
+        found = client.get_registered_model(model)
+        if MOVING not in found.tags:
+            return
+        body = json.loads(found.tags[MOVING])
+        move = Move(**{**body, "event": event_of(body["event"])})
+        record(model, move.event)
+        if move.rolled_back:
+            client.set_model_version_tag(model, move.rolled_back, ROLLED_BACK, move.event.why)
+        elif ROLLED_BACK in client.get_model_version(model, move.champion).tags:
+            client.delete_model_version_tag(model, move.champion, ROLLED_BACK)
+        if str(found.aliases.get(CHALLENGER)) == move.champion:
+            client.delete_registered_model_alias(model, CHALLENGER)
+        if move.previous:
+            client.set_registered_model_alias(model, PREVIOUS, move.previous)
+        client.set_registered_model_alias(model, CHAMPION, move.champion)
+        client.delete_registered_model_tag(model, MOVING)
 
 
 def hold(model: str, holder: str) -> None:

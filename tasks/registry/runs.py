@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlflow import MlflowClient
 from mlflow.entities import Dataset as DatasetEntity
 from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
@@ -139,9 +138,3 @@ def log_dataset(run_id: str, name: str, digest: str, origin: Mapping[str, Any], 
     )
     with plain_errors("logging the dataset"):
         connect().log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
-
-
-def find_runs(client: MlflowClient, experiment: str, job: str, status: str) -> list[str]:
-    """Ids of the experiment's runs of one job with one status, newest first."""
-    found = client.search_runs([experiment], f"tags.job = '{job}' and attributes.status = '{status}'", max_results=100)
-    return [run.info.run_id for run in found]

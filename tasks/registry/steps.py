@@ -12,7 +12,7 @@ from tasks.policy import DELAYS, RETRIES, failed_outside
 from tasks.registry import promotion, record, versions
 from tasks.registry.promotion import Contest
 from tasks.registry.record import Origin
-from tasks.registry.versions import CHALLENGER, Version
+from tasks.registry.versions import Version
 from tasks.training.job import Job
 
 if TYPE_CHECKING:
@@ -122,8 +122,9 @@ def resolve_version(name_or_uri: str) -> Version:
     retry_condition_fn=failed_outside,
 )
 def waiting_challenger(name_or_uri: str) -> Version | None:
-    """The version of the model that waits for a verdict, if any."""
-    return versions.find_alias(versions.model_name(name_or_uri), CHALLENGER)
+    """The version that waits for a verdict, if any."""
+    return promotion.waiting_challenger(name_or_uri)
+
 
 
 @task(name="roll back", cache_policy=NO_CACHE)

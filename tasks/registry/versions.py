@@ -137,36 +137,56 @@ def find_alias(model: str, alias: str) -> Version | None:
         return find_version(model, str(found.version))
 
 
+@dataclass(frozen=True)
+class Reference:
+    """What a name or `models:/` URI asks for: a version's number, else the holder of an alias."""
+
+    model: str
+    alias: str = CHAMPION
+    number: str | None = None
+
+
+def parse_name(name_or_uri: str) -> Reference:
+    """What NAME, NAME@ALIAS, NAME/NUMBER, NAME/latest or models:/MODEL_ID, each with or without models:/, refers to.
+
+    Raises InputError for anything else.
+    """
+    parts = re.fullmatch(r"(?:models:/)?(?P<name>[^@/]+)(?:@(?P<alias>[^@/]+)|/(?P<number>\d+|latest))?", name_or_uri)
+    if not parts:
+        raise InputError(f"{name_or_uri}: not a model; give NAME, NAME@ALIAS, NAME/VERSION or a models:/ URI")
+    name, number = parts["name"], parts["number"]
+    if name_or_uri.startswith("models:/m-") and not parts["alias"] and not number:
+        return _of_logged_model(name)
+    if number == "latest":
+        number = next((version.number for version in list_versions(name)), None)
+    return Reference(name, parts["alias"] or CHAMPION, number)
+
+
+def _of_logged_model(model_id: str) -> Reference:
+    """The version that was registered from a logged model, which MLflow's pages name by its id."""
+    with plain_errors(f"looking up {model_id!r}"):
+        found = connect().search_model_versions(f"source_path = 'models:/{_quoted(model_id)}'", max_results=1)
+    if not found:
+        raise InputError(f"models:/{model_id}: no registered version was made from this model")
+    return Reference(found[0].name, number=str(found[0].version))
+
+
 def resolve(name_or_uri: str) -> Version:
-    """The version that a model's name (its champion), NAME@ALIAS, NAME/NUMBER or any `models:/` URI names now.
+    """The version that a name or URI means now, see `parse_name`; a bare name means its champion.
 
     Raises InputError when there is no such model, alias or version.
     """
-    parts = _parts(name_or_uri)
-    name = parts["name"]
-    require_model(name)
-    if parts["number"]:
-        found = next((v for v in list_versions(name) if v.number == parts["number"]), None)
-        missing = f"{name}: has no version {parts['number']}; `perennial history {name}` lists them"
+    wanted = parse_name(name_or_uri)
+    require_model(wanted.model)
+    if wanted.number:
+        found = next((v for v in list_versions(wanted.model) if v.number == wanted.number), None)
+        missing = f"has no version {wanted.number}; `perennial history {wanted.model}` lists them"
     else:
-        alias = parts["alias"] or CHAMPION
-        found = find_alias(name, alias)
-        missing = f"{name}: has no {alias} yet; `perennial promote {name}` judges the newest version"
+        found = find_alias(wanted.model, wanted.alias)
+        missing = f"has no {wanted.alias} yet; `perennial promote {wanted.model}` judges the newest version"
     if found is None:
-        raise InputError(missing)
+        raise InputError(f"{wanted.model}: {missing}")
     return found
-
-
-def model_name(name_or_uri: str) -> str:
-    """The model's name in a name, NAME@ALIAS, NAME/NUMBER or `models:/` URI. Raises InputError for anything else."""
-    return _parts(name_or_uri)["name"]
-
-
-def _parts(name_or_uri: str) -> re.Match[str]:
-    parts = re.fullmatch(r"(?:models:/)?(?P<name>[^@/]+)(?:@(?P<alias>[^@/]+)|/(?P<number>\d+))?", name_or_uri)
-    if not parts:
-        raise InputError(f"{name_or_uri}: not a model; give NAME, NAME@ALIAS, NAME/VERSION or a models:/ URI")
-    return parts
 
 
 def require_model(name: str) -> None:

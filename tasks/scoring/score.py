@@ -12,13 +12,21 @@ import pyarrow as pa
 from models.contract import Contract
 from models.errors import InputError, PerennialError
 from tasks.data.batches import RawBatch, SourceFile
-from tasks.data.checks import Checked, check_batch, require_columns, require_types
+from tasks.data.checks import Checked, check_batch
 from tasks.data.rejects import SCHEMA, count_reasons
-from tasks.data.sources import peek, read_batches, resolve
+from tasks.data.sources import read_batches
+from tasks.scoring.inputs import kept_schema, resolve_inputs
 from tasks.scoring.output import output_columns
 from tasks.scoring.overlap import read_ahead, write_behind
 from tasks.scoring.predictor import Predictions, Predictor
-from tasks.scoring.sinks import Destination, TableWriter, destination, open_writer, written_aside
+from tasks.scoring.sinks import (
+    Destination,
+    TableWriter,
+    destination,
+    open_writer,
+    require_writable,
+    written_aside,
+)
 
 
 @dataclass(frozen=True)
@@ -76,17 +84,18 @@ def score_files(
     """Scores every row of the inputs into `output`; see `sinks.destination` for its forms.
 
     `keep` names the input columns to write beside the predictions; None keeps all but sensitive ones.
-    `on_rows` is told the rows done. Raises InputError for unreadable inputs and missing columns before anything is
-    written.
+    `on_rows` is told the rows done. Raises InputError for unreadable inputs, missing columns, and columns that the
+    output's format can't hold before anything is written.
     """
     started = time.perf_counter()
     wanted = destination(output)
-    files = [file for uri in inputs for file in resolve(uri)]
+    files = resolve_inputs(inputs, wanted)
     contract = predictor.contract
-    kept = _kept_schema(files, contract, keep)
+    kept = kept_schema(files, contract, keep)
+    require_writable(kept, wanted)
     schema = _output_schema(kept, contract, stamp)
     tally = _Tally()
-    with written_aside(wanted, overwrite) as hidden:
+    with written_aside(wanted, overwrite, stamp.run_id) as hidden:
         _stream(_batches(files, contract, kept), predictor, schema, stamp, hidden, tally, on_rows)
         _reconcile(tally)
     return Scores(
@@ -99,34 +108,6 @@ def score_files(
         predictions=wanted.predictions,
         rejects=wanted.rejects,
     )
-
-
-def _kept_schema(files: Sequence[SourceFile], contract: Contract, keep: Sequence[str] | None) -> pa.Schema:
-    """Types of the input columns that go along; all files must have the model's columns."""
-    schemas = [peek(file).schema for file in files]
-    for file, schema in zip(files, schemas, strict=True):
-        require_columns([column.name for column in contract.columns], schema.names, file.path)
-        require_types(schema, {column.name: column.settings for column in contract.columns}, file.path)
-        require_columns(keep or (), schema.names, file.path)
-    try:
-        merged = pa.unify_schemas([_plain_schema(schema) for schema in schemas], promote_options="permissive")
-    except (pa.ArrowTypeError, pa.ArrowInvalid) as error:
-        raise InputError(
-            f"{files[0].source}: its files disagree on a column's type ({str(error).splitlines()[0]})"
-        ) from None
-    wanted = set(merged.names) - contract.sensitive if keep is None else set(keep)
-    return pa.schema([f for f in merged if f.name in wanted])
-
-
-def _plain_schema(schema: pa.Schema) -> pa.Schema:
-    """Dictionaries as their values, and Arrow's several text types as one."""
-    fields = []
-    for f in schema:
-        kind = f.type.value_type if pa.types.is_dictionary(f.type) else f.type
-        fields.append(
-            pa.field(f.name, pa.string() if pa.types.is_large_string(kind) or pa.types.is_string_view(kind) else kind)
-        )
-    return pa.schema(fields)
 
 
 def _output_schema(kept: pa.Schema, contract: Contract, stamp: Stamp) -> pa.Schema:
@@ -233,19 +214,41 @@ def _assemble(batch: RawBatch, checked: Checked, added: dict[str, pa.Array], sch
     if len(checked.rows) < len(batch.rows):
         raw = raw.take(pa.array(np.searchsorted(batch.rows, checked.rows)))
     kept_count = len(schema) - len(added)
-    kept = [_as_type(raw, schema.field(i)) for i in range(kept_count)]
+    kept = [_as_type(raw, schema.field(i), batch.source) for i in range(kept_count)]
     return pa.Table.from_arrays([*kept, *added.values()], schema=schema)
 
 
-def _as_type(raw: pa.Table, wanted: pa.Field) -> pa.ChunkedArray:
+def _as_type(raw: pa.Table, wanted: pa.Field, source: str) -> pa.ChunkedArray:
     if wanted.name not in raw.column_names:
         return pa.chunked_array([pa.nulls(len(raw), wanted.type)])
     column = raw.column(wanted.name)
     if column.type == wanted.type:
         return column
-    if pa.types.is_dictionary(wanted.type) and not pa.types.is_dictionary(column.type):
+    try:
+        return _cast(column, wanted.type)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
+        raise InputError(
+            f"{source}: column {wanted.name!r} holds {column.type} in some rows, which can't be written as "
+            f"{_value_type(wanted.type)} like the others; name the columns to write with --keep, without it"
+        ) from None
+
+
+def _cast(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
+    given = _value_type(column.type)
+    if pa.types.is_boolean(wanted) != pa.types.is_boolean(given) and not _takes_all(wanted, given):
+        # Arrow would take each number but 0 for true.
+        raise pa.ArrowTypeError("truth values and other values")
+    if pa.types.is_dictionary(wanted) and not pa.types.is_dictionary(column.type):
         return column.cast(pa.string()).dictionary_encode()
-    return column.cast(wanted.type)
+    return column.cast(wanted)
+
+
+def _takes_all(wanted: pa.DataType, given: pa.DataType) -> bool:
+    return bool(pa.types.is_string(_value_type(wanted)) or pa.types.is_null(given))
+
+
+def _value_type(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
 def _count_labels(predictions: Predictions, contract: Contract) -> dict[str, int]:

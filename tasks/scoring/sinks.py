@@ -13,7 +13,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from models.errors import InputError, OutsideError
-from tasks.aside import folder_aside
+from tasks.aside import HeldError, folder_aside, held
 
 Format = Literal["parquet", "csv", "jsonl"]
 SUFFIXES: dict[str, Format] = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
@@ -55,39 +55,106 @@ def destination(output: Path) -> Destination:
     return Destination(output, output, beside, SUFFIXES[output.suffix.lower()])
 
 
+def require_writable(schema: pa.Schema, wanted: Destination) -> None:
+    """Passes when the output's format can hold the columns. Raises InputError with a line for each that it can't."""
+    holds = {"parquet": _in_parquet, "csv": _in_csv, "jsonl": _in_json}[wanted.format]
+    problems = [
+        f"{wanted.output}: column {f.name!r} holds {f.type}, which {wanted.output.suffix or 'Parquet'} can't; "
+        "write .parquet, or name the columns to write with --keep, without it"
+        for f in schema
+        if not holds(_value_type(f.type))
+    ]
+    if problems:
+        raise InputError(*problems)
+
+
+def _in_parquet(kind: pa.DataType) -> bool:
+    return not (pa.types.is_union(kind) or pa.types.is_interval(kind))
+
+
+def _in_csv(kind: pa.DataType) -> bool:
+    return not (pa.types.is_nested(kind) or _is_binary(kind) or pa.types.is_interval(kind))
+
+
+def _in_json(kind: pa.DataType) -> bool:
+    if pa.types.is_nested(kind):
+        return all(_in_json(kind.field(i).type) for i in range(kind.num_fields))
+    return not (_is_binary(kind) or pa.types.is_interval(kind))
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    checks = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary, pa.types.is_binary_view)
+    return any(check(kind) for check in checks)
+
+
+def require_free(wanted: Destination, overwrite: bool) -> None:
+    """Passes when the output can take its place. Raises InputError with the reason otherwise.
+
+    Rejects without predictions don't count as an output: a run that was killed between the two leaves them.
+    """
+    in_folder = wanted.output != wanted.predictions
+    if in_folder and wanted.output.exists():
+        _require_own_folder(wanted)
+    folders = [path for path in (wanted.predictions, wanted.rejects) if path.is_dir()]
+    if folders:
+        raise InputError(f"{folders[0]}: a folder stands where a file would be written; choose another output")
+    if wanted.predictions.exists() and not overwrite:
+        raise InputError(f"{wanted.output}: exists already; choose another output or pass --overwrite")
+
+
+def _require_own_folder(wanted: Destination) -> None:
+    if not wanted.output.is_dir():
+        raise InputError(f"{wanted.output}: is a file; give a folder's name, or a name that ends in a known suffix")
+    own = {wanted.predictions.name, wanted.rejects.name}
+    partial = f".{_label(wanted)}."
+    foreign = sorted(p.name for p in wanted.output.iterdir() if p.name not in own and not p.name.startswith(partial))
+    if foreign:
+        raise InputError(
+            f"{wanted.output}: holds {foreign[0]!r}, which is no output of scoring; choose a folder of its own"
+        )
+
+
+def _label(wanted: Destination) -> str:
+    return f"{wanted.output.name}.partial"
+
+
 @contextmanager
-def written_aside(wanted: Destination, overwrite: bool) -> Iterator[Destination]:
+def written_aside(wanted: Destination, overwrite: bool, run_id: str) -> Iterator[Destination]:
     """A hidden destination to write to; what it holds takes the wanted place when the block ends without an error.
 
-    Raises InputError when the output exists and may not be replaced, OutsideError when the disk is full or read-only.
+    The output is kept to this run meanwhile. Raises InputError when it may not take its place, OutsideError when
+    another run writes to it now, and when the disk is full or read-only.
     """
-    taken = [path for path in (wanted.output, wanted.predictions, wanted.rejects) if path.exists()]
-    if taken and not overwrite:
-        raise InputError(f"{taken[0]}: exists already; choose another output or pass --overwrite")
     try:
-        with folder_aside(wanted.output.parent, f"{wanted.output.name}.partial") as aside:
-            # A folder of its own, since that of a temporary folder can be entered by its owner alone.
-            whole = aside / "whole"
-            whole.mkdir()
-            hidden = Destination(whole, whole / wanted.predictions.name, whole / wanted.rejects.name, wanted.format)
-            yield hidden
-            _publish(hidden, wanted)
+        with held(wanted.output.with_name(f".{wanted.output.name}.lock"), run_id):
+            require_free(wanted, overwrite)
+            # Inside a folder that exists, which may be a file system of its own.
+            room = wanted.output if wanted.output.is_dir() else wanted.output.parent
+            with folder_aside(room, _label(wanted)) as aside:
+                # A folder of its own, since that of a temporary folder can be entered by its owner alone.
+                whole = aside / "whole"
+                whole.mkdir()
+                hidden = Destination(whole, whole / wanted.predictions.name, whole / wanted.rejects.name, wanted.format)
+                yield hidden
+                require_free(wanted, overwrite)
+                _publish(hidden, wanted)
+    except HeldError as other:
+        raise OutsideError(f"{wanted.output}: run {other} writes to it now; wait for it, or stop it first") from None
     except OSError as error:
         raise OutsideError(f"{wanted.output}: can't be written ({_reason(error)}); nothing was left behind") from None
 
 
 def _publish(hidden: Destination, wanted: Destination) -> None:
-    for path in (hidden.predictions, hidden.rejects):
+    for path in (hidden.predictions, hidden.rejects, hidden.output):
         _flush_to_disk(path)
-    if wanted.output == wanted.predictions:
+    if wanted.output == wanted.predictions or wanted.output.is_dir():
         # Predictions last: whoever sees them finds the rejects there too.
         hidden.rejects.replace(wanted.rejects)
         hidden.predictions.replace(wanted.predictions)
+        _flush_to_disk(wanted.predictions.parent)
     else:
-        if wanted.output.exists():
-            wanted.output.rename(hidden.output.with_name("replaced"))
         hidden.output.rename(wanted.output)
-    _flush_to_disk(wanted.output.parent)
+        _flush_to_disk(wanted.output.parent)
 
 
 def _flush_to_disk(path: Path) -> None:

@@ -1,6 +1,7 @@
 """Prefect tasks of this package."""
 
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from tasks.progress import progress
 from tasks.registry import runs, versions
 from tasks.registry.runs import RunTitle
 from tasks.registry.versions import Version
+from tasks.scoring.inputs import count_rows
 from tasks.scoring.predictor import Predictor
 from tasks.scoring.score import Scores, Stamp, score_files
 
@@ -30,17 +32,25 @@ def open_scoring_run(version: Version, inputs: Sequence[str], home: Path) -> str
 
 
 @task(name="score", cache_policy=NO_CACHE)
-def score_rows(
+def score_inputs(
     version: Version, inputs: Sequence[str], output: Path, run_id: str, keep: Sequence[str] | None, overwrite: bool
 ) -> Scores:
     """Every row of the inputs in predictions or rejects."""
     with tempfile.TemporaryDirectory() as scratch:
         predictor = Predictor.load(versions.download(version, Path(scratch)), version.sha256)
     stamp = Stamp(version.model, version.number, run_id)
-    with progress(f"scoring with {version.model} v{version.number}", None) as advance:
+    total, started = count_rows(inputs), time.monotonic()
+    with progress(f"scoring with {version.model} v{version.number}", total, time_left=True) as advance:
         return score_files(
-            predictor, inputs, output, stamp, keep, overwrite, lambda done: advance(done, f"{done:,} rows")
-        )
+            predictor, inputs, output, stamp, keep, overwrite,
+            lambda done: advance(done, progress_text(done, total, time.monotonic() - started)),
+        )  # fmt: skip
+
+
+def progress_text(done: int, total: int | None, seconds: float) -> str:
+    """Rows done, of how many where that is known, and rows per second."""
+    rows = f"{done:,} rows" if total is None else f"{done:,} of {total:,} rows"
+    return f"{rows}  {done / max(seconds, 1e-3):,.0f} rows/s"
 
 
 @task(

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from models.modelfile import Gate, Promotion
-from tasks.registry import steps
+from tasks.export import export
 from tasks.registry.connection import connect
 from tests.conftest import Copy, Small
 from tests.small import cli, plain, table, write_model
@@ -113,10 +113,12 @@ def test_train_promote_retrain_and_score_as_a_script_uses_them(
     assert told["events"][1]["why"] == "first of all"
     (tmp_path / "script.csv").write_text(table(700, seed=1).to_csv(index=False))
     request.getfixturevalue("no_evaluation")
-    again = cli("retrain", file, "--json")
-    assert again.code in (0, 1), again.both
-    assert again.json["version"] == "2" and again.json["unchanged"] is False
-    assert again.json["promoted"] == (again.code == 0)
+    with file.open("a") as text:
+        text.write("[gates]\naccuracy = { min = 1 }\n")
+    again = cli("retrain", file)
+    assert again.code == 1, again.both
+    assert "script version 2 is refused:" in again.out
+    assert "challenger is version 2, champion is version 1" in cli("history", "script").out
 
 
 def test_people_read_lines(small: Small, rows_csv: Path, tmp_path: Path) -> None:
@@ -214,11 +216,11 @@ def test_ui_names_a_server_that_runs_elsewhere(monkeypatch: pytest.MonkeyPatch) 
     assert cli("ui").out.strip() == "MLflow runs at http://mlflow.example:5000"
 
 
-def interrupted(file: Path) -> str:
+def interrupted(file: Path, *words: str) -> str:
     """The run of a training that the user interrupts after its last epoch."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(steps.record, "register_training", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
-        said = cli("train", file)
+        patch.setattr(export, "export_model", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+        said = cli("train", file, *words)
     assert said.code == 130, said.both
     assert said.err.splitlines()[-1] == "interrupted; the same command goes on where this one stopped"
     experiment = connect().get_experiment_by_name(file.stem)
@@ -228,31 +230,16 @@ def interrupted(file: Path) -> str:
 
 
 @pytest.mark.usefixtures("no_evaluation")
-def test_an_interrupted_training_goes_on_in_its_run(server: str, tmp_path: Path) -> None:
+def test_an_interrupted_training_goes_on_in_its_run_unless_it_is_to_start_anew(server: str, tmp_path: Path) -> None:
     file = write_model(tmp_path, "goes-on")
-    first = interrupted(file)
+    forgotten = interrupted(file)
+    first = interrupted(file, "--fresh")
+    assert first != forgotten
     trained = cli("train", file, "--json")
     assert trained.code == 0, trained.both
     assert trained.json["run_id"] == first
     assert connect().get_run(first).info.status == "FINISHED"
     assert sorted(metric.step for metric in connect().get_metric_history(first, "train_loss")) == [1, 2]
-
-
-@pytest.mark.usefixtures("no_evaluation")
-def test_fresh_forgets_an_interrupted_training(server: str, tmp_path: Path) -> None:
-    file = write_model(tmp_path, "fresh")
-    first = interrupted(file)
-    assert cli("train", file, "--json", "--fresh").json["run_id"] != first
-
-
-@pytest.mark.usefixtures("no_evaluation")
-def test_retrain_says_no_with_exit_code_1(server: str, tmp_path: Path) -> None:
-    file = write_model(
-        tmp_path, "strict", rest="[gates]\naccuracy = { min = 1 }\n[promotion]\nmin_rows = 20\nresamples = 100\n"
-    )
-    said = cli("retrain", file)
-    assert said.code == 1
-    assert "strict version 1 is refused:" in said.out
 
 
 def test_errors_of_model_files_are_plain_lines(server: str, tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def test_a_plain_onnx_runtime_takes_the_raw_columns(small: Small) -> None:
 
 
 @pytest.mark.usefixtures("no_evaluation")
-@pytest.mark.parametrize(("false_alarm", "miss"), [(1, 20), (5, 1)])
+@pytest.mark.parametrize(("false_alarm", "miss"), [(1, 20), pytest.param(5, 1, marks=pytest.mark.slow)])
 def test_the_label_follows_from_the_costs(server: str, tmp_path: Path, false_alarm: float, miss: float) -> None:
     """A positive label costs (1 - p) false_alarm, a negative one p miss: positive from p = fa / (fa + miss) on."""
     name = f"costs-{miss}"

@@ -90,7 +90,7 @@ def test_values_of_a_sensitive_column_are_nowhere() -> None:
 
 
 def test_what_was_sampled_is_said(monkeypatch: pytest.MonkeyPatch, cancer_case: Case) -> None:
-    monkeypatch.setattr(module, "MOST_ROWS_RESAMPLED", 100)
+    monkeypatch.setattr("tasks.evaluation.bootstrap.MOST_ROWS_RESAMPLED", 100)
     monkeypatch.setattr("tasks.evaluation.importance.MOST_ROWS", 90)
     rows = cancer_case.test.num_rows
     case = cancer_case

@@ -62,7 +62,7 @@ def test_one_no_decides_over_yes_and_undecided() -> None:
 def test_too_few_rows_are_undecided_even_when_every_gate_is_passed() -> None:
     found = verdict(right(1.0, rows=99), None, {"accuracy": Gate(min=0.5)})
     assert found.outcome == "undecided"
-    assert found.reasons == ["99 rows that no side was trained on; a judgement needs 100"]
+    assert found.reasons[0].startswith("99 rows that no side was trained on; a judgement needs 100")
 
 
 def test_an_obstacle_is_undecided_and_compares_nothing() -> None:
@@ -179,3 +179,14 @@ def test_a_verdict_as_plain_values_has_every_number() -> None:
     assert against["value"] == pytest.approx(0.1)
     assert against["limit"] == -0.01
     assert against["low"] < against["value"] < against["high"]
+
+
+def test_a_budget_alone_does_not_spare_the_comparison() -> None:
+    gates = {"latency_p99_ms": Gate(max=5)}
+    found = verdict(right(0.5), right(0.99), gates, measured={"latency_p99_ms": 1.0})
+    assert found.outcome == "no"
+
+
+def test_a_parity_beyond_the_tolerance_refuses() -> None:
+    assert verdict(right(0.9), None, parity=1e-6).outcome == "yes"
+    assert verdict(right(0.9), None, parity=0.5).outcome == "no"

@@ -43,7 +43,7 @@ def test_the_life_of_a_champion(copy: Copy) -> None:
     assert numbers(name) == {"champion": "1", "previous": "2"}
     assert find_version(name, "2").tags["rolled_back"] == "worse at night"
     told = [(e.event, e.version, e.before) for e in read_history(name)]
-    assert told == [("promoted", "1", None), ("promoted", "2", "1"), ("rolled back", "1", "2")]
+    assert told == [("promoted", "1", None), ("promoted", "2", "1"), ("rolled back", "2", "2")]
 
 
 def test_a_refused_challenger_stays_challenger(copy: Copy) -> None:

@@ -62,13 +62,6 @@ def test_long_parameters_are_cut_and_many_are_logged(server: str, home: Path) ->
     assert params["long"] == "x" * runs.LONGEST_PARAM
 
 
-def test_runs_are_found_by_job_and_status(server: str, home: Path) -> None:
-    ids = [runs.start_run(RunTitle("record-found", f"run {i}", "test"), home) for i in range(2)]
-    runs.end_run(ids[0], "FINISHED")
-    client = connect()
-    assert runs.find_runs(client, experiment_id(client, "record-found", home), "test", "RUNNING") == [ids[1]]
-
-
 def test_names_of_metrics_have_only_what_mlflow_allows() -> None:
     assert slug("größe where shop = «a»") == "gr__e where shop _ _a_"
     assert len(slug("x" * 1000)) == 200

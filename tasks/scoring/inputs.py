@@ -1,0 +1,145 @@
+"""What a scoring run reads: its files, each once and apart from its output, and the columns that go along."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import fs
+
+from models.contract import Contract
+from models.errors import InputError
+from tasks.data.batches import SourceFile
+from tasks.data.checks import require_columns, require_types
+from tasks.data.sources import peek, read_batches, resolve
+from tasks.scoring.sinks import Destination
+
+EXACT = 2**53
+"""Whole numbers up to here are the same as float64."""
+SMALL = 1 << 23
+"""Bytes of a JSON-lines file that is looked through whole for the types of its columns."""
+
+
+def resolve_inputs(inputs: Sequence[str], wanted: Destination) -> tuple[SourceFile, ...]:
+    """The files behind all inputs, each once.
+
+    Raises InputError for a file that two inputs reach, and for inputs that the output would become a part of.
+    """
+    files: list[SourceFile] = []
+    owner: dict[str, str] = {}
+    problems: list[str] = []
+    for uri in inputs:
+        found = resolve(uri)
+        twice = [file for file in found if _identity(file) in owner]
+        if twice:
+            first = owner[_identity(twice[0])]
+            problems.append(
+                f"{twice[0].path}: belongs to two inputs, {first} and {uri}; its rows would be scored twice"
+            )
+        owner |= {_identity(file): uri for file in found}
+        files += found
+    problems += _overlaps(inputs, owner, wanted)
+    if problems:
+        raise InputError(*problems)
+    return tuple(files)
+
+
+def count_rows(inputs: Sequence[str]) -> int | None:
+    """Rows of all inputs where every file states them, else None. Raises InputError for unreadable ones."""
+    counts = [peek(file).rows for uri in inputs for file in resolve(uri)]
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
+
+
+def kept_schema(files: Sequence[SourceFile], contract: Contract, keep: Sequence[str] | None) -> pa.Schema:
+    """Types of the input columns that go along, for all rows of all files; all must have the model's columns."""
+    schemas = [peek(file).schema for file in files]
+    for file, schema in zip(files, schemas, strict=True):
+        require_columns([column.name for column in contract.columns], schema.names, file.path)
+        require_types(schema, {column.name: column.settings for column in contract.columns}, file.path)
+        require_columns(keep or (), schema.names, file.path)
+    names = {name for schema in schemas for name in schema.names}
+    wanted = names - contract.sensitive if keep is None else set(keep)
+    chosen = [_chosen(file, schema, wanted) for file, schema in zip(files, schemas, strict=True)]
+    try:
+        return pa.unify_schemas(chosen, promote_options="permissive")
+    except (pa.ArrowTypeError, pa.ArrowInvalid) as error:
+        raise InputError(
+            f"{files[0].source}: its files disagree on a column's type ({str(error).splitlines()[0]})"
+        ) from None
+
+
+def _overlaps(inputs: Sequence[str], owner: dict[str, str], wanted: Destination) -> Iterator[str]:
+    places = {str(path.resolve()) for path in (wanted.output, wanted.predictions, wanted.rejects)}
+    for path in sorted(places & owner.keys()):
+        yield f"{path}: is an input ({owner[path]}) and would be replaced by the output; choose another output"
+    output = wanted.output.resolve()
+    for uri in inputs:
+        folder = _local(uri)
+        if folder and folder.is_dir() and folder in (output, *output.parents):
+            yield f"{wanted.output}: lies in the input folder {uri} and would be read as an input; choose another output"
+
+
+def _identity(file: SourceFile) -> str:
+    return str(Path(file.path).resolve()) if isinstance(file.filesystem, fs.LocalFileSystem) else file.path
+
+
+def _local(uri: str) -> Path | None:
+    if "://" not in uri:
+        return Path(uri).expanduser().resolve()
+    return Path(fs.FileSystem.from_uri(uri)[1]).resolve() if uri.startswith("file://") else None
+
+
+def _chosen(file: SourceFile, schema: pa.Schema, wanted: set[str]) -> pa.Schema:
+    """The wanted fields in types that hold for the whole file."""
+    plain = [pa.field(f.name, _plain(f.type)) for f in schema if f.name in wanted]
+    if file.format != "jsonl" or not plain:
+        return pa.schema(plain)
+    types = _small_types(file, wanted) if _is_small(file) else _widened_types(file, wanted)
+    return pa.schema([pa.field(f.name, types.get(f.name, f.type)) for f in plain])
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    """Dictionaries as their values, and Arrow's several text types as one."""
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return pa.string() if pa.types.is_large_string(kind) or pa.types.is_string_view(kind) else kind
+
+
+def _is_small(file: SourceFile) -> bool:
+    return file.size <= SMALL and file.path.lower().endswith((".jsonl", ".ndjson", ".json"))
+
+
+def _small_types(file: SourceFile, wanted: set[str]) -> dict[str, pa.DataType]:
+    """The types that all rows fit: numbers of both sorts as float64, everything else that changes as texts."""
+    seen: dict[str, pa.DataType] = {}
+    for batch in read_batches(file, wanted):
+        for f in batch.table.schema:
+            seen[f.name] = _common(seen.get(f.name, pa.null()), _plain(f.type))
+    return {name: pa.string() if pa.types.is_null(kind) else kind for name, kind in seen.items()}
+
+
+def _common(one: pa.DataType, other: pa.DataType) -> pa.DataType:
+    if one == other or pa.types.is_null(other):
+        return one
+    if pa.types.is_null(one):
+        return other
+    numbers = {pa.int64(), pa.float64()}
+    return pa.float64() if {one, other} == numbers else pa.string()
+
+
+def _widened_types(file: SourceFile, wanted: set[str]) -> dict[str, pa.DataType]:
+    """Types that rows further on in the file fit too, by the first batch: it is too long to be read twice."""
+    first = next(read_batches(file, wanted)).table
+    return {f.name: _widened(first[f.name]) for f in first.schema}
+
+
+def _widened(column: pa.ChunkedArray) -> pa.DataType:
+    kind = _plain(column.type)
+    if pa.types.is_null(kind):
+        return pa.string()
+    if not pa.types.is_integer(kind):
+        return kind
+    ends = pc.min_max(column).as_py()
+    # Keys with more digits than a float64 has keep them as texts.
+    exact = -EXACT <= (ends["min"] or 0) and (ends["max"] or 0) <= EXACT
+    return pa.float64() if exact else pa.string()
