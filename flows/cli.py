@@ -143,6 +143,9 @@ def promote(
         from tasks.registry.versions import require_model
 
         require_model(name)
+        from tasks.registry.versions import require_model
+
+        require_model(name)
 
     _show_verdict(flow(name, version, why), as_json)
 
@@ -156,6 +159,9 @@ def rollback(
     """Put the previous champion back."""
     with _prefect():
         from flows.rollback import rollback as flow
+        from tasks.registry.versions import require_model
+
+        require_model(name)
         from tasks.registry.versions import require_model
 
         require_model(name)
@@ -302,6 +308,16 @@ def _prefect() -> Iterator[None]:
 
         with plain_errors("opening the tracking store"):
             connect()
+
+
+def _require_files(inputs: list[str], output: Path, overwrite: bool) -> None:
+    """Raises InputError for what a scoring run would refuse anyway, before anybody waits for a server."""
+    from tasks.data.sources import resolve
+    from tasks.scoring.sinks import destination, require_free
+
+    require_free(destination(output.absolute()), overwrite)
+    for uri in inputs:
+        resolve(_absolute(uri))
 
 
 def _require_files(inputs: list[str], output: Path, overwrite: bool) -> None:

@@ -22,9 +22,12 @@ from models.errors import OutsideError
 API_URL = "PREFECT_API_URL"
 PATIENCE_SECONDS = 120
 """A first start makes the database."""
+NOT_NEEDED = ("SCHEDULER", "LATE_RUNS", "PAUSE_EXPIRATIONS", "CANCELLATION_CLEANUP", "FOREMAN", "TRIGGERS")
+"""Services for deployments and workers, which a temporary server has none of."""
 ONLY_TEMPORARY = {
     "PREFECT_UI_ENABLED": "0",
-    "PREFECT__SERVER_EPHEMERAL": "1",
+    # An "ephemeral" server, in Prefect's words, would never take back the lease of a promotion that was killed.
+    **{f"PREFECT_SERVER_SERVICES_{service}_ENABLED": "false" for service in NOT_NEEDED},
     "PREFECT__SERVER_FINAL": "1",
     # A list of block types for the UI's forms; a server with a UI writes it.
     "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "false",

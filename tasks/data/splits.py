@@ -89,11 +89,13 @@ def why_not_comparable(columns: Collection[str], challenger: SplitSpec, champion
         return f"{what}; {advice}"
     moved = [name for name in champion.columns if challenger.parsing.get(name) != champion.parsing.get(name)]
     if moved:
-        what = (
-            f"{_listed(moved)} {'is' if len(moved) == 1 else 'are'} read otherwise than when the champion was trained"
-        )
-        return f"{what}, and decided on which rows; {advice}"
+        what = f"{_listed(moved)}, which decided what the champion was trained on, {_be(moved)} read otherwise since"
+        return f"{what}; {advice}"
     return None
+
+
+def _be(names: Collection[str]) -> str:
+    return "is" if len(names) == 1 else "are"
 
 
 def _listed(names: Collection[str]) -> str:

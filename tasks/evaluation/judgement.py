@@ -1,6 +1,7 @@
 """The evaluation of a training job, and what it leaves in the job's folder: report, figures and numbers."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,11 +15,14 @@ from tasks.evaluation.baselines import sample_rows
 from tasks.evaluation.evaluate import Evaluation, evaluate
 from tasks.evaluation.of_graph import score_rows
 from tasks.evaluation.plots import figures
-from tasks.evaluation.report import ReportFacts, TrainingFacts, render_report
+from tasks.evaluation.report import GateFacts, ReportFacts, TrainingFacts, render_report
 from tasks.export.exported import Exported
+from tasks.registry.gates import Check, judge_floors
 from tasks.scoring.predictor import Predictor
 from tasks.training.fitted import Fitted
 from tasks.training.job import Job, git_commit
+
+OUTCOMES = {"yes": True, "no": False, "undecided": None}
 
 
 def judge_graph(job: Job, data: Ingested, split: SplitSpec, fitted: Fitted, exported: Exported) -> dict[str, float]:
@@ -41,11 +45,11 @@ def judge_graph(job: Job, data: Ingested, split: SplitSpec, fitted: Fitted, expo
         seed=seed,
     )
     counts: dict[str, int] = {name: int((assigned == index).sum()) for index, name in enumerate(SPLITS)}
-    _leave(evaluation, job, _facts(job, data, fitted, counts))
+    _leave(evaluation, job, _facts(job, data, fitted, counts, judge_floors(evaluation.scored, job.model_file.gates)))
     return evaluation.metrics
 
 
-def _facts(job: Job, data: Ingested, fitted: Fitted, counts: dict[str, int]) -> ReportFacts:
+def _facts(job: Job, data: Ingested, fitted: Fitted, counts: dict[str, int], floors: Sequence[Check]) -> ReportFacts:
     training = TrainingFacts(
         epochs=len(fitted.train_loss),
         best_epoch=fitted.best_epoch,
@@ -61,6 +65,7 @@ def _facts(job: Job, data: Ingested, fitted: Fitted, counts: dict[str, int]) -> 
         rejects=data.reasons,
         training=training,
         cost=job.model_file.target.cost,
+        gates=[GateFacts(check.gate, OUTCOMES[check.outcome], check.text) for check in floors],
         made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         versions={"git commit": commit} if commit else {},
     )

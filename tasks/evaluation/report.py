@@ -57,8 +57,6 @@ class ReportFacts:
     training: TrainingFacts | None = None
     cost: Cost | None = None
     gates: Sequence[GateFacts] = ()
-    verdict: str | None = None
-    version: str | None = None
     made: str | None = None
     """When, as a person reads it."""
     versions: Mapping[str, str] = field(default_factory=dict)

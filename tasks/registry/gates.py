@@ -18,6 +18,7 @@ IN_UNITS_OF_TARGET = frozenset({"rmse", "mae"})
 """Metrics whose margin is a share of the champion's value, since an absolute one would depend on the unit."""
 SMALLEST_SLICE = 30
 MORE_ROWS = "give more data or a larger split.test, and train again"
+MORE_ROWS = "give more data or a larger split.test, and train again"
 SEED = 0
 
 
@@ -85,6 +86,12 @@ def judge(evidence: Evidence, gates: Mapping[str, Gate], promotion: Promotion) -
     outcomes = {check.outcome for check in checks}
     outcome: Outcome = "no" if "no" in outcomes else "undecided" if "undecided" in outcomes else "yes"
     return Verdict(outcome, len(evidence.challenger), tuple(checks))
+
+
+def judge_floors(scored: Scored, gates: Mapping[str, Gate]) -> list[Check]:
+    """The limits that a graph has to keep by itself, whoever is champion; budgets are measured at promotion."""
+    evidence = Evidence(scored, None)
+    return [check for name, gate in gates.items() if name not in BUDGETS for check in _limits(name, gate, evidence)]
 
 
 def _fairness(evidence: Evidence, promotion: Promotion) -> Iterator[Check]:

@@ -126,7 +126,6 @@ def waiting_challenger(name_or_uri: str) -> Version | None:
     return promotion.waiting_challenger(name_or_uri)
 
 
-
 @task(name="roll back", cache_policy=NO_CACHE)
 def roll_back(model: str, why: str) -> tuple[Version, Version]:
     """The champion put back, and the version it replaced."""

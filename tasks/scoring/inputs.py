@@ -141,5 +141,5 @@ def _widened(column: pa.ChunkedArray) -> pa.DataType:
         return kind
     ends = pc.min_max(column).as_py()
     # Keys with more digits than a float64 has keep them as texts.
-    exact = -EXACT <= (ends["min"] or 0) and (ends["max"] or 0) <= EXACT
+    exact = (ends["min"] or 0) >= -EXACT and (ends["max"] or 0) <= EXACT
     return pa.float64() if exact else pa.string()

@@ -105,6 +105,29 @@ def test_all_problems_are_said_at_once(tmp_path: Path) -> None:
             ("[columns]", "[gates.f1]\nslices = ['z']\n[columns]"),
             "gates.f1.slices: 'z' is none of [columns]; known are x, c",
         ),
+        (("[columns]", "[gates.f1]\nmin = 0.9\nmax = 0.1\n[columns]"), "gates.f1: min 0.9 is above max 0.1"),
+        (("[columns]", "[gates.f1]\nmin = nan\n[columns]"), "gates.f1.min: input should be a finite number"),
+        (("[columns]", "[gates.f1]\nmargin = inf\n[columns]"), "gates.f1.margin: input should be a finite number"),
+        (
+            ("[columns]", "[gates.latency_p99_ms]\nmax = 5\nbeats_champion = true\n[columns]"),
+            "gates.latency_p99_ms.beats_champion: a budget takes min and max only; remove it",
+        ),
+        (
+            ("[columns]", "[gates.latency_p99_ms]\nmax = 5\nslices = ['c']\n[columns]"),
+            "gates.latency_p99_ms.slices: a budget takes min and max only; remove it",
+        ),
+        (
+            ("[columns]", "[schedule]\nretrain = 'every day'\n[columns]"),
+            "schedule.retrain: a cron expression has five fields, such as '0 3 * * *', but 'every day' has 2",
+        ),
+        (
+            ("[columns]", "[schedule]\nretrain = '0 25 * * *'\n[columns]"),
+            "schedule.retrain: '0 25 * * *' is no cron expression (bad hour)",
+        ),
+        (
+            ("[columns]", "[schedule]\ntimezone = 'Mars/Phobos'\n[columns]"),
+            "schedule.timezone: no time zone is called 'Mars/Phobos'",
+        ),
     ],
 )
 def test_one_problem_is_one_line(tmp_path: Path, change: tuple[str, str], problem: str) -> None:
@@ -113,7 +136,9 @@ def test_one_problem_is_one_line(tmp_path: Path, change: tuple[str, str], proble
 
 def test_a_gate_of_another_task_is_no_gate(tmp_path: Path) -> None:
     text = GOOD.replace('column = "y"', 'column = "y"\nkind = "regression"') + "[gates]\naccuracy = { min = 0.5 }\n"
-    assert problems(tmp_path, text) == ["gates.accuracy: no such gate; known are rmse, mae, r2, latency_p99_ms"]
+    assert problems(tmp_path, text) == [
+        "gates.accuracy: no such gate for a regression target; known are rmse, mae, r2, latency_p99_ms"
+    ]
 
 
 def test_files_that_are_no_model_files_get_one_line(tmp_path: Path) -> None:
@@ -163,6 +188,17 @@ def test_the_digest_is_about_meaning_not_spelling(tmp_path: Path) -> None:
     digest = read_model_file(write(tmp_path, GOOD)).digest()
     assert read_model_file(write(tmp_path, "# a comment\n" + GOOD + "[data]\nmax_rejects = 0.05\n")).digest() == digest
     assert read_model_file(write(tmp_path, GOOD.replace('x = "number"', 'x = "boolean"'))).digest() != digest
+
+
+def test_the_schedule_changes_nothing_that_is_trained(tmp_path: Path) -> None:
+    nightly = GOOD + "[schedule]\nretrain = '0 3 * * MON-FRI'\ntimezone = 'Europe/Berlin'\n"
+    model_file = read_model_file(write(tmp_path, nightly))
+    assert (model_file.schedule.retrain, model_file.schedule.timezone) == ("0 3 * * MON-FRI", "Europe/Berlin")
+    assert model_file.digest() == read_model_file(write(tmp_path, GOOD)).digest()
+
+
+def test_columns_besides_features_may_be_sensitive(tmp_path: Path) -> None:
+    assert read_model_file(write(tmp_path, GOOD + "[data]\nsensitive = ['id']\n")).sensitive == {"c", "id"}
 
 
 def test_a_model_file_survives_json() -> None:

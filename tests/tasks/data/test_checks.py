@@ -75,12 +75,12 @@ def test_missing_columns_are_all_named_with_near_matches() -> None:
         check_batch(batch(Age=["1"], city=["x"]), {"age": COLUMNS["n"], "town": COLUMNS["c"]}, ())
     assert list(caught.value.problems) == [
         "f.csv: no column 'age'; did you mean 'Age'?",
-        "f.csv: no column 'town'; it has Age, city",
+        "f.csv: no column 'town'; known are Age, city",
     ]
 
 
 def test_many_present_columns_are_not_all_listed() -> None:
-    with pytest.raises(InputError, match=r"it has c0, .* c9 and others"):
+    with pytest.raises(InputError, match=r"known are c0, .* c9 and others"):
         require_columns(["zzz"], [f"c{i}" for i in range(20)], "f")
 
 

@@ -268,7 +268,7 @@ def test_every_missing_column_and_source_is_named_at_once(tmp_path: Path, make: 
         ingest(make(COLUMNS), tmp_path)
     assert list(caught.value.problems) == [
         f"{tmp_path}/a.csv: no column 'x'; did you mean 'X'?",
-        f"{tmp_path}/a.csv: no column 'y'; it has X, c, why",
+        f"{tmp_path}/a.csv: no column 'y'; known are X, c, why",
     ]
     with pytest.raises(InputError) as caught:
         ingest(make(COLUMNS, sources='uri = "gone.csv"|uri = "a.csv"|uri = "lost/*.csv"|uri = "*.csv"'), tmp_path)

@@ -13,7 +13,7 @@ from models.contract import SplitSpec
 from models.errors import InputError
 from tasks.data.layout import SOURCE
 from tasks.data.snapshot import ingest, open_snapshot
-from tasks.data.splits import assign, effective_shares, fit_split, judged_rows, required_columns
+from tasks.data.splits import assign, effective_shares, fit_split, judged_rows, required_columns, why_not_comparable
 from tests.tasks.data.conftest import Make
 
 COLUMNS = 'x = "number"'
@@ -221,3 +221,58 @@ def test_judged_rows_accept_sources_that_declare_their_split() -> None:
     declared = SplitSpec.model_validate({**KEYED.model_dump(), "sources": {"b": "test"}})
     mask = judged_rows(table, declared, declared)
     assert mask is not None and mask.tolist() == [False] * 100 + [True] * 100
+
+
+def spec_of(tmp_path: Path, make: Make, columns: str, rest: str = "") -> SplitSpec:
+    times = pd.date_range("2024-01-01", periods=200, freq="7h").strftime("%Y-%m-%d %H:%M")
+    frame = frame_of(200, t=times, k=range(200), c=["a", "b", "-", "c"] * 50)
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    model_file = make(columns, rest=rest)
+    return fit_split(model_file, open_snapshot(ingest(model_file, tmp_path).manifest))
+
+
+CHANGES = [
+    (('t = "datetime"', ""), ('t = { kind = "datetime", timezone = "Asia/Tokyo" }', ""), "column 't'"),
+    (('k = "number"', ""), ('k = "category"', ""), "column 'k'"),
+    (('c = "category"', ""), ('c = "category"', '[data]\nmissing = ["-"]'), "column 'c'"),
+    (
+        ('t = "datetime"', '[split]\ntime = "t"'),
+        ('t = { kind = "datetime", timezone = "Asia/Tokyo" }', '[split]\ntime = "t"'),
+        "column 't'",
+    ),
+]
+
+
+@pytest.mark.parametrize(("before", "after", "name"), CHANGES)
+def test_nothing_can_be_judged_where_a_deciding_column_is_read_otherwise(
+    tmp_path: Path, make: Make, before: tuple[str, str], after: tuple[str, str], name: str
+) -> None:
+    champion, challenger = spec_of(tmp_path, make, *before), spec_of(tmp_path, make, *after)
+    reason = why_not_comparable(champion.columns, challenger, champion)
+    assert reason is not None and reason.startswith(f"{name}, which decided")
+    assert "read otherwise" in reason and "key" in reason
+    table = pa.table({column: [] for column in champion.columns})
+    assert judged_rows(table, challenger, champion) is None
+
+
+HARMLESS = [
+    (("x = { kind = 'number', max = 1000 }", ""), ("x = { kind = 'number', sensitive = true }", "")),
+    (("c = 'category'", ""), ("c = { kind = 'category', max_values = 2 }", "")),
+    (("x = 'number'", ""), ("x = 'number'", "[split]\nkey = 'k'")),
+    (("t = 'datetime'", "[split]\nkey = 'k'"), ("x = 'number'", "[split]\nkey = 'k'\n[data]\nmissing = ['-']")),
+]
+
+
+@pytest.mark.parametrize(("before", "after"), HARMLESS)
+def test_changes_that_move_no_row_stay_comparable(
+    tmp_path: Path, make: Make, before: tuple[str, str], after: tuple[str, str]
+) -> None:
+    champion, challenger = spec_of(tmp_path, make, *before), spec_of(tmp_path, make, *after)
+    assert why_not_comparable(champion.columns, challenger, champion) is None
+    assert why_not_comparable((), challenger, None) is None
+
+
+def test_columns_that_are_gone_are_named() -> None:
+    gone = tuple(f"perennial.split.g{i}" for i in range(5))
+    reason = why_not_comparable(["perennial.split.g0"], KEYED, KEYED.model_copy(update={"columns": gone}))
+    assert reason is not None and reason.startswith("the data no longer has columns 'g1', 'g2', 'g3' and 1 more, which")

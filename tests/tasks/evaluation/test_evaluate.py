@@ -6,7 +6,6 @@ import pytest
 
 from models.errors import InputError
 from models.modelfile import METRICS
-from tasks.evaluation import evaluate as module
 from tasks.evaluation.evaluate import Evaluation, evaluate
 from tasks.evaluation.metrics import compute_metrics
 from tests.tasks.evaluation.cases import Case, as_category, cancer, diabetes, digits, make_case

@@ -141,6 +141,7 @@ def test_mlflow_serves_the_version(small: Small, tmp_path: Path) -> None:
     log = (tmp_path / "log").open("w")
     words = ["models", "serve", "-m", "models:/small@champion", "--env-manager", "local", "--port", "0"]
     port = _free_port()
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     words[-1] = str(port)
     process = subprocess.Popen(
         [sys.executable, "-m", "mlflow", *words],
@@ -174,6 +175,8 @@ def _ask(url: str, body: bytes) -> str:
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
                 return str(answer.read().decode())
+        except urllib.error.HTTPError as error:
+            raise AssertionError(error.read().decode()) from error
         except (ConnectionError, urllib.error.URLError):
             time.sleep(0.5)
     raise TimeoutError(url)

@@ -4,7 +4,7 @@ import pytest
 
 from models.errors import OutsideError
 from tasks.registry import runs
-from tasks.registry.connection import connect, experiment_id, plain_errors
+from tasks.registry.connection import connect, plain_errors
 from tasks.registry.record import Origin, find_unchanged, slug
 from tasks.registry.runs import RunTitle
 from tasks.registry.versions import find_version

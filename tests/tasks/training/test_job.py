@@ -60,6 +60,21 @@ def test_the_code_digest_is_that_of_the_sources(tmp_path: Path, monkeypatch: pyt
     assert fresh() != before
 
 
+def test_modules_that_only_look_at_data_change_no_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = {path.stem for path in (job_module.ROOT / "tasks" / "data").glob("*.py")}
+    assert here >= job_module.LOOKING
+    data = tmp_path / "tasks" / "data"
+    data.mkdir(parents=True)
+    monkeypatch.setattr(job_module, "ROOT", tmp_path)
+    fresh = code_digest.__wrapped__
+    empty = fresh()
+    for name in job_module.LOOKING:
+        (data / f"{name}.py").write_text("x = 1\n")
+    assert fresh() == empty
+    (data / "splits.py").write_text("x = 1\n")
+    assert fresh() != empty
+
+
 def test_no_commit_outside_a_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_module, "ROOT", tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
