@@ -1,6 +1,8 @@
 """Moving the champion: forward after a verdict, or back. Callers hold the model's promotion lock."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -158,13 +160,19 @@ def finish_move(model: str) -> None:
         client.delete_registered_model_tag(model, MOVING)
 
 
-def hold(model: str, holder: str) -> None:
-    """Notes who promotes now, for others to be told."""
+@contextmanager
+def holding(model: str, holder: str) -> Iterator[None]:
+    """Names who promotes while the block runs, for others to be told; a killed process leaves its name."""
     with plain_errors(f"taking the promotion of {model!r}"):
         connect().set_registered_model_tag(model, HOLDER, holder)
+    try:
+        yield
+    finally:
+        with plain_errors(f"giving the promotion of {model!r} back"):
+            connect().delete_registered_model_tag(model, HOLDER)
 
 
 def held_by(model: str) -> str:
-    """Who took the promotion last."""
+    """Who holds the promotion, as far as that was noted yet."""
     with plain_errors(f"looking up {model!r}"):
         return str(connect().get_registered_model(model).tags.get(HOLDER, "another process"))

@@ -6,13 +6,16 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pytest
+from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 
 from flows import locks
 from flows.locks import promotion_lock
-from models.errors import InputError, RefusedError
+from models.errors import InputError, OutsideError, RefusedError
 from models.modelfile import Promotion
 from tasks.registry.connection import connect
 from tasks.registry.history import read_history, whoami
@@ -52,6 +55,20 @@ def test_another_model_is_not_held_up(copy: Copy) -> None:
         assert cli("promote", "held-b").code == 0
 
 
+def test_a_server_that_fails_is_not_called_a_promotion_under_way(copy: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "held-broken"
+    copy(name, **RULES)
+
+    @contextmanager
+    def broken(*_: object, **__: object) -> Iterator[None]:
+        raise ConcurrencySlotAcquisitionError("server error 500")
+        yield
+
+    monkeypatch.setattr(locks, "concurrency", broken)
+    with pytest.raises(OutsideError, match="held-broken: Prefect could not lock the promotion"), promotion_lock(name):
+        pass
+
+
 def test_the_lock_is_free_after_an_error(copy: Copy) -> None:
     name = "held-error"
     copy(name, **RULES)
@@ -70,16 +87,17 @@ def test_of_two_holders_at_once_one_wins(copy: Copy) -> None:
     name = "held-race"
     copy(name, **RULES)
     outcomes: list[str] = []
-    start = threading.Barrier(2)
+    start, refused = threading.Barrier(2), threading.Event()
 
     def contend() -> None:
         start.wait()
         try:
             with promotion_lock(name):
-                time.sleep(locks.PATIENCE_SECONDS + 2)
+                refused.wait(60)
                 outcomes.append("won")
         except RefusedError as error:
             outcomes.append(str(error))
+            refused.set()
 
     threads = [threading.Thread(target=contend) for _ in range(2)]
     for thread in threads:
