@@ -14,7 +14,7 @@ from models.modelfile import BUDGETS, ModelFile
 from tasks.data.layout import SOURCE
 from tasks.data.rows import masked_rows
 from tasks.data.snapshot import open_snapshot, snapshot_folder
-from tasks.data.splits import judged_rows, required_columns
+from tasks.data.splits import judged_rows, required_columns, why_not_comparable
 from tasks.evaluation.of_graph import score_rows
 from tasks.evaluation.scored import Scored
 from tasks.evaluation.slices import slice_rows
@@ -44,13 +44,10 @@ def gather(contest: Contest, home: Path) -> Case:
     specs = [predictor.contract.split for predictor in (challenger, champion) if predictor]
     deciding = {SOURCE, *(name for spec in specs for name in required_columns(spec))}
     table = snapshot.table(deciding)
-    unseen = judged_rows(table, challenger.contract.split, champion.contract.split if champion else None)
-    if unseen is None:
-        obstacle = "the data no longer has the columns that decided which rows the champion was trained on"
-        unseen = np.zeros(len(table), dtype=bool)
-    else:
-        obstacle = None
-    rows = masked_rows(snapshot, unseen)
+    split, earlier = challenger.contract.split, champion.contract.split if champion else None
+    obstacle = why_not_comparable(table.column_names, split, earlier)
+    unseen = judged_rows(table, split, earlier)
+    rows = masked_rows(snapshot, np.zeros(len(table), dtype=bool) if unseen is None else unseen)
     first = score_rows(challenger, rows)
     second, obstacle = _champion(champion, challenger, rows, obstacle)
     evidence = Evidence(
