@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from models.errors import InputError, PerennialError
+from models.errors import InputError, OutsideError, PerennialError
 
 if TYPE_CHECKING:
     from flows.results import Promoted
@@ -25,8 +25,6 @@ app = typer.Typer(
 )
 
 INTERRUPTED = 130
-OUTSIDE = 3
-"""Exit code of what is nobody's input; 1 would be read as a judgement."""
 ModelFileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The model file.")]
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The registered model.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line, for machines.")]
@@ -47,7 +45,8 @@ def main() -> None:
             raise
         first = next(iter(str(error).splitlines()), "")
         print(f"unexpected {type(error).__name__}: {first}; run it again with --debug to see where", file=sys.stderr)
-        sys.exit(OUTSIDE)
+        # Nobody's input was wrong, and 1 would be read as a judgement.
+        sys.exit(OutsideError.exit_code)
     except SystemExit as end:
         # Typer turns an interrupt into this code without a word.
         if end.code == INTERRUPTED:
@@ -143,9 +142,6 @@ def promote(
         from tasks.registry.versions import require_model
 
         require_model(name)
-        from tasks.registry.versions import require_model
-
-        require_model(name)
 
     _show_verdict(flow(name, version, why), as_json)
 
@@ -159,9 +155,6 @@ def rollback(
     """Put the previous champion back."""
     with _prefect():
         from flows.rollback import rollback as flow
-        from tasks.registry.versions import require_model
-
-        require_model(name)
         from tasks.registry.versions import require_model
 
         require_model(name)
@@ -289,8 +282,7 @@ def _prepare() -> None:
 
     from flows import environment
 
-    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    os.environ.update({**environment.OFF_SCREEN, **os.environ})
     environment.prepare()
 
 
@@ -308,16 +300,6 @@ def _prefect() -> Iterator[None]:
 
         with plain_errors("opening the tracking store"):
             connect()
-
-
-def _require_files(inputs: list[str], output: Path, overwrite: bool) -> None:
-    """Raises InputError for what a scoring run would refuse anyway, before anybody waits for a server."""
-    from tasks.data.sources import resolve
-    from tasks.scoring.sinks import destination, require_free
-
-    require_free(destination(output.absolute()), overwrite)
-    for uri in inputs:
-        resolve(_absolute(uri))
 
 
 def _require_files(inputs: list[str], output: Path, overwrite: bool) -> None:

@@ -17,6 +17,13 @@ QUIET = {
 PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 """torch's threads sleep while they wait: spinning slows training many times where another process wants the core."""
 
+OFF_SCREEN = {
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+    "PREFECT_LOGGING_HANDLERS_DEBUG_LEVEL": "CRITICAL",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+}
+"""Keeps the log lines of Prefect and MLflow away from what a command prints."""
+
 
 def project_folder() -> Path:
     """The checkout that this file is in, or the current folder where perennial is installed without one."""

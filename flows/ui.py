@@ -15,7 +15,9 @@ def serve_ui(port: int) -> None:
     if uri.startswith("http"):
         print(f"MLflow runs at {uri}")
         return
-    print(f"MLflow UI: http://127.0.0.1:{port}   (Ctrl-C ends it)", flush=True)
+    print(
+        f"MLflow UI: http://127.0.0.1:{port}/#/experiments?workflowType=machine_learning   (Ctrl-C ends it)", flush=True
+    )
     # One worker and no job runners: this server shows runs to one person.
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
     command = ["-m", "mlflow", "ui", "--backend-store-uri", uri, "--port", str(port), "--workers", "1"]

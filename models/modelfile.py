@@ -18,10 +18,12 @@ from pydantic import (
     model_validator,
 )
 
-from models.columns import KINDS, ColumnSettings
+from models.columns import ColumnSettings
+from models.columnsettings import settings_by_kind
+from models.consistency import cross_problems, section_of
 from models.errors import InputError
 from models.moments import checked_cron, checked_zone
-from models.problems import describe, describe_column, near_match
+from models.problems import describe, near_match
 
 Task = Literal["binary", "multiclass", "regression"]
 SplitName = Literal["train", "validation", "test"]
@@ -112,6 +114,10 @@ class Split(Section):
     @classmethod
     def _one_or_many(cls, key: Any) -> Any:
         return (key,) if isinstance(key, str) else key
+
+
+SHARES = {name: Split.model_fields[name].default for name in ("validation", "test")}
+"""Shares of the rows where the model file gives none."""
 
 
 class Network(Section):
@@ -209,7 +215,7 @@ class ModelFile(Section):
     @field_validator("columns", mode="before")
     @classmethod
     def _parse_columns(cls, columns: Any, info: ValidationInfo) -> Any:
-        return _settings_by_kind(columns) if isinstance(columns, Mapping) else columns
+        return settings_by_kind(columns) if isinstance(columns, Mapping) else columns
 
     @property
     def sensitive(self) -> frozenset[str]:
@@ -229,7 +235,7 @@ class ModelFile(Section):
 def read_model_file(path: Path) -> ModelFile:
     """The model file at `path`, with source URIs made absolute. Raises InputError that lists every problem."""
     raw = _read_toml(path)
-    problems = list(dict.fromkeys([*_shape_problems(raw), *_cross_problems(raw)]))
+    problems = _problems(raw)
     if problems:
         raise InputError(*(f"{path}: {problem}" for problem in problems))
     parsed = ModelFile.model_validate(raw)
@@ -283,6 +289,11 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: not valid TOML: {error}") from None
 
 
+def _problems(raw: dict[str, Any]) -> list[str]:
+    found = [*_shape_problems(raw), *cross_problems(raw, SHARES), *_gate_problems(raw)]
+    return list(dict.fromkeys(found))
+
+
 def _shape_problems(raw: dict[str, Any]) -> list[str]:
     try:
         ModelFile.model_validate(raw)
@@ -291,74 +302,10 @@ def _shape_problems(raw: dict[str, Any]) -> list[str]:
     return []
 
 
-def _settings_by_kind(columns: Mapping[str, Any]) -> dict[str, Any]:
-    """Each column's settings by its kind's own class; raises ValueError with all problems of all columns."""
-    parsed: dict[str, ColumnSettings] = {}
-    problems: list[str] = []
-    for name, given in columns.items():
-        if isinstance(given, ColumnSettings):
-            parsed[name] = given
-            continue
-        table = {"kind": given} if isinstance(given, str) else given
-        if not isinstance(table, Mapping) or not isinstance(table.get("kind"), str):
-            problems.append(f"columns.{name!r}: give a kind ({', '.join(KINDS)}) or a table with one")
-        elif table["kind"] not in KINDS:
-            problems.append(f"columns.{name!r}: {table['kind']!r} is no kind{near_match(table['kind'], list(KINDS))}")
-        else:
-            settings = KINDS[table["kind"]].settings
-            try:
-                parsed[name] = settings.model_validate(dict(table))
-            except ValidationError as error:
-                problems.extend(describe_column(error, name, settings))
-    if problems:
-        raise ValueError("\n".join(problems))
-    return parsed
-
-
-def _cross_problems(raw: dict[str, Any]) -> Iterator[str]:
-    """Problems between sections; tolerant of sections that have problems of their own."""
-    columns, target, split, data = (_section(raw, key) for key in ("columns", "target", "split", "data"))
-    name = target.get("column") if isinstance(target.get("column"), str) else None
-    if name in columns:
-        yield f"columns.{name!r}: the target can't be a feature; remove the line"
-    rules = [rule for rule in ("group", "time", "column") if split.get(rule)]
-    if len(rules) > 1:
-        yield f"split: {' and '.join(rules)} exclude each other; keep one"
-    keys = split.get("key") if isinstance(split.get("key"), list) else []
-    if name is not None and name in [*split.values(), *(keys or [])]:
-        yield f"split: the target {name!r} can't decide the split"
-    if split.get("newest_by") and not split.get("key"):
-        yield "split.newest_by: needs split.key"
-    shares = [split.get(key, Split.model_fields[key].default) for key in ("validation", "test")]
-    if all(isinstance(share, int | float) for share in shares) and sum(shares) >= 1:
-        yield "split: validation and test together leave nothing to train on"
-    if (data.get("last_days") or data.get("last_rows")) and not split.get("time"):
-        yield "data: last_days and last_rows need split.time"
-    if name is not None and name == _section(raw, "training").get("weight"):
-        yield f"training.weight: the target {name!r} can't be the weight"
-    for column in columns:
-        if column.startswith("perennial."):
-            yield f"columns.{column!r}: names that start with 'perennial.' are reserved; rename the column"
-    yield from _slice_problems(raw, list(columns))
-    gates, kind = _section(raw, "gates"), target.get("kind")
+def _gate_problems(raw: dict[str, Any]) -> Iterator[str]:
+    gates, kind = section_of(raw, "gates"), section_of(raw, "target").get("kind")
     yield from gate_problems(gates, kind if isinstance(kind, str) else None)
     yield from _budget_problems(gates)
-
-
-def _slice_problems(raw: dict[str, Any], columns: list[str]) -> Iterator[str]:
-    sections = {"evaluation": raw.get("evaluation")}
-    sections |= {f"gates.{name}": gate for name, gate in _section(raw, "gates").items()}
-    for where, section in sections.items():
-        names = section.get("slices") if isinstance(section, dict) else None
-        for name in names if isinstance(names, list) else []:
-            if isinstance(name, str) and name not in columns:
-                yield f"{where}.slices: {name!r} is none of [columns]{near_match(name, columns)}"
-
-
-def _section(raw: dict[str, Any], key: str) -> dict[str, Any]:
-    """The section where it is a table; nothing where it is missing or malformed."""
-    section = raw.get(key)
-    return section if isinstance(section, dict) else {}
 
 
 def gate_problems(gates: Iterable[str], task: str | None) -> Iterator[str]:

@@ -17,9 +17,6 @@ from tasks.data.rejects import Finding, no_rejects, reject_malformed, reject_row
 MOST_LINES = 5
 """Missing columns that are named one by one."""
 
-MOST_LINES = 5
-"""Missing columns that are named one by one."""
-
 
 @dataclass(frozen=True)
 class Rule:

@@ -18,7 +18,6 @@ IN_UNITS_OF_TARGET = frozenset({"rmse", "mae"})
 """Metrics whose margin is a share of the champion's value, since an absolute one would depend on the unit."""
 SMALLEST_SLICE = 30
 MORE_ROWS = "give more data or a larger split.test, and train again"
-MORE_ROWS = "give more data or a larger split.test, and train again"
 SEED = 0
 
 

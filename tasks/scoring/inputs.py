@@ -33,9 +33,7 @@ def resolve_inputs(inputs: Sequence[str], wanted: Destination) -> tuple[SourceFi
         twice = [file for file in found if _identity(file) in owner]
         if twice:
             first = owner[_identity(twice[0])]
-            problems.append(
-                f"{twice[0].path}: belongs to two inputs, {first} and {uri}; its rows would be scored twice"
-            )
+            problems.append(f"{twice[0].path}: belongs to two inputs, {first} and {uri}; give it in one of them")
         owner |= {_identity(file): uri for file in found}
         files += found
     problems += _overlaps(inputs, owner, wanted)
@@ -46,9 +44,13 @@ def resolve_inputs(inputs: Sequence[str], wanted: Destination) -> tuple[SourceFi
 
 def count_rows(inputs: Sequence[str]) -> int | None:
     """Rows of all inputs where every file states them, else None. Raises InputError for unreadable ones."""
-    counts = [peek(file).rows for uri in inputs for file in resolve(uri)]
-    known = [count for count in counts if count is not None]
-    return sum(known) if len(known) == len(counts) else None
+    total = 0
+    for file in (file for uri in inputs for file in resolve(uri)):
+        rows = peek(file).rows
+        if rows is None:
+            return None
+        total += rows
+    return total
 
 
 def kept_schema(files: Sequence[SourceFile], contract: Contract, keep: Sequence[str] | None) -> pa.Schema:
@@ -77,7 +79,7 @@ def _overlaps(inputs: Sequence[str], owner: dict[str, str], wanted: Destination)
     for uri in inputs:
         folder = _local(uri)
         if folder and folder.is_dir() and folder in (output, *output.parents):
-            yield f"{wanted.output}: lies in the input folder {uri} and would be read as an input; choose another output"
+            yield f"{wanted.output}: lies in the input folder {uri} and would be read from there; choose another place"
 
 
 def _identity(file: SourceFile) -> str:

@@ -118,13 +118,6 @@ def _label(wanted: Destination) -> str:
     return f"{wanted.output.name}.partial"
 
 
-def require_free(wanted: Destination, overwrite: bool) -> None:
-    """Raises InputError when something stands where the output would go and may not be replaced."""
-    taken = [path for path in (wanted.output, wanted.predictions, wanted.rejects) if path.exists()]
-    if taken and not overwrite:
-        raise InputError(f"{taken[0]}: exists already; choose another output or pass --overwrite")
-
-
 @contextmanager
 def written_aside(wanted: Destination, overwrite: bool, run_id: str) -> Iterator[Destination]:
     """A hidden destination to write to; what it holds takes the wanted place when the block ends without an error.

@@ -69,10 +69,13 @@ def test_check_shows_what_would_be_rejected_and_every_problem(tmp_path: Path) ->
     assert "trainning" in said.out and "promotion.min_rows" in said.out
 
 
-def test_check_refuses_two_models_of_one_name(tmp_path: Path) -> None:
+def test_check_reports_two_models_of_one_name_as_a_problem(tmp_path: Path) -> None:
     first, second = write_model(tmp_path, "twin"), tmp_path / "other.toml"
     second.write_text(first.read_text())
-    plain(cli("check", first, second), 2, "other.toml", "'twin'", "twin.toml")
+    said = cli("check", first, second)
+    assert said.code == 2
+    assert f"{first}: ok" in said.out and f"{second}: NOT OK" in said.out
+    assert f"problem: the name 'twin' is taken by {first}; rename one of the two" in said.out
 
 
 def test_a_dry_run_says_what_would_happen_and_leaves_nothing(small: Small, home: Path) -> None:
@@ -222,7 +225,7 @@ def interrupted(file: Path, *words: str) -> str:
         patch.setattr(export, "export_model", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
         said = cli("train", file, *words)
     assert said.code == 130, said.both
-    assert said.err.splitlines()[-1] == "interrupted; the same command goes on where this one stopped"
+    assert said.err.splitlines()[-1].startswith("interrupted; a training goes on after its last epoch")
     experiment = connect().get_experiment_by_name(file.stem)
     newest = connect().search_runs([experiment.experiment_id])[0]
     assert newest.info.status in ("KILLED", "FAILED")

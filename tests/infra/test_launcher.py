@@ -44,10 +44,33 @@ def test_a_module_of_that_name_is_noticed_too(tmp_path: Path) -> None:
 
 
 def test_the_right_packages_hand_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    called: list[bool] = []
-    monkeypatch.setattr("flows.cli.main", lambda: called.append(True))
+    called: list[object] = []
+    monkeypatch.setattr("flows.cli.main", lambda: called.append("run"))
+    monkeypatch.setattr(perennial, "_leave", lambda end: called.append(end.code))
     perennial.main()
-    assert called == [True]
+    assert called == ["run", 0]
+
+
+@pytest.mark.parametrize(("code", "status"), [(None, 0), (0, 0), (2, 2)])
+def test_without_a_flow_the_process_ends_at_once_with_its_code(
+    monkeypatch: pytest.MonkeyPatch, code: int | None, status: int
+) -> None:
+    left: list[int] = []
+    monkeypatch.delitem(sys.modules, "prefect", raising=False)
+    monkeypatch.setattr("os._exit", left.append)
+    perennial._leave(SystemExit(code))
+    assert left == [status]
+
+
+@pytest.mark.parametrize("end", [SystemExit(1), SystemExit("some text")])
+def test_with_a_flow_or_a_text_python_ends_as_usual(monkeypatch: pytest.MonkeyPatch, end: SystemExit) -> None:
+    left: list[int] = []
+    monkeypatch.setattr("os._exit", left.append)
+    monkeypatch.setitem(sys.modules, "prefect", sys)
+    with pytest.raises(SystemExit) as raised:
+        perennial._leave(end)
+    assert raised.value is end
+    assert left == []
 
 
 def test_an_intruder_ends_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

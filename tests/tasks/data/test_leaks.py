@@ -23,7 +23,7 @@ def category(values: "np.ndarray[tuple[int], np.dtype[np.object_]]") -> Observed
 def found(target: list[str], task: Task = "multiclass", noise: int = 0) -> dict[str, str]:
     """Leaks of a copy of the target, in which the last `noise` rows say nothing, and of an honest number."""
     copy = np.array(target, dtype=object)
-    copy[len(target) - noise :] = "z"
+    copy[len(target) - noise :] = target[0]
     honest = pa.array(np.random.default_rng(0).normal(size=len(target)))
     columns = {"copy": category(copy), "honest": Observed("honest", NumberSettings(), honest, (), len(target))}
     return find_leaks(columns, pa.array(target), task)

@@ -225,7 +225,7 @@ def test_judged_rows_accept_sources_that_declare_their_split() -> None:
 
 def spec_of(tmp_path: Path, make: Make, columns: str, rest: str = "") -> SplitSpec:
     times = pd.date_range("2024-01-01", periods=200, freq="7h").strftime("%Y-%m-%d %H:%M")
-    frame = frame_of(200, t=times, k=range(200), c=["a", "b", "-", "c"] * 50)
+    frame = frame_of(200, t=times, k=range(200), c=["-", *(f"c{i}" for i in range(49))] * 4)
     frame.to_csv(tmp_path / "a.csv", index=False)
     model_file = make(columns, rest=rest)
     return fit_split(model_file, open_snapshot(ingest(model_file, tmp_path).manifest))

@@ -146,7 +146,7 @@ def test_mlflow_serves_the_version(small: Small, tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "mlflow", *words],
         cwd=ROOT,
-        env=os.environ,
+        env=environment,
         stdout=log,
         stderr=log,
         start_new_session=True,

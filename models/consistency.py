@@ -1,0 +1,52 @@
+"""What no section of a model file can know alone: that it does not fit another one."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from models.problems import near_match
+
+
+def cross_problems(raw: dict[str, Any], shares: Mapping[str, float]) -> Iterator[str]:
+    """Lines about sections that don't fit together; sections with problems of their own are passed over.
+
+    `shares` are those of validation and test where the file gives none.
+    """
+    columns, target, split, data = (section_of(raw, key) for key in ("columns", "target", "split", "data"))
+    name = target.get("column") if isinstance(target.get("column"), str) else None
+    if name in columns:
+        yield f"columns.{name!r}: the target can't be a feature; remove the line"
+    rules = [rule for rule in ("group", "time", "column") if split.get(rule)]
+    if len(rules) > 1:
+        yield f"split: {' and '.join(rules)} exclude each other; keep one"
+    keys = split.get("key") if isinstance(split.get("key"), list) else []
+    if name is not None and name in [*split.values(), *(keys or [])]:
+        yield f"split: the target {name!r} can't decide the split"
+    if split.get("newest_by") and not split.get("key"):
+        yield "split.newest_by: needs split.key"
+    held = [split.get(key, default) for key, default in shares.items()]
+    if all(isinstance(share, int | float) for share in held) and sum(held) >= 1:
+        yield "split: validation and test together leave nothing to train on"
+    if (data.get("last_days") or data.get("last_rows")) and not split.get("time"):
+        yield "data: last_days and last_rows need split.time"
+    if name is not None and name == section_of(raw, "training").get("weight"):
+        yield f"training.weight: the target {name!r} can't be the weight"
+    for column in columns:
+        if column.startswith("perennial."):
+            yield f"columns.{column!r}: names that start with 'perennial.' are reserved; rename the column"
+    yield from _slice_problems(raw, list(columns))
+
+
+def _slice_problems(raw: dict[str, Any], columns: list[str]) -> Iterator[str]:
+    sections = {"evaluation": raw.get("evaluation")}
+    sections |= {f"gates.{name}": gate for name, gate in section_of(raw, "gates").items()}
+    for where, section in sections.items():
+        names = section.get("slices") if isinstance(section, dict) else None
+        for name in names if isinstance(names, list) else []:
+            if isinstance(name, str) and name not in columns:
+                yield f"{where}.slices: {name!r} is none of [columns]{near_match(name, columns)}"
+
+
+def section_of(raw: dict[str, Any], key: str) -> dict[str, Any]:
+    """The section where it is a table; nothing where it is missing or malformed."""
+    section = raw.get(key)
+    return section if isinstance(section, dict) else {}
