@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from flows.loading import loading, watched
 from models.errors import InputError, OutsideError, PerennialError
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def train(
         read_model_file(file)
         from flows.train import train as flow
 
-    trained = flow(file.resolve(), fresh)
+    trained = watched(flow)(file.resolve(), fresh)
     lines = [f"{name.replace('_', ' ')}: {value:.4f}" for name, value in trained.metrics.items()]
     head = f"{trained.model} version {trained.version} is trained and waits as challenger; on unseen rows:"
     _print(trained, as_json, [head, *(f"  {line}" for line in lines), f"next: perennial promote {trained.model}"])
@@ -143,7 +144,7 @@ def promote(
 
         require_model(name)
 
-    _show_verdict(flow(name, version, why), as_json)
+    _show_verdict(watched(flow)(name, version, why), as_json)
 
 
 @app.command(epilog="Example: perennial rollback churn --why 'complaints since noon'")
@@ -159,7 +160,7 @@ def rollback(
 
         require_model(name)
 
-    back = flow(name, why)
+    back = watched(flow)(name, why)
     line = f"{name}: version {back.version} is champion again; version {back.replaced} won't be promoted by itself"
     _print(back, as_json, [line])
 
@@ -191,7 +192,7 @@ def retrain(file: ModelFileArgument, as_json: AsJson = False) -> None:
         from flows.results import Promoted
         from flows.retrain import retrain as flow
 
-    done = flow(file.resolve())
+    done = watched(flow)(file.resolve())
     if done.unchanged:
         line = f"unchanged: {done.model} version {done.version} was made from the same data, model file and code"
         _print(done, as_json, [line])
@@ -221,7 +222,7 @@ def score(
         _require_files(input, output, overwrite)
         from flows.score import score as flow
 
-    done = flow(name, [_absolute(uri) for uri in input], output.absolute(), keep, overwrite, promote)
+    done = watched(flow)(name, [_absolute(uri) for uri in input], output.absolute(), keep, overwrite, promote)
     used = f"{done.model} version {done.version}"
     counts = f"{done.rows:,} rows: {done.scored:,} scored with {used}, {done.rejected:,} rejected"
     reasons = [f"  {count:,} {reason}" for reason, count in done.reasons.items()]
@@ -290,7 +291,6 @@ def _prepare() -> None:
 def _prefect() -> Iterator[None]:
     """Settings, and a Prefect server to run the flow that is imported in the block; one may start meanwhile."""
     _prepare()
-    from flows.loading import loading
     from flows.temporary_server import prefect_server
 
     with prefect_server(), loading():

@@ -1,8 +1,13 @@
 """Faster start and end of a command that loads large libraries."""
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
 
 
 @contextmanager
@@ -21,3 +26,20 @@ def loading() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+def watched(flow: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """The flow without heartbeats, for a command whose end its caller sees anyway.
+
+    Prefect's heartbeats let it notice that a run died which nobody watches. Their thread sleeps in whole seconds, and
+    the flow waits for it at its end.
+    """
+
+    @wraps(flow)
+    def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+            return flow(*args, **kwargs)
+
+    return run

@@ -1,6 +1,8 @@
 import subprocess
 import sys
 
+from flows.loading import watched
+
 HEAVY = ("sklearn", "torch", "matplotlib")
 
 
@@ -25,3 +27,13 @@ for _ in range(2):
 print(seen, frozen > 0)
 """
     assert run(program) == "[False, True, True, True] True"
+
+
+def test_a_watched_flow_has_no_heartbeat_and_others_keep_theirs() -> None:
+    from prefect.settings import get_current_settings
+
+    def frequency(of: str) -> tuple[str, int | None]:
+        return of, get_current_settings().flows.heartbeat_frequency
+
+    assert watched(frequency)("by hand") == ("by hand", None)
+    assert frequency("by a worker") == ("by a worker", 180)
