@@ -1,18 +1,21 @@
 """Bootstrap intervals of metrics, and of the difference between two models on the same rows (Efron 1979)."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tasks.evaluation.metrics import improvement, metric
 from tasks.evaluation.resampled import prepare
-from tasks.evaluation.scored import Floats, Scored
+from tasks.evaluation.scored import Floats, Indices, Scored
 
 LEVEL = 0.95
 MOST_ROWS_RESAMPLED = 100_000
 """More rows are sampled once, which makes intervals wider than need be, never narrower."""
+FEWEST_GROUPS = 10
+"""With fewer groups than that, rows are resampled singly: a handful of groups says nothing about their spread."""
 _CELLS = 1 << 17
 """Weights held at once: 1 MiB of float64, which stays in the processor's cache."""
 
@@ -26,17 +29,45 @@ class Interval:
     difference: float
 
 
-def intervals(scored: Scored, names: Sequence[str], resamples: int, seed: int) -> dict[str, tuple[float, float]]:
+@dataclass(frozen=True)
+class Resampling:
+    """How rows are resampled; those of one group are drawn together (cluster bootstrap, Field and Welsh 2007)."""
+
+    count: int
+    """Resamples."""
+    seed: int
+    groups: Indices | None = None
+    """[N] codes of the groups; None where each row stands for itself."""
+
+    def of(self, rows: NDArray[Any]) -> "Resampling":
+        """The same for the rows of a mask [N] or of row numbers."""
+        return self if self.groups is None else replace(self, groups=self.groups[rows])
+
+    def draw(self, rows: int) -> Iterator[Floats]:
+        """How often each row occurs in each resample, [rows, r] in pieces whose r sum to `count`."""
+        if self.groups is None:
+            yield from draw_counts(rows, self.count, self.seed)
+            return
+        found, codes = np.unique(self.groups, return_inverse=True)
+        if len(found) < FEWEST_GROUPS:
+            yield from draw_counts(rows, self.count, self.seed)
+            return
+        for counts in draw_counts(len(found), self.count, self.seed, cells_of=rows):
+            yield counts[codes]
+
+
+def intervals(scored: Scored, names: Sequence[str], resampling: Resampling) -> dict[str, tuple[float, float]]:
     """Low and high end of each metric's 95 % percentile interval; metrics that the rows can't define are left out.
 
     The ends are widened to hold the value on the rows as they are: resampling makes calibration look worse than it is.
     """
     if not len(scored):
         return {}
-    ordered = _by_score(scored)
+    order = _order(scored, resampling.seed)
+    ordered = scored.take(order)
     evaluate = prepare(ordered, names)
-    drawn = [evaluate(_weigh(counts, ordered)) for counts in draw_counts(len(ordered), resamples, seed)]
-    values = evaluate(ordered.weights[:, None])
+    drawn = [evaluate(_weigh(counts, ordered)) for counts in resampling.of(order).draw(len(ordered))]
+    values = prepare(scored, names)(scored.weights[:, None])
     found = {name: _percentiles(np.concatenate([piece[name] for piece in drawn])) for name in names}
     return {
         name: (min(low, float(values[name][0])), max(high, float(values[name][0])))
@@ -45,18 +76,18 @@ def intervals(scored: Scored, names: Sequence[str], resamples: int, seed: int) -
     }
 
 
-def paired_difference(name: str, challenger: Scored, champion: Scored, resamples: int, seed: int) -> Interval:
+def paired_difference(name: str, challenger: Scored, champion: Scored, resampling: Resampling) -> Interval:
     """The 95 % interval of the challenger's lead in one metric, both on the same resampled rows.
 
     Row i of both is the same row of data. `difference` is measured on the rows as they are.
     """
     if not len(challenger):
         return Interval(np.nan, np.nan, np.nan)
-    sampled = sampled_rows(len(challenger), seed)
-    first_side, second_side = (side if sampled is None else side.take(sampled) for side in (challenger, champion))
+    chosen = _sampled_rows(len(challenger), resampling.seed)
+    first_side, second_side = challenger.take(chosen), champion.take(chosen)
     both = [prepare(scored, [name]) for scored in (first_side, second_side)]
     leads = []
-    for counts in draw_counts(len(first_side), resamples, seed):
+    for counts in resampling.of(chosen).draw(len(first_side)):
         first, second = (
             part(_weigh(counts, scored))[name] for part, scored in zip(both, (first_side, second_side), strict=True)
         )
@@ -65,35 +96,44 @@ def paired_difference(name: str, challenger: Scored, champion: Scored, resamples
     return Interval(low, high, improvement(name, metric(name)(challenger), metric(name)(champion)))
 
 
-def sampled_rows(rows: int, seed: int) -> NDArray[np.int64] | None:
-    """Numbers of the rows to resample from, None for all."""
-    if rows <= MOST_ROWS_RESAMPLED:
-        return None
-    return np.random.default_rng(seed).choice(rows, MOST_ROWS_RESAMPLED, replace=False)
+def rows_resampled(rows: int) -> int:
+    """How many of so many rows are resampled from."""
+    return min(rows, MOST_ROWS_RESAMPLED)
 
 
-def draw_counts(rows: int, resamples: int, seed: int) -> Iterator[Floats]:
-    """How often each row occurs in each resample, [rows, r] in pieces whose r sum to `resamples`."""
+def _sampled_rows(rows: int, seed: int) -> Indices:
+    """Numbers of the rows to resample from: all, or a random choice where they are too many."""
+    if rows_resampled(rows) == rows:
+        return np.arange(rows)
+    return np.random.default_rng(seed).choice(rows, rows_resampled(rows), replace=False)
+
+
+def _order(scored: Scored, seed: int) -> Indices:
+    """The rows to resample from; binary ones by falling score, so that no resample has to be sorted."""
+    chosen = _sampled_rows(len(scored), seed)
+    if scored.task != "binary":
+        return chosen
+    return chosen[np.argsort(-scored.probabilities[chosen, 1], kind="stable")]
+
+
+def draw_counts(units: int, resamples: int, seed: int, cells_of: int | None = None) -> Iterator[Floats]:
+    """How often each unit occurs in each resample, [units, r] in pieces whose r sum to `resamples`.
+
+    `cells_of` is the number of rows that the units stand for, by which the pieces are sized.
+    """
     generator = np.random.default_rng(seed)
-    piece = max(1, _CELLS // rows)
+    piece = max(1, _CELLS // (cells_of or units))
     for start in range(0, resamples, piece):
         count = min(piece, resamples - start)
-        counts = np.empty((rows, count))
+        counts = np.empty((units, count))
         for column in range(count):
-            drawn = generator.integers(0, rows, size=rows, dtype=np.int32 if rows < 1 << 31 else np.int64)
-            counts[:, column] = np.bincount(drawn, minlength=rows)
+            drawn = generator.integers(0, units, size=units, dtype=np.int32 if units < 1 << 31 else np.int64)
+            counts[:, column] = np.bincount(drawn, minlength=units)
         yield counts
 
 
 def _weigh(counts: Floats, scored: Scored) -> Floats:
     return counts if scored.weight is None else counts * scored.weight[:, None]
-
-
-def _by_score(scored: Scored) -> Scored:
-    """Binary rows in order of their score, so that no resample has to be sorted."""
-    if scored.task != "binary":
-        return scored
-    return scored.take(np.argsort(-scored.probabilities[:, 1], kind="stable"))
 
 
 def _percentiles(values: Floats) -> tuple[float, float]:

@@ -14,7 +14,8 @@ from models.contract import Contract
 from models.errors import InputError
 from models.modelfile import METRICS, Task
 from tasks.evaluation.baselines import Baseline, Rows, feature_matrix, train_baselines
-from tasks.evaluation.bootstrap import Interval, intervals, paired_difference, sampled_rows
+from tasks.evaluation.bootstrap import Interval, Resampling, intervals, paired_difference, rows_resampled
+from tasks.evaluation.groups import group_codes
 from tasks.evaluation.importance import Importance, Predict, importance_rows, permutation_importance
 from tasks.evaluation.metrics import ClassRow, compute_metrics, per_class
 from tasks.evaluation.scored import Scored
@@ -69,6 +70,7 @@ def evaluate(
     test: pa.Table,
     *,
     slices: Sequence[str] = (),
+    group: str | None = None,
     train_rows: int | None = None,
     resamples: int = 300,
     seed: int = 0,
@@ -76,7 +78,9 @@ def evaluate(
     """The judgement of the graph behind `predict` on the test rows of a snapshot.
 
     `train` and `test` are rows of the snapshot table: parsed columns, target, and the weight column if there is one.
-    `train` may be a sample of `train_rows` rows, see `sample_rows`; the baselines alone learn from it.
+    `train` may be a sample of `train_rows` rows, see `sample_rows`; the baselines alone learn from it. `group` names
+    the column whose rows of one value belong together, which intervals take into account.
+
     Raises InputError when there are no test rows, or no such column to slice by.
     """
     _check(test, slices)
@@ -86,20 +90,19 @@ def evaluate(
     importance = permutation_importance(predict, test, names, primary, seed)
     by_importance = [found.column for found in importance] or names
     sliced_by = list(slices) or choose_columns(test, by_importance)
-    drawn = sampled_rows(len(scored), seed)
-    resampled = scored if drawn is None else scored.take(drawn)
+    resampling = Resampling(resamples, seed, None if group is None else group_codes(test.column(group)))
     return Evaluation(
         task=contract.task,
         primary=primary,
         rows=len(scored),
         classes=contract.classes,
         metrics=compute_metrics(scored),
-        intervals=intervals(resampled, METRICS[contract.task], resamples, seed),
+        intervals=intervals(scored, METRICS[contract.task], resampling),
         by_class=tuple(per_class(scored, contract.classes)) if contract.classes else (),
-        baselines=_baselines(contract, scored, train, test, resamples, seed),
+        baselines=_baselines(contract, scored, train, test, resampling),
         slices=tuple(evaluate_slices(scored, test, sliced_by, METRICS[contract.task], contract.sensitive)),
         importance=tuple(importance),
-        notes=_notes(train_rows or train.num_rows, train.num_rows, test.num_rows, len(resampled), len(names)),
+        notes=_notes(train_rows or train.num_rows, train.num_rows, test.num_rows, len(names)),
         scored=scored,
     )
 
@@ -113,7 +116,7 @@ def _check(test: pa.Table, slices: Sequence[str]) -> None:
 
 
 def _baselines(
-    contract: Contract, scored: Scored, train: pa.Table, test: pa.Table, resamples: int, seed: int
+    contract: Contract, scored: Scored, train: pa.Table, test: pa.Table, resampling: Resampling
 ) -> tuple[BaselineResult, ...]:
     features, test_features, categorical = feature_matrix(train, test, [column.name for column in contract.columns])
     truth = _truth(train.column(contract.target), contract)
@@ -125,9 +128,9 @@ def _baselines(
         Rows(test_features, scored.truth, scored.weight),
         categorical,
         contract.threshold,
-        seed,
+        resampling.seed,
     )
-    return tuple(_compare(scored, baseline, resamples, seed) for baseline in found)
+    return tuple(_compare(scored, baseline, resampling) for baseline in found)
 
 
 def _truth(column: pa.ChunkedArray, contract: Contract) -> NDArray[Any]:
@@ -136,18 +139,19 @@ def _truth(column: pa.ChunkedArray, contract: Contract) -> NDArray[Any]:
     return class_codes(as_array(column), contract.classes)
 
 
-def _compare(scored: Scored, baseline: Baseline, resamples: int, seed: int) -> BaselineResult:
-    lead = paired_difference(METRICS[scored.task][0], scored, baseline.scored, resamples, seed)
+def _compare(scored: Scored, baseline: Baseline, resampling: Resampling) -> BaselineResult:
+    primary = METRICS[scored.task][0]
+    lead = paired_difference(primary, scored, baseline.scored, resampling)
     return BaselineResult(
         baseline.name, baseline.rows, baseline.seconds, compute_metrics(baseline.scored), lead, baseline.scored
     )
 
 
-def _notes(train_rows: int, learnt_rows: int, test_rows: int, resampled_rows: int, columns: int) -> tuple[str, ...]:
-    used = importance_rows(test_rows, columns)
+def _notes(train_rows: int, learnt_rows: int, test_rows: int, columns: int) -> tuple[str, ...]:
+    used, resampled = importance_rows(test_rows, columns), rows_resampled(test_rows)
     said = (
         (train_rows > learnt_rows, f"Boosting was trained on {learnt_rows:,} of {train_rows:,} training rows."),
-        (test_rows > resampled_rows, f"Intervals are from {resampled_rows:,} of {test_rows:,} test rows."),
+        (test_rows > resampled, f"Intervals are from {resampled:,} of {test_rows:,} test rows."),
         (used < test_rows, f"Importance was measured on {used:,} of {test_rows:,} test rows."),
     )
     return tuple(text for applies, text in said if applies)

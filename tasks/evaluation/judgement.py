@@ -8,6 +8,7 @@ from pathlib import Path
 from models.contract import SplitSpec, read_contract
 from models.errors import OutsideError
 from models.modelfile import SPLITS
+from tasks.data.layout import stored_split_name
 from tasks.data.rows import assign_rows, masked_rows
 from tasks.data.snapshot import Ingested, open_snapshot
 from tasks.data.splits import TEST, TRAIN
@@ -33,13 +34,14 @@ def judge_graph(job: Job, data: Ingested, split: SplitSpec, fitted: Fitted, expo
     train = masked_rows(snapshot, sample_rows(assigned == TRAIN, seed))
     test = masked_rows(snapshot, assigned == TEST)
     predictor = Predictor.load(exported.folder, exported.sha256)
-    settings = job.model_file.evaluation
+    settings, group = job.model_file.evaluation, job.model_file.split.group
     evaluation = evaluate(
         predictor.contract,
         lambda table: score_rows(predictor, table),
         train,
         test,
         slices=settings.slices,
+        group=stored_split_name(group) if group else None,
         train_rows=int((assigned == TRAIN).sum()),
         resamples=settings.resamples,
         seed=seed,

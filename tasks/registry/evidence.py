@@ -9,12 +9,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from models.columns.kind import Mask
+from models.contract import SplitSpec
 from models.errors import InputError
 from models.modelfile import BUDGETS, ModelFile
-from tasks.data.layout import SOURCE
+from tasks.data.layout import SOURCE, stored_split_name
+from tasks.data.learnt import learnt_rows, may_change_sides
 from tasks.data.rows import masked_rows
-from tasks.data.snapshot import open_snapshot, snapshot_folder
+from tasks.data.snapshot import Snapshot, open_snapshot, snapshot_folder
 from tasks.data.splits import judged_rows, required_columns, why_not_comparable
+from tasks.evaluation.groups import group_codes
 from tasks.evaluation.of_graph import score_rows
 from tasks.evaluation.scored import Scored
 from tasks.evaluation.slices import slice_rows
@@ -38,46 +42,78 @@ class Case:
 def gather(contest: Contest, home: Path) -> Case:
     """The evidence for a contest. Raises InputError when an artefact's hash is not the registered one."""
     with tempfile.TemporaryDirectory() as scratch:
-        challenger, model_file = _load(contest.challenger, Path(scratch) / "challenger")
-        champion = _load(contest.champion, Path(scratch) / "champion")[0] if contest.champion else None
-    snapshot = open_snapshot(snapshot_folder(home, model_file.name) / f"{challenger.contract.snapshot}.json")
-    specs = [predictor.contract.split for predictor in (challenger, champion) if predictor]
-    deciding = {SOURCE, *(name for spec in specs for name in required_columns(spec))}
-    table = snapshot.table(deciding)
-    split, earlier = challenger.contract.split, champion.contract.split if champion else None
-    obstacle = why_not_comparable(table.column_names, split, earlier)
-    unseen = judged_rows(table, split, earlier)
-    rows = masked_rows(snapshot, np.zeros(len(table), dtype=bool) if unseen is None else unseen)
-    first = score_rows(challenger, rows)
-    second, obstacle = _champion(champion, challenger, rows, obstacle)
+        challenger = _load(contest.challenger, Path(scratch) / "challenger")
+        champion = _load(contest.champion, Path(scratch) / "champion") if contest.champion else None
+    predictor, model_file = challenger.predictor, challenger.model_file
+    folder = snapshot_folder(home, model_file.name)
+    snapshot = _snapshot_of(challenger, folder)
+    unseen, obstacle = _unseen(snapshot, challenger, champion, folder)
+    rows = masked_rows(snapshot, unseen)
+    opponent, obstacle = _champion(champion, predictor, rows, obstacle)
+    group = model_file.split.group
     evidence = Evidence(
-        challenger=first,
-        champion=second,
-        slices=_slices(model_file, rows, challenger.contract.sensitive),
-        measured=_budgets(model_file, challenger, rows),
+        challenger=score_rows(predictor, rows),
+        champion=opponent,
+        slices=_slices(model_file, rows, predictor.contract.sensitive),
+        measured=_budgets(model_file, predictor, rows),
         parity=_parity(contest.challenger),
         obstacle=obstacle,
+        groups=group_codes(rows.column(stored_split_name(group))) if group else None,
     )
     return Case(contest, evidence, model_file)
 
 
-def _load(version: Version, folder: Path) -> tuple[Predictor, ModelFile]:
+@dataclass(frozen=True)
+class _Side:
+    """One of the two that are compared."""
+
+    predictor: Predictor
+    model_file: ModelFile
+
+    @property
+    def split(self) -> SplitSpec:
+        return self.predictor.contract.split
+
+
+def _snapshot_of(side: _Side, folder: Path) -> Snapshot:
+    return open_snapshot(folder / f"{side.predictor.contract.snapshot}.json")
+
+
+def _unseen(snapshot: Snapshot, challenger: _Side, champion: _Side | None, folder: Path) -> tuple[Mask, str | None]:
+    """Rows of the challenger's snapshot that no side learnt from; or none, and why that can't be told."""
+    nothing = np.zeros(snapshot.rows, dtype=bool)
+    earlier = champion.split if champion else None
+    deciding = {SOURCE, *required_columns(challenger.split), *(required_columns(earlier) if earlier else ())}
+    table = snapshot.table(deciding)
+    unseen = judged_rows(table, challenger.split, earlier)
+    if unseen is None:
+        return nothing, why_not_comparable(table.column_names, challenger.split, earlier)
+    if champion is None or not may_change_sides(champion.split, champion.model_file.split.key):
+        return unseen, None
+    try:
+        then = _snapshot_of(champion, folder)
+        return unseen & ~learnt_rows(snapshot, then, champion.split, champion.model_file.split.key), None
+    except InputError as error:
+        return nothing, f"it can't be told which rows the champion was trained on: {error}"
+
+
+def _load(version: Version, folder: Path) -> _Side:
     folder.mkdir()
     files = download(version, folder)
-    return Predictor.load(files, version.sha256), read_model_settings(files)
+    return _Side(Predictor.load(files, version.sha256), read_model_settings(files))
 
 
 def _champion(
-    champion: Predictor | None, challenger: Predictor, rows: pa.Table, obstacle: str | None
+    champion: _Side | None, challenger: Predictor, rows: pa.Table, obstacle: str | None
 ) -> tuple[Scored | None, str | None]:
     """The champion on the same rows, or why it can't be scored on them."""
     if champion is None or obstacle:
         return None, obstacle
-    absent = [c.name for c in champion.contract.columns if c.name not in rows.column_names]
+    absent = [c.name for c in champion.predictor.contract.columns if c.name not in rows.column_names]
     if absent:
         return None, f"the data no longer has the champion's column {absent[0]!r}"
     try:
-        return score_rows(champion, rows, challenger.contract), None
+        return score_rows(champion.predictor, rows, challenger.contract), None
     except InputError as error:
         return None, f"the champion can't be scored on these rows: {error}"
 

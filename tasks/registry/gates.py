@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.modelfile import BUDGETS, METRICS, Gate, Promotion
-from tasks.evaluation.bootstrap import Interval, paired_difference
+from tasks.evaluation.bootstrap import Interval, Resampling, paired_difference
 from tasks.evaluation.metrics import metric
 from tasks.evaluation.scored import Scored
 from tasks.export.exported import TOLERANCE
@@ -33,6 +33,8 @@ class Evidence:
     """Budgets, such as latency_p99_ms."""
     parity: float | None = None
     """Largest difference between torch and ONNX Runtime, where the version was trained here."""
+    groups: NDArray[np.int64] | None = None
+    """[N] which rows belong together, where the split keeps groups whole: they are resampled as one."""
     obstacle: str | None = None
     """Why no fair comparison is possible."""
 
@@ -72,15 +74,17 @@ class Verdict:
 def judge(evidence: Evidence, gates: Mapping[str, Gate], promotion: Promotion) -> Verdict:
     """The verdict of all gates. Without a gate on a metric, the task's first one must not be worse than the champion's.
 
-    One "no" decides; failing that, one "undecided" does.
+    Metrics are asked for only where enough rows can be judged fairly. One "no" decides; failing that, one "undecided".
     """
     asked = dict(gates)
     if not set(gates) - set(BUDGETS):
         asked[METRICS[evidence.challenger.task][0]] = Gate()
-    checks = [*_fairness(evidence, promotion), *_parity(evidence)]
+    fairness = _fairness(evidence, promotion)
+    checks = [fairness, *_parity(evidence)]
     for name, gate in asked.items():
-        checks += _limits(name, gate, evidence)
-        if name not in BUDGETS and evidence.champion is not None and not evidence.obstacle:
+        if name in BUDGETS or fairness.outcome == "yes":
+            checks += _limits(name, gate, evidence)
+        if name not in BUDGETS and fairness.outcome == "yes" and evidence.champion is not None:
             checks += _against_champion(name, gate, evidence, promotion)
     outcomes = {check.outcome for check in checks}
     outcome: Outcome = "no" if "no" in outcomes else "undecided" if "undecided" in outcomes else "yes"
@@ -93,16 +97,15 @@ def judge_floors(scored: Scored, gates: Mapping[str, Gate]) -> list[Check]:
     return [check for name, gate in gates.items() if name not in BUDGETS for check in _limits(name, gate, evidence)]
 
 
-def _fairness(evidence: Evidence, promotion: Promotion) -> Iterator[Check]:
+def _fairness(evidence: Evidence, promotion: Promotion) -> Check:
     if evidence.obstacle:
-        yield Check("unseen rows", "undecided", evidence.obstacle)
-        return
+        return Check("unseen rows", "undecided", evidence.obstacle)
     rows = len(evidence.challenger)
     enough = rows >= promotion.min_rows
     text = f"{rows:,} rows that no side was trained on"
     if not enough:
         text += f"; a judgement needs {promotion.min_rows:,}: {MORE_ROWS}"
-    yield Check("unseen rows", "yes" if enough else "undecided", text, rows, promotion.min_rows)
+    return Check("unseen rows", "yes" if enough else "undecided", text, rows, promotion.min_rows)
 
 
 def _parity(evidence: Evidence) -> Iterator[Check]:
@@ -143,11 +146,12 @@ def _against_champion(name: str, gate: Gate, evidence: Evidence, promotion: Prom
 
 def _difference(name: str, evidence: Evidence, rows: NDArray[np.bool_] | None, promotion: Promotion) -> Interval:
     challenger, champion = evidence.challenger, evidence.champion
+    resampling = Resampling(promotion.resamples, SEED, evidence.groups)
     if champion is None:
         raise ValueError("there is no champion to compare with")
     if rows is not None:
-        challenger, champion = challenger.take(rows), champion.take(rows)
-    return paired_difference(name, challenger, champion, promotion.resamples, SEED)
+        challenger, champion, resampling = challenger.take(rows), champion.take(rows), resampling.of(rows)
+    return paired_difference(name, challenger, champion, resampling)
 
 
 def _allowed(name: str, margin: float, evidence: Evidence) -> float:

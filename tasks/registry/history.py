@@ -13,8 +13,11 @@ from tasks.registry.connection import connect, plain_errors
 
 PREFIX = "history."
 LONGEST_TAG = 90_000
-LONGEST_WHY = 10_000
 """MLflow takes values of up to 100,000 characters."""
+LONGEST_WHY = 10_000
+MOST_REASONS = 60
+LONGEST_REASON = 500
+"""So that an event always fits a tag; the verdict's artefact has all of it."""
 
 
 @dataclass(frozen=True)
@@ -38,14 +41,13 @@ def new_event(
     event: str, version: str, before: str | None, why: str, reasons: Sequence[str] = (), run_id: str = ""
 ) -> Event:
     """The event as of now, by the current user of this machine."""
-    return Event(event, version, before, whoami(), _now(), why[:LONGEST_WHY], tuple(reasons), run_id)
+    kept = tuple(reason[:LONGEST_REASON] for reason in reasons[:MOST_REASONS])
+    return Event(event, version, before, whoami(), _now(), why[:LONGEST_WHY], kept, run_id)
 
 
 def record(model: str, event: Event) -> None:
     """Keeps the event; events are added, never changed, and the same event twice is kept once."""
-    body = asdict(event)
-    while len(text := json.dumps(body, ensure_ascii=False)) > LONGEST_TAG and body["reasons"]:
-        body["reasons"] = body["reasons"][:-1]
+    text = json.dumps(asdict(event), ensure_ascii=False)
     name = hashlib.sha256(text.encode()).hexdigest()[:8]
     key = f"{PREFIX}{event.when}.{name}".replace(":", "-").replace("+", "_")
     with plain_errors(f"recording the history of {model!r}"):

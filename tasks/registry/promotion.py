@@ -88,16 +88,24 @@ def apply_verdict(contest: Contest, verdict: "Verdict", why: str, run_id: str) -
     before = contest.champion.number if contest.champion else None
     names = {"yes": "promoted", "no": "refused", "undecided": "undecided"}
     event = new_event(names[verdict.outcome], challenger.number, before, why, verdict.reasons, run_id)
-    tag_version(challenger, {VERDICT: json.dumps({**verdict.as_dict(), "run_id": run_id})[:LONGEST_TAG]})
-    if verdict.outcome != "yes":
-        record(model, event)
-        return False
     found = find_alias(model, CHAMPION)
     now = found.number if found else None
     if now != before:
         raise RefusedError(f"{model}: the champion changed from version {before} to {now} meanwhile; promote again")
+    tag_version(challenger, {VERDICT: _as_tag(verdict, run_id)})
+    if verdict.outcome != "yes":
+        record(model, event)
+        return False
     _move(Move(model, challenger.number, before, None, event))
     return True
+
+
+def _as_tag(verdict: "Verdict", run_id: str) -> str:
+    """The verdict as JSON that fits a tag; where it is too long the last checks are left to the run's artefact."""
+    body = {**verdict.as_dict(), "run_id": run_id}
+    while len(text := json.dumps(body, ensure_ascii=False)) > LONGEST_TAG:
+        body["checks"] = body["checks"][:-1]
+    return text
 
 
 def roll_back(model: str, why: str) -> tuple[Version, Version]:
@@ -133,7 +141,7 @@ class Move:
 def _move(move: Move) -> None:
     """Notes the move, makes it, and takes the note away: whoever comes after a kill in between completes it."""
     with plain_errors(f"moving the champion of {move.model!r}"):
-        connect().set_registered_model_tag(move.model, MOVING, json.dumps(asdict(move))[:LONGEST_TAG])
+        connect().set_registered_model_tag(move.model, MOVING, json.dumps(asdict(move), ensure_ascii=False))
     finish_move(move.model)
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.modelfile import METRICS
-from tasks.evaluation.bootstrap import draw_counts, intervals, paired_difference
+from tasks.evaluation.bootstrap import Resampling, draw_counts, intervals, paired_difference
 from tasks.evaluation.metrics import compute_metrics
 from tasks.evaluation.resampled import prepare
 from tasks.evaluation.scored import Floats, Scored, scored_values
@@ -52,7 +52,7 @@ def test_r2_is_undefined_where_the_resampled_truth_is_constant() -> None:
 
 
 def test_counts_are_draws_with_replacement() -> None:
-    pieces = list(draw_counts(rows=50, resamples=200, seed=1))
+    pieces = list(draw_counts(units=50, resamples=200, seed=1))
     counts = np.concatenate(pieces, axis=1)
     assert counts.shape == (50, 200)
     np.testing.assert_array_equal(counts.sum(axis=0), 50)
@@ -61,14 +61,14 @@ def test_counts_are_draws_with_replacement() -> None:
 
 
 def test_large_data_is_resampled_in_pieces() -> None:
-    pieces = [counts.shape for counts in draw_counts(rows=150_000, resamples=3, seed=0)]
+    pieces = [counts.shape for counts in draw_counts(units=150_000, resamples=3, seed=0)]
     assert pieces == [(150_000, 1)] * 3
 
 
 def test_the_interval_of_a_share_is_that_of_theory() -> None:
     scored = classified(2000, seed=3)
     share = compute_metrics(scored, ["accuracy"])["accuracy"]
-    low, high = intervals(scored, ["accuracy"], 1000, seed=0)["accuracy"]
+    low, high = intervals(scored, ["accuracy"], Resampling(1000, 0))["accuracy"]
     spread = 1.96 * np.sqrt(share * (1 - share) / 2000)
     assert low == pytest.approx(share - spread, abs=0.004)
     assert high == pytest.approx(share + spread, abs=0.004)
@@ -77,9 +77,9 @@ def test_the_interval_of_a_share_is_that_of_theory() -> None:
 @pytest.mark.parametrize("scored", [classified(300), classified(300, 4), regressed(300)])
 def test_intervals_are_deterministic_and_hold_the_value(scored: Scored) -> None:
     names = METRICS[scored.task]
-    found = intervals(scored, names, 100, seed=5)
-    assert found == intervals(scored, names, 100, seed=5)
-    assert found != intervals(scored, names, 100, seed=6)
+    found = intervals(scored, names, Resampling(100, 5))
+    assert found == intervals(scored, names, Resampling(100, 5))
+    assert found != intervals(scored, names, Resampling(100, 6))
     for name, value in compute_metrics(scored).items():
         assert found[name][0] <= value + 1e-9
         assert found[name][1] >= value - 1e-9
@@ -87,9 +87,9 @@ def test_intervals_are_deterministic_and_hold_the_value(scored: Scored) -> None:
 
 def test_undefined_metrics_have_no_interval() -> None:
     scored = classified()
-    found = intervals(scored.take(scored.truth == 0), METRICS["binary"], 50, seed=0)
+    found = intervals(scored.take(scored.truth == 0), METRICS["binary"], Resampling(50, 0))
     assert set(found) == {"accuracy", "balanced_accuracy", "log_loss", "brier", "calibration_error"}
-    assert intervals(scored.take(np.array([], dtype=int)), ["accuracy"], 50, seed=0) == {}
+    assert intervals(scored.take(np.array([], dtype=int)), ["accuracy"], Resampling(50, 0)) == {}
 
 
 def better(scored: Scored) -> Scored:
@@ -106,15 +106,15 @@ def better(scored: Scored) -> Scored:
     [("roc_auc", classified()), ("log_loss", classified()), ("f1_macro", classified(classes=3)), ("rmse", regressed())],
 )
 def test_the_lead_of_a_better_model_lies_above_zero(name: str, scored: Scored) -> None:
-    lead = paired_difference(name, better(scored), scored, 200, seed=0)
+    lead = paired_difference(name, better(scored), scored, Resampling(200, 0))
     assert 0 < lead.low < lead.difference < lead.high
-    behind = paired_difference(name, scored, better(scored), 200, seed=0)
+    behind = paired_difference(name, scored, better(scored), Resampling(200, 0))
     np.testing.assert_allclose([behind.low, behind.high], [-lead.high, -lead.low])
 
 
 def test_both_models_are_judged_on_the_same_resamples() -> None:
     scored = classified(weighted=True)
-    lead = paired_difference("roc_auc", scored, scored, 100, seed=0)
+    lead = paired_difference("roc_auc", scored, scored, Resampling(100, 0))
     assert (lead.low, lead.high, lead.difference) == (0.0, 0.0, 0.0)
 
 
@@ -127,20 +127,20 @@ def test_the_paired_interval_is_that_of_repeated_rows() -> None:
         compute_metrics(champion.take(rows))["log_loss"] - compute_metrics(challenger.take(rows))["log_loss"]
         for rows in drawn
     ]
-    found = paired_difference("log_loss", challenger, champion, 60, seed=2)
+    found = paired_difference("log_loss", challenger, champion, Resampling(60, 2))
     np.testing.assert_allclose([found.low, found.high], np.quantile(leads, [0.025, 0.975]))
 
 
 @pytest.mark.parametrize("rows", [np.array([], dtype=int), np.array([0])])
 def test_a_lead_that_the_rows_cannot_define_is_nan(rows: np.ndarray) -> None:
     scored = classified().take(rows)
-    lead = paired_difference("roc_auc", scored, scored, 50, seed=0)
+    lead = paired_difference("roc_auc", scored, scored, Resampling(50, 0))
     assert np.isnan([lead.low, lead.high, lead.difference]).all()
 
 
 def test_sixteen_thousand_rows_take_seconds() -> None:
     scored = classified(16_000)
     started = time.process_time()
-    intervals(scored, METRICS["binary"], 300, seed=0)
-    paired_difference("average_precision", scored, scored, 300, seed=0)
+    intervals(scored, METRICS["binary"], Resampling(300, 0))
+    paired_difference("average_precision", scored, scored, Resampling(300, 0))
     assert time.process_time() - started < 12

@@ -59,10 +59,58 @@ def test_one_no_decides_over_yes_and_undecided() -> None:
     assert found.outcome == "no"
 
 
-def test_too_few_rows_are_undecided_even_when_every_gate_is_passed() -> None:
-    found = verdict(right(1.0, rows=99), None, {"accuracy": Gate(min=0.5)})
-    assert found.outcome == "undecided"
-    assert found.reasons[0].startswith("99 rows that no side was trained on; a judgement needs 100")
+def test_too_few_rows_are_undecided_whatever_the_metrics_say() -> None:
+    for share in (1.0, 0.0):
+        found = verdict(right(share, rows=99), right(0.5, rows=99), {"accuracy": Gate(min=0.5)})
+        assert found.outcome == "undecided"
+        assert [check.gate for check in found.checks] == ["unseen rows"]
+        assert found.reasons[0].startswith("99 rows that no side was trained on; a judgement needs 100")
+
+
+def test_as_many_rows_as_asked_for_are_enough() -> None:
+    assert verdict(right(1.0, rows=100), None, {"accuracy": Gate(min=0.5)}).outcome == "yes"
+
+
+def test_with_too_few_rows_the_artefact_itself_is_still_judged() -> None:
+    gates = {"latency_p99_ms": Gate(max=5)}
+    found = verdict(right(1.0, rows=99), None, gates, measured={"latency_p99_ms": 9.0})
+    assert found.outcome == "no"
+
+
+def test_a_better_mean_alone_does_not_beat_the_champion() -> None:
+    found = verdict(right(0.905), right(0.9), {"accuracy": Gate(beats_champion=True)})
+    check = found.checks[-1]
+    assert check.value is not None and check.low is not None
+    assert check.value > 0 >= check.low
+    assert found.outcome == "no"
+
+
+def test_a_slice_whose_interval_reaches_the_limit_is_not_refused() -> None:
+    challenger, champion = right(0.9), right(0.9)
+    labels = challenger.labels.copy()
+    labels[:2] = 1 - labels[:2]
+    challenger = scored_classes(challenger.truth, labels, challenger.probabilities)
+    first = np.arange(ROWS) < 40
+    gates = {"accuracy": Gate(margin=0.02, slices=("shop",))}
+    found = verdict(challenger, champion, gates, slices={"shop": {"north": first}})
+    check = found.checks[-1]
+    assert check.low is not None and check.high is not None and check.limit is not None
+    assert check.low < check.limit < check.high
+    assert check.outcome == "yes"
+
+
+def test_rows_of_one_group_are_resampled_together() -> None:
+    groups = np.repeat(np.arange(20), ROWS // 20)
+    truth, champion = TRUTH, right(0.9)
+    labels = np.where(groups < 10, champion.labels, truth)
+    challenger = scored_classes(truth, labels, champion.probabilities)
+    alone = verdict(challenger, champion, {"accuracy": Gate()}).checks[-1]
+    grouped = verdict(challenger, champion, {"accuracy": Gate()}, groups=groups).checks[-1]
+    assert grouped.value == alone.value == pytest.approx(0.1)
+    # Two of twenty groups hold all the gain: its spread is that of their number, sqrt(20 * .1 * .9) / 20.
+    assert grouped.high is not None and alone.high is not None
+    assert grouped.high - 0.1 == pytest.approx(1.96 * np.sqrt(20 * 0.1 * 0.9) / 20, abs=0.03)
+    assert alone.high - 0.1 < 0.04
 
 
 def test_an_obstacle_is_undecided_and_compares_nothing() -> None:
