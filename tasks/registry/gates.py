@@ -85,7 +85,7 @@ def judge(evidence: Evidence, gates: Mapping[str, Gate], promotion: Promotion) -
         if name in BUDGETS or fairness.outcome == "yes":
             checks += _limits(name, gate, evidence)
         if name not in BUDGETS and fairness.outcome == "yes" and evidence.champion is not None:
-            checks += _against_champion(name, gate, evidence, promotion)
+            checks += _against_champion(name, gate, evidence, evidence.champion, promotion)
     outcomes = {check.outcome for check in checks}
     outcome: Outcome = "no" if "no" in outcomes else "undecided" if "undecided" in outcomes else "yes"
     return Verdict(outcome, len(evidence.challenger), tuple(checks))
@@ -132,40 +132,43 @@ def _limits(name: str, gate: Gate, evidence: Evidence) -> Iterator[Check]:
             yield Check(name, "yes" if holds else "no", text, value, limit)
 
 
-def _against_champion(name: str, gate: Gate, evidence: Evidence, promotion: Promotion) -> Iterator[Check]:
+def _against_champion(
+    name: str, gate: Gate, evidence: Evidence, champion: Scored, promotion: Promotion
+) -> Iterator[Check]:
     if gate.beats_champion or gate.margin is not None:
-        found = _difference(name, evidence, None, promotion)
-        limit = 0.0 if gate.beats_champion else -_allowed(name, gate.margin or 0.0, evidence)
-        yield _compare(name, found, limit)
+        found, allowed = _difference(name, gate, evidence, champion, promotion)
+        yield _compare(name, found, None if gate.beats_champion else -allowed)
     for column in gate.slices:
         for value, rows in evidence.slices.get(column, {}).items():
             if rows.sum() >= SMALLEST_SLICE:
-                found = _difference(name, evidence, rows, promotion)
-                yield _compare_slice(name, f"{column} = {value}", found, -_allowed(name, gate.margin or 0.0, evidence))
+                found, allowed = _difference(name, gate, evidence, champion, promotion, rows)
+                yield _compare_slice(name, f"{column} = {value}", found, -allowed)
 
 
-def _difference(name: str, evidence: Evidence, rows: NDArray[np.bool_] | None, promotion: Promotion) -> Interval:
-    challenger, champion = evidence.challenger, evidence.champion
-    resampling = Resampling(promotion.resamples, SEED, evidence.groups)
-    if champion is None:
-        raise ValueError("there is no champion to compare with")
+def _difference(
+    name: str,
+    gate: Gate,
+    evidence: Evidence,
+    champion: Scored,
+    promotion: Promotion,
+    rows: NDArray[np.bool_] | None = None,
+) -> tuple[Interval, float]:
+    """The challenger's lead on all rows or those of the mask, and by how much it may be behind there."""
+    challenger, resampling = evidence.challenger, Resampling(promotion.resamples, SEED, evidence.groups)
     if rows is not None:
         challenger, champion, resampling = challenger.take(rows), champion.take(rows), resampling.of(rows)
-    return paired_difference(name, challenger, champion, resampling)
+    unit = metric(name)(champion) if name in IN_UNITS_OF_TARGET else 1.0
+    return paired_difference(name, challenger, champion, resampling), (gate.margin or 0.0) * unit
 
 
-def _allowed(name: str, margin: float, evidence: Evidence) -> float:
-    if name in IN_UNITS_OF_TARGET and evidence.champion is not None:
-        return margin * metric(name)(evidence.champion)
-    return margin
-
-
-def _compare(name: str, found: Interval, limit: float) -> Check:
+def _compare(name: str, found: Interval, floor: float | None) -> Check:
+    """Against the least lead that is accepted; None asks for any lead at all."""
     if np.isnan(found.low):
         return Check(name, "undecided", f"{name} can't be compared on these rows")
-    holds = found.low > limit
-    verb = "lies" if holds else "must lie"
-    text = f"{_lead(name, found)}; the interval {verb} above {limit:+.4f}"
+    limit = floor or 0.0
+    holds = found.low > 0 if floor is None else found.low >= floor
+    where = "above 0" if floor is None else f"at {limit:+.4f} or above"
+    text = f"{_lead(name, found)}; the interval {'lies' if holds else 'must lie'} {where}"
     return Check(
         f"{name} against champion", "yes" if holds else "no", text, found.difference, limit, found.low, found.high
     )
