@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 from models.columns.kind import Mask
 from models.contract import SplitSpec
 from tasks.data.hashing import Hashes, hash_rows
-from tasks.data.layout import FILE, SOURCE, SPLIT_PREFIX, stored_split_name
+from tasks.data.layout import SPLIT_PREFIX, stored_split_name
 from tasks.data.manifest import Snapshot
 from tasks.data.rows import assign_rows
 from tasks.data.splits import TEST
+
+RESERVED = "perennial."
+"""Columns that say where a row is from or on which side it is, rather than what it is."""
 
 
 def may_change_sides(spec: SplitSpec, key: Sequence[str]) -> bool:
@@ -42,7 +45,7 @@ def learnt_rows(now: Snapshot, then: Snapshot, spec: SplitSpec, key: Sequence[st
     if key and {*names} <= {*now.columns} & {*then.columns}:
         learnt = _hashes(then, names)[assign_rows(then, spec) != TEST]
         return np.asarray(np.isin(_hashes(now, names), learnt))
-    shared = sorted(name for name in {*now.columns} & {*then.columns} if not _is_origin(name))
+    shared = sorted(name for name in {*now.columns} & {*then.columns} if not name.startswith(RESERVED))
     before, today = _hashes(then, shared), _hashes(now, shared)
     apart = assign_rows(now, spec) == TEST
     gone = _fewer(before[assign_rows(then, spec) != TEST], today[~apart])
@@ -51,11 +54,6 @@ def learnt_rows(now: Snapshot, then: Snapshot, spec: SplitSpec, key: Sequence[st
 
 def _stored(key: Sequence[str]) -> tuple[str, ...]:
     return tuple(stored_split_name(name) for name in key)
-
-
-def _is_origin(name: str) -> bool:
-    """Whether the column says where a row is from or on which side it is, rather than what it is."""
-    return name in (SOURCE, FILE) or name.startswith(SPLIT_PREFIX)
 
 
 def _hashes(snapshot: Snapshot, columns: Collection[str]) -> Hashes:

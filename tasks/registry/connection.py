@@ -1,6 +1,8 @@
 """The way to MLflow: one client, its failures as plain errors."""
 
+import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,15 +12,54 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from models.errors import OutsideError
+from tasks.aside import HeldError, folder_aside, held
 
+SQLITE = "sqlite:///"
+PATIENCE_SECONDS = 60
 ARTIFACTS = "artifacts"
 KIND = {"mlflow.experimentKind": "custom_model_development"}
 """The UI then opens on runs and metrics instead of traces."""
 
 
 def connect() -> MlflowClient:
-    """A client of the tracking server that the environment names."""
-    return MlflowClient(mlflow.get_tracking_uri())
+    """A client of the tracking server that the environment names; the embedded database is made where it is missing.
+
+    Raises OutsideError when it can't be made.
+    """
+    uri = mlflow.get_tracking_uri()
+    database = Path(uri.removeprefix(SQLITE))
+    if uri.startswith(SQLITE) and not database.exists():
+        _make_database(database)
+    return MlflowClient(uri)
+
+
+def _make_database(database: Path) -> None:
+    """An empty database, whole or not at all: MLflow can't use one that a full disk or a kill left half made."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        with _alone(database), folder_aside(database.parent, database.name) as aside:
+            if not database.exists():
+                MlflowClient(f"{SQLITE}{aside / database.name}")
+                (aside / database.name).rename(database)
+    except (OSError, SQLAlchemyError, MlflowException) as error:
+        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        raise OutsideError(f"{database}: MLflow's database can't be made ({reason})") from None
+
+
+@contextmanager
+def _alone(database: Path) -> Iterator[None]:
+    """One process at a time; the others wait until the database is there."""
+    lock, deadline = database.with_name(f".{database.name}.lock"), time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            with held(lock, f"process {os.getpid()}"):
+                yield
+            return
+        except HeldError as other:
+            if time.monotonic() > deadline:
+                raise OutsideError(f"{database}: is being made by {other} for too long; try again") from None
+            time.sleep(0.1)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from models.modelfile import ModelFile
+from tasks.data.snapshot import Ingested
 from tasks.export.exported import Exported
 from tasks.registry import runs
 from tasks.registry.history import new_event, record
@@ -51,16 +52,16 @@ class Origin:
         return {**known, COMMIT: self.commit} if self.commit else known
 
 
-def open_training_run(
-    model_file: ModelFile, origin: Origin, rows: int, sources: Mapping[str, Any], home: Path, earlier: str | None
-) -> str:
+def open_training_run(model_file: ModelFile, origin: Origin, data: Ingested, home: Path, earlier: str | None) -> str:
     """The run of this training: an interrupted one is taken up again, otherwise a new one starts."""
     if earlier and runs.resume_run(earlier):
         return earlier
-    title = RunTitle(model_file.name, f"train on {rows:,} rows", "train")
+    title = RunTitle(model_file.name, f"train on {data.rows:,} rows", "train")
     run_id = runs.start_run(title, home, origin.tags())
     runs.log_params(run_id, _parameters(model_file))
-    runs.log_dataset(run_id, model_file.name, origin.snapshot, sources, {"rows": rows})
+    runs.log_metrics(run_id, {"rows": data.rows, "rejected_rows": data.rejected})
+    files = {file.path: file.rows for file in data.files}
+    runs.log_dataset(run_id, model_file.name, origin.snapshot, files, {"rows": data.rows})
     return run_id
 
 
@@ -97,7 +98,8 @@ def register_training(
     measured = {f"test_{name}": value for name, value in metrics.items()}
     runs.log_metrics(run_id, measured, model_id=version.model_id)
     record(job.model_file.name, new_event("registered", version.number, None, "trained", (_in_words(metrics),), run_id))
-    runs.rename_run(run_id, f"train v{version.number}: {primary} {metrics[primary]:.4f}")
+    runs.rename_run(run_id, f"v{version.number}: {metrics[primary]:.4f} {primary.replace('_', ' ')}")
+    runs.note_run(run_id, description)
     runs.set_tags(run_id, {"version": version.number})
     return version
 
@@ -117,10 +119,10 @@ def find_unchanged(model: str, origin: Origin) -> Version | None:
 def log_verdict(contest: Contest, verdict: "Verdict", home: Path) -> str:
     """The run that holds the verdict with every number, beneath the training that made the challenger."""
     challenger, champion = contest.challenger, contest.champion
-    against = f" against v{champion.number}" if champion else ""
-    title = RunTitle(
-        challenger.model, f"judge v{challenger.number}{against}: {verdict.outcome}", "promote", challenger.run_id
+    against = (
+        f"v{challenger.number} against v{champion.number}" if champion else f"v{challenger.number}, no champion yet"
     )
+    title = RunTitle(challenger.model, f"{verdict.outcome}: {against}", "promote", challenger.run_id)
     run_id = runs.start_run(title, home, {"version": challenger.number})
     with runs.finishing(run_id):
         numbers = {f"{i}.{slug(c.gate)}": c.value for i, c in enumerate(verdict.checks) if c.value is not None}

@@ -11,9 +11,16 @@ from typing import Any
 from mlflow.entities import Dataset as DatasetEntity
 from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE, MLFLOW_SOURCE_NAME
+from mlflow.utils.mlflow_tags import (
+    MLFLOW_PARENT_RUN_ID,
+    MLFLOW_RUN_NAME,
+    MLFLOW_RUN_NOTE,
+    MLFLOW_SOURCE_NAME,
+    MLFLOW_USER,
+)
 
 from tasks.registry.connection import connect, experiment_id, plain_errors
+from tasks.registry.history import whoami
 
 LONGEST_PARAM = 500
 
@@ -32,9 +39,12 @@ def start_run(title: RunTitle, home: Path, tags: Mapping[str, str] | None = None
     """The id of a new run in the model's experiment."""
     client = connect()
     with plain_errors("starting a run"):
-        named = {MLFLOW_RUN_NAME: title.name, "job": title.job, "model": title.model, MLFLOW_SOURCE_NAME: "perennial"}
+        named = {MLFLOW_RUN_NAME: title.name, "job": title.job, "model": title.model}
+        made_by = {MLFLOW_SOURCE_NAME: "perennial", MLFLOW_USER: whoami()}
         parent = {MLFLOW_PARENT_RUN_ID: title.parent} if title.parent else {}
-        run = client.create_run(experiment_id(client, title.model, home), tags={**named, **parent, **(tags or {})})
+        run = client.create_run(
+            experiment_id(client, title.model, home), tags={**named, **made_by, **parent, **(tags or {})}
+        )
         return str(run.info.run_id)
 
 

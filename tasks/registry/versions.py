@@ -89,7 +89,7 @@ def _create(
         client.log_model_artifacts(logged.model_id, scratch)
     client.finalize_logged_model(logged.model_id, "READY")
     _check_upload(f"{logged.artifact_location}/{GRAPH_FILE}", contract.graph_sha256)
-    _create_model(client, contract.name)
+    _create_model(client, contract)
     created = client.create_model_version(
         contract.name,
         f"models:/{logged.model_id}",
@@ -110,9 +110,11 @@ def _check_upload(uri: str, sha256: str) -> None:
             raise OutsideError(f"the artefact store returned other bytes than were uploaded: {error}") from error
 
 
-def _create_model(client: MlflowClient, name: str) -> None:
+def _create_model(client: MlflowClient, contract: Contract) -> None:
+    task = {"binary": "one of two classes", "multiclass": "a class", "regression": "a value"}[contract.task]
+    about = f"Predicts {task}, {contract.target!r}. What happened to its versions: `perennial history {contract.name}`."
     try:
-        client.create_registered_model(name)
+        client.create_registered_model(contract.name, description=about)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
@@ -183,10 +185,20 @@ def resolve(name_or_uri: str) -> Version:
         missing = f"has no version {wanted.number}; `perennial history {wanted.model}` lists them"
     else:
         found = find_alias(wanted.model, wanted.alias)
-        missing = f"has no {wanted.alias} yet; `perennial promote {wanted.model}` judges the newest version"
+        missing = _no_holder(wanted)
     if found is None:
         raise InputError(f"{wanted.model}: {missing}")
     return found
+
+
+def _no_holder(wanted: Reference) -> str:
+    """Why nobody has the alias that was asked for."""
+    if wanted.alias == CHAMPION:
+        return f"has no champion yet; `perennial promote {wanted.model}` judges the newest version"
+    if wanted.alias == CHALLENGER:
+        return "has no challenger: the newest version was promoted"
+    known = sorted({alias for version in list_versions(wanted.model) for alias in version.aliases})
+    return f"has no alias {wanted.alias!r}; there {'is' if len(known) == 1 else 'are'} {', '.join(known) or 'none'}"
 
 
 def require_model(name: str) -> None:

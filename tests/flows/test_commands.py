@@ -286,8 +286,10 @@ def test_verdict_and_counts_are_shown_in_prefect(copy: Copy, rows_csv: Path, tmp
 def test_the_runs_table_tells_the_story(small: Small) -> None:
     experiment = connect().get_experiment_by_name("small")
     found = {r.info.run_name: r for r in connect().search_runs([experiment.experiment_id])}
-    trained = next(run for name, run in found.items() if name.startswith("train v1: average_precision "))
-    judged = found["judge v1: yes"]
+    trained = next(
+        run for name, run in found.items() if name.startswith("v1: ") and name.endswith(" average precision")
+    )
+    judged = found["yes: v1, no champion yet"]
     assert judged.data.tags["mlflow.parentRunId"] == trained.info.run_id
     assert trained.data.params["training.epochs"] == "2"
     assert {"train_loss", "validation_loss", "parity", "graph_bytes", "test_average_precision"} <= set(

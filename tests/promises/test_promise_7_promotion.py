@@ -125,7 +125,7 @@ def test_who_when_why_and_on_which_numbers_is_kept(copy: Copy) -> None:
     assert before.timestamp() - 1 <= datetime.fromisoformat(event.when).timestamp() <= time.time() + 1
     assert any("rows that no side was trained on" in reason for reason in event.reasons)
     run = connect().get_run(event.run_id)
-    assert run.info.run_name == "judge v1: yes"
+    assert run.info.run_name == "yes: v1, no champion yet"
 
 
 def test_one_command_goes_back(copy: Copy) -> None:

@@ -3,16 +3,21 @@
 import json
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
+from models.contract import read_contract
 from models.errors import InputError, RefusedError
 from models.modelfile import Gate, Promotion
+from tasks.data.snapshot import Snapshot, open_snapshot
+from tasks.data.splits import TEST, assign
+from tasks.registry import evidence
 from tasks.registry.connection import connect
 from tasks.registry.evidence import gather
-from tasks.registry.gates import Check, Verdict
+from tasks.registry.gates import Check, Verdict, judge
 from tasks.registry.history import LONGEST_TAG, new_event, read_history, record
 from tasks.registry.promotion import apply_verdict, find_contest, require_version, roll_back
-from tasks.registry.versions import find_alias, find_version
+from tasks.registry.versions import download, find_alias, find_version
 from tests.conftest import Copy, Small
 
 YES = Verdict("yes", 100, (Check("unseen rows", "yes", "100 rows"),))
@@ -146,3 +151,40 @@ def test_evidence_is_gathered_on_the_same_rows_for_both(copy: Copy, home: Path) 
     assert 0 < case.evidence.measured["latency_p99_ms"] < 1000
     assert case.evidence.parity == 1e-7
     assert case.model_file.gates == rules["gates"]
+
+
+def test_only_test_rows_are_judged(copy: Copy, home: Path) -> None:
+    name = "promotion-test-rows"
+    copy(name)
+    contest = find_contest(name)
+    case = gather(contest, home)
+    contract = read_contract(download(contest.challenger, home))
+    snapshot = open_snapshot(home / "snapshots" / name / f"{contract.snapshot}.json")
+    table = snapshot.table()
+    rows = table.filter(pa.array(assign(table, contract.split) == TEST))
+    assert 0 < len(rows) < snapshot.rows
+    expected = [contract.classes.index(label) for label in rows["broken"].to_pylist()]
+    assert case.evidence.challenger.truth.tolist() == expected
+
+
+def test_a_champion_whose_rows_are_not_known_any_more_is_not_judged_against(
+    copy: Copy, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "promotion-rows-gone"
+    copy(name)
+    decide(name)
+    copy(name)
+    real = evidence.open_snapshot
+    opened: list[Path] = []
+
+    def once(path: Path) -> Snapshot:
+        opened.append(path)
+        if len(opened) > 1:
+            raise InputError(f"{path}: no such snapshot")
+        return real(path)
+
+    monkeypatch.setattr(evidence, "may_change_sides", lambda *_: True)
+    monkeypatch.setattr(evidence, "open_snapshot", once)
+    found = judge(gather(find_contest(name), home).evidence, {}, Promotion())
+    assert found.outcome == "undecided"
+    assert found.reasons[0].startswith("it can't be told which rows the champion was trained on: ")

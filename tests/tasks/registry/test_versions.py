@@ -30,7 +30,7 @@ def test_a_version_knows_what_it_was_made_from(small: Small) -> None:
         ("smal", "smal: no such model; did you mean 'small'?"),
         ("o'brien", "o'brien: no such model"),
         ("small/99", "small: has no version 99; `perennial history small` lists them"),
-        ("small@previous", "small: has no previous yet"),
+        ("small@previous", "small: has no alias 'previous'; there is champion"),
         ("a/b/c", "a/b/c: not a model; give NAME, NAME@ALIAS, NAME/VERSION or a models:/ URI"),
         ("", ": not a model"),
         ("models:/", "not a model"),

@@ -1,0 +1,54 @@
+"""The embedded database: made whole or not at all, once, however many ask for it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from models.errors import OutsideError
+from tasks.registry import connection
+from tasks.registry.connection import connect
+from tests.small import ROOT
+
+
+@pytest.fixture
+def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "a home" / "mlflow.db"
+    monkeypatch.setattr(mlflow, "get_tracking_uri", lambda: f"sqlite:///{path}")
+    return path
+
+
+def test_the_database_is_made_where_it_is_missing(database: Path) -> None:
+    assert connect().search_experiments()
+    assert [path.name for path in database.parent.iterdir()] == ["mlflow.db"]
+
+
+def test_a_database_that_could_not_be_made_leaves_nothing_behind(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = connection.MlflowClient
+
+    def full(uri: str) -> object:
+        Path(uri.removeprefix("sqlite:///")).write_bytes(b"half of it")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(connection, "MlflowClient", full)
+    with pytest.raises(OutsideError, match=r"mlflow.db: MLflow's database can't be made \(.*No space left"):
+        connect()
+    assert list(database.parent.iterdir()) == []
+    monkeypatch.setattr(connection, "MlflowClient", real)
+    assert connect().search_experiments()
+
+
+@pytest.mark.slow
+def test_two_processes_may_be_the_first(tmp_path: Path) -> None:
+    program = "from tasks.registry.connection import connect; print(len(connect().search_experiments()))"
+    environment = os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db"}
+    both = [
+        subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    assert [process.communicate(timeout=120)[0].strip() for process in both] == ["1", "1"]
