@@ -89,7 +89,6 @@ def retrain_plainly(file: Path) -> None:
         apply_verdict,
         find_contest,
         find_unchanged,
-        gather_evidence,
         judge_challenger,
         open_training_run,
         register_version,
@@ -114,7 +113,7 @@ def retrain_plainly(file: Path) -> None:
             version = register_version.fn(job, exported, metrics, origin, run_id)
         job.forget()
     contest = find_contest.fn(version.model, version.number)
-    verdict = judge_challenger.fn(gather_evidence.fn(contest, home))
+    verdict = judge_challenger.fn(contest, home)
     apply_verdict.fn(contest, verdict, "measured", home)
 
 

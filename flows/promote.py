@@ -9,7 +9,7 @@ from flows.environment import state_folder
 from flows.locks import promotion_lock
 from flows.results import Promoted
 from models.errors import RefusedError
-from tasks.registry.steps import apply_verdict, find_contest, gather_evidence, judge_challenger
+from tasks.registry.steps import apply_verdict, find_contest, judge_challenger
 from tasks.registry.versions import Version
 
 
@@ -29,8 +29,7 @@ def promote_challenger(model: str, version: str | None, why: str) -> Promoted:
     """The steps of a promotion, shared by all flows that promote. One promotion of a model runs at a time."""
     with promotion_lock(model):
         contest = find_contest(model, version)
-        case = gather_evidence(contest, state_folder())
-        verdict = judge_challenger(case)
+        verdict = judge_challenger(contest, state_folder())
         promoted = apply_verdict(contest, verdict, why, state_folder())
     show_verdict(contest, verdict)
     return Promoted(model, contest.challenger.number, promoted, verdict.outcome, verdict.reasons)

@@ -82,6 +82,11 @@ class Snapshot:
         """Names of all columns, the origin of the rows included."""
         return (*self.manifest.columns, SOURCE, FILE)
 
+    @property
+    def sources(self) -> frozenset[str]:
+        """URIs of the sources that its rows are from."""
+        return frozenset(part.source for part in self.manifest.parts)
+
     def table(self, columns: Collection[str] | None = None) -> pa.Table:
         """All rows with the given columns (None: all), in the order of the sources."""
         parts = [self._read(part, columns) for part in self.manifest.parts]

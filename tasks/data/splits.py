@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from models.columns.kind import Mask
 from models.contract import SplitSpec
 from models.errors import InputError
 from models.modelfile import SPLITS, ModelFile, SplitName
@@ -38,7 +39,11 @@ def fit_split(model_file: ModelFile, snapshot: Snapshot) -> SplitSpec:
         named = (split.group,) if split.group else split.key
         columns = tuple(stored_split_name(name) for name in named) or tuple(sorted(model_file.columns))
         spec = SplitSpec(rule="hash", columns=columns, **shares)
-    _require_all(assign(snapshot.table(required_columns(spec)), spec), spec)
+    counts = sum(
+        (np.bincount(assign(rows, spec), minlength=len(SPLITS)) for rows in snapshot.batches(required_columns(spec))),
+        start=np.zeros(len(SPLITS), dtype=np.int64),
+    )
+    _require_all(counts, spec)
     return spec
 
 
@@ -57,20 +62,22 @@ def assign(table: pa.Table, spec: SplitSpec) -> Assignment:
     return np.where(undeclared, rule(table, spec), declared).astype(np.int8)
 
 
-def judged_rows(table: pa.Table, challenger: SplitSpec, champion: SplitSpec | None) -> NDArray[np.bool_] | None:
+def judged_rows(table: pa.Table, challenger: SplitSpec, champion: SplitSpec | None, sources: Collection[str]) -> Mask:
     """Mask of the rows that neither model trained or validated on: test rows of both; [N].
 
-    None when it can't be told; `why_not_comparable` says why. Rows of a source that declares nothing to the champion
-    count only if all sources it learnt from are in the table: otherwise they may be the same rows under another name.
+    Rows of a source that declares nothing to the champion count only if all sources it learnt from are among `sources`,
+    those of the data as a whole: otherwise they may be the same rows under another name. Raises InputError when it
+    can't be told, for the reason that `why_not_comparable` gives.
     """
     unseen = assign(table, challenger) == TEST
     if champion is None:
         return np.asarray(unseen)
-    if why_not_comparable(table.column_names, challenger, champion):
-        return None
+    obstacle = why_not_comparable(table.column_names, challenger, champion)
+    if obstacle:
+        raise InputError(obstacle)
     unseen &= assign(table, champion) == TEST
     learnt = {uri for uri, split in champion.sources.items() if split != "test"}
-    if learnt and not learnt <= set(_source_names(table)):
+    if not learnt <= set(sources):
         unseen &= _declared(table, champion) == TEST
     return np.asarray(unseen)
 
@@ -151,10 +158,6 @@ def _declared(table: pa.Table, spec: SplitSpec) -> Assignment:
     return np.asarray(codes[found.to_numpy()])
 
 
-def _source_names(table: pa.Table) -> list[str]:
-    return [str(name) for name in pc.unique(table[SOURCE].cast(pa.string())).to_pylist()]
-
-
 def _seconds(stamps: pa.ChunkedArray) -> NDArray[np.float64]:
     return np.asarray(stamps.cast(pa.int64()).to_numpy().astype(np.float64) / 1e6)
 
@@ -184,8 +187,7 @@ def _cut_off(stamps: NDArray[np.float64], share: float) -> float | None:
     return float(instants[1:][np.abs(newer - share).argmin()]) if len(instants) > 1 else None
 
 
-def _require_all(assigned: Assignment, spec: SplitSpec) -> None:
-    counts = np.bincount(assigned, minlength=3)
+def _require_all(counts: NDArray[np.int64], spec: SplitSpec) -> None:
     empty = [name for name, count in zip(SPLITS, counts, strict=True) if not count]
     if not empty:
         return
@@ -197,4 +199,4 @@ def _require_all(assigned: Assignment, spec: SplitSpec) -> None:
     }[spec.rule]
     if spec.sources:
         advice = "let fewer sources declare a split, or add one for it"
-    raise InputError(f"split: no row is left for {' and '.join(empty)} ({len(assigned)} rows in all); {advice}")
+    raise InputError(f"split: no row is left for {' and '.join(empty)} ({counts.sum()} rows in all); {advice}")

@@ -17,7 +17,7 @@ from tasks.data.layout import SOURCE, stored_split_name
 from tasks.data.learnt import learnt_rows, may_change_sides
 from tasks.data.rows import masked_rows
 from tasks.data.snapshot import Snapshot, open_snapshot, snapshot_folder
-from tasks.data.splits import judged_rows, required_columns, why_not_comparable
+from tasks.data.splits import judged_rows, required_columns
 from tasks.evaluation.groups import group_codes
 from tasks.evaluation.of_graph import score_rows
 from tasks.evaluation.scored import Scored
@@ -81,20 +81,17 @@ def _snapshot_of(side: _Side, folder: Path) -> Snapshot:
 
 def _unseen(snapshot: Snapshot, challenger: _Side, champion: _Side | None, folder: Path) -> tuple[Mask, str | None]:
     """Rows of the challenger's snapshot that no side learnt from; or none, and why that can't be told."""
-    nothing = np.zeros(snapshot.rows, dtype=bool)
     earlier = champion.split if champion else None
     deciding = {SOURCE, *required_columns(challenger.split), *(required_columns(earlier) if earlier else ())}
-    table = snapshot.table(deciding)
-    unseen = judged_rows(table, challenger.split, earlier)
-    if unseen is None:
-        return nothing, why_not_comparable(table.column_names, challenger.split, earlier)
-    if champion is None or not may_change_sides(champion.split, champion.model_file.split.key):
-        return unseen, None
     try:
-        then = _snapshot_of(champion, folder)
-        return unseen & ~learnt_rows(snapshot, then, champion.split, champion.model_file.split.key), None
+        parts = [judged_rows(rows, challenger.split, earlier, snapshot.sources) for rows in snapshot.batches(deciding)]
+        unseen = np.concatenate(parts)
+        if champion and may_change_sides(champion.split, champion.model_file.split.key):
+            then = _snapshot_of(champion, folder)
+            unseen &= ~learnt_rows(snapshot, then, champion.split, champion.model_file.split.key)
     except InputError as error:
-        return nothing, f"it can't be told which rows the champion was trained on: {error}"
+        return np.zeros(snapshot.rows, dtype=bool), f"it can't be told which rows the champion learnt from: {error}"
+    return unseen, None
 
 
 def _load(version: Version, folder: Path) -> _Side:

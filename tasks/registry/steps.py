@@ -16,7 +16,6 @@ from tasks.registry.versions import Version
 from tasks.training.job import Job
 
 if TYPE_CHECKING:
-    from tasks.registry.evidence import Case
     from tasks.registry.gates import Verdict
 
 
@@ -61,24 +60,18 @@ def find_contest(model: str, version: str | None) -> Contest:
 
 
 @task(
-    name="gather evidence",
+    name="judge",
     cache_policy=NO_CACHE,
     retries=RETRIES,
     retry_delay_seconds=DELAYS,
     retry_condition_fn=failed_outside,
 )
-def gather_evidence(contest: Contest, home: Path) -> "Case":
-    """Both versions on the rows that neither has seen."""
+def judge_challenger(contest: Contest, home: Path) -> "Verdict":
+    """Whether the challenger may become champion, and why, by both versions on the rows that neither has seen."""
     from tasks.registry.evidence import gather
-
-    return gather(contest, home)
-
-
-@task(name="judge", cache_policy=NO_CACHE)
-def judge_challenger(case: "Case") -> "Verdict":
-    """Whether the challenger may become champion, and why."""
     from tasks.registry.gates import judge
 
+    case = gather(contest, home)
     return judge(case.evidence, case.model_file.gates, case.model_file.promotion)
 
 

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from models.contract import SplitSpec
 from models.errors import InputError
 from models.modelfile import read_model_file
+from tasks.data.layout import SOURCE
 from tasks.data.snapshot import ingest, open_snapshot
-from tasks.data.splits import assign, fit_split, judged_rows
+from tasks.data.splits import assign, fit_split, judged_rows, why_not_comparable
 
 START = pd.Timestamp("2024-01-01")
 
@@ -68,8 +69,11 @@ def learn(folder: Path, split: str, files: dict[str, pd.DataFrame], declared: di
 
 def judged(champion: Learnt, challenger: Learnt) -> set[float] | None:
     """The identities of the rows on which the two would meet."""
-    mask = judged_rows(challenger.table, challenger.spec, champion.spec)
-    return None if mask is None else set(challenger.table["x"].to_numpy()[mask].tolist())
+    if why_not_comparable(challenger.table.column_names, challenger.spec, champion.spec):
+        return None
+    sources = set(challenger.table[SOURCE].cast(pa.string()).to_pylist())
+    mask = judged_rows(challenger.table, challenger.spec, champion.spec, sources)
+    return set(challenger.table["x"].to_numpy()[mask].tolist())
 
 
 def unseen(champion: Learnt, challenger: Learnt) -> set[float]:
@@ -158,8 +162,7 @@ def test_rows_of_known_sources_are_judged_beside_declared_ones(tmp_path: Path) -
 
 def test_a_first_model_is_judged_on_its_own_test_rows(tmp_path: Path) -> None:
     only = learn(tmp_path, SECTIONS["key"], {"a.csv": rows(0, 200)})
-    mask = judged_rows(only.table, only.spec, None)
-    assert mask is not None
+    mask = judged_rows(only.table, only.spec, None, ())
     assert set(only.table["x"].to_numpy()[mask].tolist()) == set(only.table["x"].to_pylist()) - only.seen
 
 

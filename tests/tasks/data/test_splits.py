@@ -211,16 +211,16 @@ def test_a_missing_group_or_time_is_a_reject(tmp_path: Path, make: Make) -> None
 def test_nothing_can_be_judged_where_the_champions_column_is_gone() -> None:
     table = pa.table({"perennial.split.k": ["1", "2"]})
     other = KEYED.model_copy(update={"columns": ("perennial.split.gone",)})
-    assert judged_rows(table, KEYED, other) is None
-    assert judged_rows(table, KEYED, None) is not None
+    with pytest.raises(InputError, match="no longer has column 'gone'"):
+        judged_rows(table, KEYED, other, ())
+    assert len(judged_rows(table, KEYED, None, ())) == len(table)
 
 
 def test_judged_rows_accept_sources_that_declare_their_split() -> None:
     keys = [str(i) for i in range(200)]
     table = pa.table({"perennial.split.k": keys, SOURCE: ["a"] * 100 + ["b"] * 100})
     declared = SplitSpec.model_validate({**KEYED.model_dump(), "sources": {"b": "test"}})
-    mask = judged_rows(table, declared, declared)
-    assert mask is not None and mask.tolist() == [False] * 100 + [True] * 100
+    assert judged_rows(table, declared, declared, {"a", "b"}).tolist() == [False] * 100 + [True] * 100
 
 
 def spec_of(tmp_path: Path, make: Make, columns: str, rest: str = "") -> SplitSpec:
@@ -252,7 +252,8 @@ def test_nothing_can_be_judged_where_a_deciding_column_is_read_otherwise(
     assert reason is not None and reason.startswith(f"{name}, which decided")
     assert "read otherwise" in reason and "key" in reason
     table = pa.table({column: [] for column in champion.columns})
-    assert judged_rows(table, challenger, champion) is None
+    with pytest.raises(InputError, match="read otherwise"):
+        judged_rows(table, challenger, champion, ())
 
 
 HARMLESS = [

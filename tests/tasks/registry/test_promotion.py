@@ -187,4 +187,4 @@ def test_a_champion_whose_rows_are_not_known_any_more_is_not_judged_against(
     monkeypatch.setattr(evidence, "open_snapshot", once)
     found = judge(gather(find_contest(name), home).evidence, {}, Promotion())
     assert found.outcome == "undecided"
-    assert found.reasons[0].startswith("it can't be told which rows the champion was trained on: ")
+    assert found.reasons[0].startswith("it can't be told which rows the champion learnt from: ")
