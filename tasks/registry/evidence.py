@@ -108,7 +108,10 @@ def _champion(
         return None, obstacle
     absent = [c.name for c in champion.predictor.contract.columns if c.name not in rows.column_names]
     if absent:
-        return None, f"the data no longer has the champion's column {absent[0]!r}"
+        return (
+            None,
+            f"the data no longer has the champion's column {absent[0]!r}; map it again, or train under another name",
+        )
     try:
         return score_rows(champion.predictor, rows, challenger.contract), None
     except InputError as error:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
+from models.columns import KINDS
 from models.modelfile import ModelFile
 from tasks.data.snapshot import Ingested
 from tasks.export.exported import Exported
@@ -61,8 +63,17 @@ def open_training_run(model_file: ModelFile, origin: Origin, data: Ingested, hom
     runs.log_params(run_id, _parameters(model_file))
     runs.log_metrics(run_id, {"rows": data.rows, "rejected_rows": data.rejected})
     files = {file.path: file.rows for file in data.files}
-    runs.log_dataset(run_id, model_file.name, origin.snapshot, files, {"rows": data.rows})
+    columns = {name: _type(settings.kind) for name, settings in model_file.columns.items()}
+    columns[model_file.target.column] = "double" if data.task == "regression" else "string"
+    runs.log_dataset(run_id, model_file.name, origin.snapshot, files, columns, data.rows)
     return run_id
+
+
+def _type(kind: str) -> str:
+    """MLflow's word for the values of a kind."""
+    values = KINDS[kind].arrow_type
+    words = ((pa.types.is_floating, "double"), (pa.types.is_boolean, "boolean"), (pa.types.is_timestamp, "datetime"))
+    return next((word for holds, word in words if holds(values)), "string")
 
 
 def _parameters(model_file: ModelFile) -> dict[str, Any]:

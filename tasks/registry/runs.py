@@ -136,15 +136,18 @@ def log_json(run_id: str, value: Any, name: str) -> None:
         connect().log_dict(run_id, value, name)
 
 
-def log_dataset(run_id: str, name: str, digest: str, origin: Mapping[str, Any], profile: Mapping[str, Any]) -> None:
-    """The snapshot as the run's input dataset."""
+def log_dataset(
+    run_id: str, name: str, digest: str, origin: Mapping[str, Any], columns: Mapping[str, str], rows: int
+) -> None:
+    """The snapshot as the run's input dataset: where its rows are from, and its columns with MLflow's types."""
+    schema = [{"name": column, "type": kind, "required": False} for column, kind in columns.items()]
     dataset = DatasetEntity(
         name=name,
         digest=digest[:36],
         source_type="perennial",
         source=json.dumps(origin),
-        schema=None,
-        profile=json.dumps(profile),
+        schema=json.dumps({"mlflow_colspec": schema}),
+        profile=json.dumps({"rows": rows}),
     )
     with plain_errors("logging the dataset"):
         connect().log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])

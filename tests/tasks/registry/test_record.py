@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -5,6 +6,7 @@ import pytest
 from models.errors import OutsideError
 from tasks.registry import runs
 from tasks.registry.connection import connect, plain_errors
+from tasks.registry.history import whoami
 from tasks.registry.record import Origin, find_unchanged, slug
 from tasks.registry.runs import RunTitle
 from tasks.registry.versions import find_version
@@ -88,3 +90,21 @@ def test_credentials_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
         raise MlflowException("no answer from http://me:secret@127.0.0.1:9/api")
     assert "secret" not in str(error.value)
     assert str(error.value).startswith("MLflow at http://***@127.0.0.1:9 failed while looking: no answer")
+
+
+def test_the_dataset_of_a_run_says_its_columns_rows_and_files(small: Small) -> None:
+    run = connect().get_run(small.run_id)
+    (dataset,) = [found.dataset for found in run.inputs.dataset_inputs]
+    columns = {column["name"]: column["type"] for column in json.loads(dataset.schema)["mlflow_colspec"]}
+    assert columns == {
+        "load": "double",
+        "heat": "double",
+        "shop": "string",
+        "night": "boolean",
+        "made": "datetime",
+        "broken": "string",
+    }
+    assert json.loads(dataset.profile) == {"rows": run.data.metrics["rows"]}
+    assert [Path(path).name for path in json.loads(dataset.source)] == ["small.csv"]
+    assert run.data.metrics["rejected_rows"] == 0
+    assert run.data.tags["mlflow.user"] == whoami()
