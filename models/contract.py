@@ -1,7 +1,7 @@
 """The contract: the JSON beside `model.onnx` that says what the graph takes and returns, and what it was made from."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -67,6 +67,8 @@ class Contract(Section):
     target: str
     columns: tuple[ContractColumn, ...]
     missing: tuple[str, ...]
+    sensitive_columns: tuple[str, ...] = ()
+    """Columns besides features whose values must not be shown, such as a key."""
     classes: tuple[str | int | bool, ...] = ()
     """In the order of the probabilities; the second of a binary model is the positive one."""
     threshold: float | None = None
@@ -84,7 +86,8 @@ class Contract(Section):
     @property
     def sensitive(self) -> frozenset[str]:
         """Names of the columns whose values must not be shown."""
-        return frozenset(column.name for column in self.columns if column.settings.sensitive)
+        features = (column.name for column in self.columns if column.settings.sensitive)
+        return frozenset(features) | frozenset(self.sensitive_columns)
 
 
 def write_contract(contract: Contract, folder: Path) -> Path:
@@ -118,11 +121,12 @@ def output_names(columns: Iterable[str], classified: bool) -> tuple[str, ...]:
     """
     taken = set(columns)
     return tuple(
-        _free(name, taken) for name in (("label", "probabilities", "class_index") if classified else ("value",))
+        free_name(name, taken) for name in (("label", "probabilities", "class_index") if classified else ("value",))
     )
 
 
-def _free(name: str, taken: set[str]) -> str:
+def free_name(name: str, taken: Collection[str]) -> str:
+    """The name, with "_" behind it until nothing else is called so."""
     while name in taken:
         name += "_"
     return name

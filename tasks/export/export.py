@@ -63,6 +63,7 @@ def _contract(
             for name, settings in model_file.columns.items()
         ),
         missing=model_file.data.missing,
+        sensitive_columns=model_file.data.sensitive,
         classes=trained.classes,
         threshold=trained.threshold,
         temperature=trained.temperature,

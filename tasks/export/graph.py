@@ -20,8 +20,6 @@ from models.columns import KINDS, Statistics
 from models.contract import output_names
 
 ROWS = "rows"
-NETWORK = "network/"
-JOINED = "joined/"
 IR_VERSION = 10
 OPSETS = [helper.make_opsetid("", 20), helper.make_opsetid("ai.onnx.ml", 3)]
 
@@ -35,6 +33,27 @@ class GraphColumn:
     statistics: Statistics
 
 
+@dataclass(frozen=True)
+class _Inner:
+    """Beginnings of the names within the graph; those of inputs and outputs never begin with `root`."""
+
+    root: str
+
+    @property
+    def network(self) -> str:
+        """What the network's names begin with."""
+        return f"{self.root}/network/"
+
+    @property
+    def joined(self) -> str:
+        """What a kind's tensor of all its columns begins with."""
+        return f"{self.root}/joined/"
+
+    def at(self, stage: str, position: int) -> str:
+        """The name of one column's values after a stage."""
+        return f"{self.root}/{stage}/{position}"
+
+
 def export_graph(
     network: nn.Module,
     example: dict[str, torch.Tensor],
@@ -46,19 +65,29 @@ def export_graph(
     `network` takes one tensor [N, C] for each kind in `example`, and returns (index, probabilities), or one value [N]
     when there are no classes. Inputs of the graph are named as the columns are; see `output_names` for outputs.
     """
-    core = _export_network(network, example, bool(classes))
+    inner = _inner_names([column.name for column in columns])
+    core = _export_network(network, example, inner, bool(classes))
     joined = compose.merge_models(
-        _joining_graph(columns),
+        _joining_graph(columns, inner),
         core,
-        io_map=[(JOINED + kind, NETWORK + kind) for kind in example],
+        io_map=[(inner.joined + kind, inner.network + kind) for kind in example],
         name="perennial",
     )
-    model = _with_labels(joined, columns, classes)
+    model = _with_labels(joined, columns, inner, classes)
     onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString(deterministic=True))
 
 
-def _export_network(network: nn.Module, example: dict[str, torch.Tensor], classified: bool) -> onnx.ModelProto:
+def _inner_names(columns: Sequence[str]) -> _Inner:
+    root = "inner"
+    while any(name.startswith(root) for name in columns):
+        root += "_"
+    return _Inner(root)
+
+
+def _export_network(
+    network: nn.Module, example: dict[str, torch.Tensor], inner: _Inner, classified: bool
+) -> onnx.ModelProto:
     rows = torch.export.Dim(ROWS)
     with _quiet():
         program = torch.onnx.export(
@@ -75,7 +104,7 @@ def _export_network(network: nn.Module, example: dict[str, torch.Tensor], classi
         raise RuntimeError("torch.onnx.export returned no program")
     model = program.model_proto
     model.ir_version = IR_VERSION
-    return compose.add_prefix(model, NETWORK)
+    return compose.add_prefix(model, inner.network)
 
 
 @contextmanager
@@ -92,32 +121,28 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _joining_graph(columns: Sequence[GraphColumn]) -> onnx.ModelProto:
+def _joining_graph(columns: Sequence[GraphColumn], inner: _Inner) -> onnx.ModelProto:
     """Raw columns in, one tensor a kind out."""
     nodes: list[NodeProto] = []
     outputs: list[ValueInfoProto] = []
-    axis = numpy_helper.from_array(np.array([1], dtype=np.int64), JOINED + "axis")
+    axis = numpy_helper.from_array(np.array([1], dtype=np.int64), f"{inner.root}/axis")
     for kind in dict.fromkeys(column.kind for column in columns):
-        group = [column for column in columns if column.kind == kind]
-        for column in group:
-            nodes += _column_nodes(column)
-        nodes.append(helper.make_node("Concat", [_inner(c, "column") for c in group], [JOINED + kind], axis=1))
-        outputs.append(helper.make_tensor_value_info(JOINED + kind, _encoded_type(kind), [ROWS, len(group)]))
+        group = [position for position, column in enumerate(columns) if column.kind == kind]
+        for position in group:
+            nodes += _column_nodes(columns[position], inner.at("encoded", position), inner.at("column", position), axis)
+        joined = inner.joined + kind
+        nodes.append(helper.make_node("Concat", [inner.at("column", i) for i in group], [joined], axis=1))
+        outputs.append(helper.make_tensor_value_info(joined, _encoded_type(kind), [ROWS, len(group)]))
     inputs = [helper.make_tensor_value_info(c.name, _raw_type(c.kind), [ROWS]) for c in columns]
     graph = helper.make_graph(nodes, "columns", inputs, outputs, [axis])
     return helper.make_model(graph, opset_imports=OPSETS, ir_version=IR_VERSION)
 
 
-def _column_nodes(column: GraphColumn) -> list[NodeProto]:
-    code = _inner(column, "encoded")
+def _column_nodes(column: GraphColumn, code: str, target: str, axis: TensorProto) -> list[NodeProto]:
     return [
         *KINDS[column.kind].graph_nodes(column.name, code, column.statistics),
-        helper.make_node("Unsqueeze", [code, JOINED + "axis"], [_inner(column, "column")]),
+        helper.make_node("Unsqueeze", [code, axis.name], [target]),
     ]
-
-
-def _inner(column: GraphColumn, stage: str) -> str:
-    return f"{stage}/{column.name}"
 
 
 def _raw_type(kind: str) -> int:
@@ -130,28 +155,28 @@ def _encoded_type(kind: str) -> int:
 
 
 def _with_labels(
-    model: onnx.ModelProto, columns: Sequence[GraphColumn], classes: Sequence[str | int | bool]
+    model: onnx.ModelProto, columns: Sequence[GraphColumn], inner: _Inner, classes: Sequence[str | int | bool]
 ) -> onnx.ModelProto:
     """The model with its outputs under their public names, and the class's name in place of its index."""
     names = output_names((c.name for c in columns), bool(classes))
     graph = model.graph
     del graph.output[:]
     if not classes:
-        graph.node.append(helper.make_node("Identity", [NETWORK + "value"], [names[0]]))
+        graph.node.append(helper.make_node("Identity", [inner.network + "value"], [names[0]]))
         graph.output.append(helper.make_tensor_value_info(names[0], TensorProto.FLOAT, [ROWS]))
         return model
-    table = _class_table(classes)
+    table = _class_table(classes, f"{inner.root}/classes")
     graph.initializer.append(table)
-    graph.node.append(helper.make_node("Gather", [table.name, NETWORK + "index"], [names[0]], axis=0))
-    graph.node.append(helper.make_node("Identity", [NETWORK + "probabilities"], [names[1]]))
+    graph.node.append(helper.make_node("Gather", [table.name, inner.network + "index"], [names[0]], axis=0))
+    graph.node.append(helper.make_node("Identity", [inner.network + "probabilities"], [names[1]]))
     graph.output.append(helper.make_tensor_value_info(names[0], table.data_type, [ROWS]))
-    graph.node.append(helper.make_node("Identity", [NETWORK + "index"], [names[2]]))
+    graph.node.append(helper.make_node("Identity", [inner.network + "index"], [names[2]]))
     graph.output.append(helper.make_tensor_value_info(names[1], TensorProto.FLOAT, [ROWS, len(classes)]))
     graph.output.append(helper.make_tensor_value_info(names[2], TensorProto.INT64, [ROWS]))
     return model
 
 
-def _class_table(classes: Sequence[str | int | bool]) -> TensorProto:
+def _class_table(classes: Sequence[str | int | bool], name: str) -> TensorProto:
     if isinstance(classes[0], str):
-        return numpy_helper.from_array(np.array(classes, dtype=object), "classes")
-    return numpy_helper.from_array(np.array(classes), "classes")
+        return numpy_helper.from_array(np.array(classes, dtype=object), name)
+    return numpy_helper.from_array(np.array(classes), name)

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from models.errors import PerennialError
+from models.errors import RefusedError
 from tasks.export.exported import TOLERANCE, Parity
 from tasks.scoring.predictor import Predictor
 
@@ -17,8 +17,8 @@ RESOLUTIONS = 4
 """Steps of float32 that rounding in another order may add up to."""
 
 
-class ParityError(PerennialError):
-    """The exported graph and the network disagree; the run must not go on."""
+class ParityError(RefusedError):
+    """The exported graph and the network disagree: no version may be made of it."""
 
 
 def check_parity(

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from models.contract import Contract
+from models.contract import Contract, free_name
 from models.errors import InputError, PerennialError
 from tasks.data.batches import RawBatch, SourceFile
 from tasks.data.checks import Checked, check_batch
 from tasks.data.rejects import SCHEMA, count_reasons
-from tasks.data.sources import read_batches
+from tasks.data.sources import peek, read_batches
 from tasks.scoring.inputs import kept_schema, resolve_inputs
 from tasks.scoring.output import output_columns
 from tasks.scoring.overlap import read_ahead, write_behind
@@ -25,6 +25,8 @@ from tasks.scoring.sinks import (
     destination,
     open_writer,
     require_writable,
+    stated_rows,
+    value_type,
     written_aside,
 )
 
@@ -57,9 +59,16 @@ class Scores:
 class _Tally:
     """Counts that grow while the run goes on."""
 
-    read: int = 0
+    read: Counter[str] = field(default_factory=Counter)
+    """Rows by file."""
+    last: Counter[str] = field(default_factory=Counter)
+    """Highest row number by file."""
     scored: int = 0
     rejected: int = 0
+    written: int = 0
+    """Predictions that the writer took."""
+    set_aside: int = 0
+    """Rejects that the writer took."""
     reasons: Counter[str] = field(default_factory=Counter)
     labels: Counter[str] = field(default_factory=Counter)
 
@@ -97,9 +106,9 @@ def score_files(
     tally = _Tally()
     with written_aside(wanted, overwrite, stamp.run_id) as hidden:
         _stream(_batches(files, contract, kept), predictor, schema, stamp, hidden, tally, on_rows)
-        _reconcile(tally)
+        _reconcile(tally, files, hidden)
     return Scores(
-        rows=tally.read,
+        rows=tally.read.total(),
         scored=tally.scored,
         rejected=tally.rejected,
         reasons=dict(tally.reasons.most_common()),
@@ -115,17 +124,11 @@ def _output_schema(kept: pa.Schema, contract: Contract, stamp: Stamp) -> pa.Sche
     fields = [pa.field(f.name, _coded(f.type)) for f in kept]
     empty = _added_columns(_no_predictions(contract), contract, stamp, "", np.empty(0, dtype=np.int64))
     taken = set(kept.names)
-    return pa.schema([*fields, *(pa.field(_free(name, taken), array.type) for name, array in empty.items())])
+    return pa.schema([*fields, *(pa.field(free_name(name, taken), array.type) for name, array in empty.items())])
 
 
 def _coded(kind: pa.DataType) -> pa.DataType:
     return pa.dictionary(pa.int32(), pa.string()) if pa.types.is_string(kind) else kind
-
-
-def _free(name: str, taken: set[str]) -> str:
-    while name in taken:
-        name += "_"
-    return name
 
 
 def _batches(files: Sequence[SourceFile], contract: Contract, kept: pa.Schema) -> Iterator[RawBatch]:
@@ -148,33 +151,36 @@ def _stream(
     rejects = open_writer(hidden.rejects, SCHEMA, hidden.format)
 
     def write(done: _Finished) -> None:
-        _append(predictions, done.predictions)
-        _append(rejects, done.rejects)
+        tally.written += _append(predictions, done.predictions)
+        tally.set_aside += _append(rejects, done.rejects)
 
     try:
         with write_behind(write) as writer:
             for batch in read_ahead(batches):
                 writer.put(_score_batch(batch, predictor, schema, stamp, tally))
                 if on_rows:
-                    on_rows(tally.read)
+                    on_rows(tally.read.total())
     finally:
         predictions.close()
         rejects.close()
 
 
-def _append(writer: TableWriter, table: pa.Table) -> None:
+def _append(writer: TableWriter, table: pa.Table) -> int:
+    """The number of rows that were handed to the writer."""
     if len(table):
         writer.write_table(table)
+    return len(table)
 
 
 def _score_batch(batch: RawBatch, predictor: Predictor, schema: pa.Schema, stamp: Stamp, tally: _Tally) -> _Finished:
     contract = predictor.contract
     columns = {column.name: column.settings for column in contract.columns}
-    checked = check_batch(batch, columns, contract.missing)
+    checked = check_batch(batch, columns, contract.missing, sensitive=contract.sensitive)
     parsed = {name: checked.table.column(name).combine_chunks() for name in columns}
     predictions = predictor.predict(parsed)
     added = _added_columns(predictions, contract, stamp, batch.source, checked.rows)
-    tally.read += len(batch.rows) + len(batch.malformed)
+    tally.read[batch.source] += len(batch.rows) + len(batch.malformed)
+    tally.last[batch.source] = max(tally.last[batch.source], _last_row(batch))
     tally.scored += len(checked.table)
     tally.rejected += len(checked.rejects)
     tally.reasons.update(count_reasons(checked.rejects))
@@ -229,12 +235,12 @@ def _as_type(raw: pa.Table, wanted: pa.Field, source: str) -> pa.ChunkedArray:
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
         raise InputError(
             f"{source}: column {wanted.name!r} holds {column.type} in some rows, which can't be written as "
-            f"{_value_type(wanted.type)} like the others; name the columns to write with --keep, without it"
+            f"{value_type(wanted.type)} like the others; name the columns to write with --keep, without it"
         ) from None
 
 
 def _cast(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
-    given = _value_type(column.type)
+    given = value_type(column.type)
     if pa.types.is_boolean(wanted) != pa.types.is_boolean(given) and not _takes_all(wanted, given):
         # Arrow would take each number but 0 for true.
         raise pa.ArrowTypeError("truth values and other values")
@@ -244,11 +250,7 @@ def _cast(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
 
 
 def _takes_all(wanted: pa.DataType, given: pa.DataType) -> bool:
-    return bool(pa.types.is_string(_value_type(wanted)) or pa.types.is_null(given))
-
-
-def _value_type(kind: pa.DataType) -> pa.DataType:
-    return kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(value_type(wanted)) or pa.types.is_null(given))
 
 
 def _count_labels(predictions: Predictions, contract: Contract) -> dict[str, int]:
@@ -258,8 +260,34 @@ def _count_labels(predictions: Predictions, contract: Contract) -> dict[str, int
     return {str(name): int(count) for name, count in zip(contract.classes, counts, strict=True) if count}
 
 
-def _reconcile(tally: _Tally) -> None:
-    if tally.read != tally.scored + tally.rejected:
-        raise PerennialError(
-            f"{tally.read} rows were read, but {tally.scored} scored and {tally.rejected} rejected; nothing was written"
-        )
+def _last_row(batch: RawBatch) -> int:
+    return max(int(batch.rows.max(initial=0)), max((bad.row for bad in batch.malformed), default=0))
+
+
+def _reconcile(tally: _Tally, files: Sequence[SourceFile], hidden: Destination) -> None:
+    """Passes when every row of the files is in the finished predictions or rejects; raises PerennialError otherwise."""
+    read = tally.read.total()
+    problems = list(_unread(tally, files))
+    if read != tally.scored + tally.rejected:
+        problems.append(f"{read} rows were read, but {tally.scored} scored and {tally.rejected} rejected")
+    ends = {"scored": (tally.scored, tally.written), "rejected": (tally.rejected, tally.set_aside)}
+    problems += [f"{due} rows were {end}, but {put} written" for end, (due, put) in ends.items() if due != put]
+    for path, due in ((hidden.predictions, tally.scored), (hidden.rejects, tally.rejected)):
+        held = stated_rows(path, hidden.format)
+        if held not in (None, due):
+            problems.append(f"{path.name} holds {held} rows instead of {due}")
+    if problems:
+        raise PerennialError(f"{'; '.join(problems)}; nothing was written")
+
+
+def _unread(tally: _Tally, files: Sequence[SourceFile]) -> Iterator[str]:
+    """A line for each file of which fewer rows, or more, were read than it has.
+
+    Where a file doesn't state its rows, none may be missing among their numbers.
+    """
+    for file in files:
+        stated, read, last = peek(file).rows, tally.read[file.path], tally.last[file.path]
+        if stated not in (None, read):
+            yield f"{file.path} has {stated} rows, but {read} were read"
+        elif read != last:
+            yield f"{file.path}: {read} rows were read up to row {last}"

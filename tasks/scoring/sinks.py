@@ -1,6 +1,8 @@
 """Where scored rows go: files that appear whole or not at all."""
 
+import csv
 import errno
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +16,14 @@ import pyarrow.parquet as pq
 
 from models.errors import InputError, OutsideError
 from tasks.aside import HeldError, folder_aside, held
+from tasks.data.rejects import SCHEMA
+from tasks.scoring.jsontext import json_lines
 
 Format = Literal["parquet", "csv", "jsonl"]
+LONGEST_LINE = 1 << 20
+"""Characters of a file's first line that are looked at."""
+SHOWN = 40
+"""Characters of a name that is too long."""
 SUFFIXES: dict[str, Format] = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 
 
@@ -62,7 +70,7 @@ def require_writable(schema: pa.Schema, wanted: Destination) -> None:
         f"{wanted.output}: column {f.name!r} holds {f.type}, which {wanted.output.suffix or 'Parquet'} can't; "
         "write .parquet, or name the columns to write with --keep, without it"
         for f in schema
-        if not holds(_value_type(f.type))
+        if not holds(value_type(f.type))
     ]
     if problems:
         raise InputError(*problems)
@@ -90,8 +98,10 @@ def _is_binary(kind: pa.DataType) -> bool:
 def require_free(wanted: Destination, overwrite: bool) -> None:
     """Passes when the output can take its place. Raises InputError with the reason otherwise.
 
-    Rejects without predictions don't count as an output: a run that was killed between the two leaves them.
+    Rejects without predictions don't count as an output where scoring wrote them: a run that was killed between the
+    two leaves them.
     """
+    _require_short(wanted.output)
     in_folder = wanted.output != wanted.predictions
     if in_folder and wanted.output.exists():
         _require_own_folder(wanted)
@@ -100,6 +110,24 @@ def require_free(wanted: Destination, overwrite: bool) -> None:
         raise InputError(f"{folders[0]}: a folder stands where a file would be written; choose another output")
     if wanted.predictions.exists() and not overwrite:
         raise InputError(f"{wanted.output}: exists already; choose another output or pass --overwrite")
+    if wanted.rejects.exists() and not overwrite and not _are_rejects(wanted.rejects, wanted.format):
+        raise InputError(
+            f"{wanted.rejects}: exists already, and no scoring run wrote it; choose another output or pass --overwrite"
+        )
+
+
+def _are_rejects(path: Path, form: Format) -> bool:
+    """Whether a file has the columns of rejects; a file of JSON lines without lines has none and is taken for them."""
+    try:
+        if form == "parquet":
+            return bool(pq.read_schema(path).names == SCHEMA.names)
+        with path.open(encoding="utf-8") as file:
+            first = file.readline(LONGEST_LINE)
+        if form == "csv":
+            return bool(next(csv.reader([first]), []) == SCHEMA.names)
+        return not first or bool(list(json.loads(first)) == SCHEMA.names)
+    except (pa.ArrowInvalid, ValueError, TypeError):
+        return False
 
 
 def _require_own_folder(wanted: Destination) -> None:
@@ -141,7 +169,22 @@ def written_aside(wanted: Destination, overwrite: bool, run_id: str) -> Iterator
     except HeldError as other:
         raise OutsideError(f"{wanted.output}: run {other} writes to it now; wait for it, or stop it first") from None
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise InputError(_too_long(wanted.output)) from None
         raise OutsideError(f"{wanted.output}: can't be written ({_reason(error)}); nothing was left behind") from None
+
+
+def _require_short(output: Path) -> None:
+    try:
+        output.lstat()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise InputError(_too_long(output)) from None
+
+
+def _too_long(output: Path) -> str:
+    shown = f"{output.name[:SHOWN]}..."
+    return f"{output.parent / shown}: the name is too long for the file system; choose a shorter one"
 
 
 def _publish(hidden: Destination, wanted: Destination) -> None:
@@ -173,7 +216,7 @@ def open_writer(path: Path, schema: pa.Schema, form: Format) -> TableWriter:
     """A writer of tables of one schema."""
     if form == "parquet":
         # Numbers seldom repeat: looking for repetitions takes twice as long as all the rest of writing them.
-        texts = [f.name for f in schema if pa.types.is_string(_value_type(f.type))]
+        texts = [f.name for f in schema if pa.types.is_string(value_type(f.type))]
         # Without Arrow's own schema, texts that are dictionaries here are plain texts to every reader.
         return pq.ParquetWriter(path, schema, store_schema=False, use_dictionary=texts)  # type: ignore[no-any-return]
     if form == "csv":
@@ -185,7 +228,7 @@ class CsvWriter:
     """Arrow's CSV writer, which takes no dictionaries."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self._plain = pa.schema([pa.field(f.name, _value_type(f.type)) for f in schema])
+        self._plain = pa.schema([pa.field(f.name, value_type(f.type)) for f in schema])
         self._writer = pyarrow.csv.CSVWriter(path, self._plain)
 
     def write_table(self, table: pa.Table) -> None:
@@ -198,19 +241,26 @@ class CsvWriter:
 
 
 class JsonLinesWriter:
-    """One JSON object a line, written by pandas."""
+    """One JSON object a line, see `json_lines`."""
 
     def __init__(self, path: Path) -> None:
-        self._file: IO[str] = path.open("w", encoding="utf-8")
+        self._file: IO[bytes] = path.open("wb")
 
     def write_table(self, table: pa.Table) -> None:
         """Appends the rows."""
-        table.to_pandas().to_json(self._file, orient="records", lines=True, date_format="iso", force_ascii=False)
+        for batch in table.to_batches():
+            self._file.write(json_lines(batch))
 
     def close(self) -> None:
         """Finishes the file."""
         self._file.close()
 
 
-def _value_type(kind: pa.DataType) -> pa.DataType:
+def value_type(kind: pa.DataType) -> pa.DataType:
+    """The type of the values, whether a dictionary holds them or not."""
     return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def stated_rows(path: Path, form: Format) -> int | None:
+    """Rows of a finished file, where its format states them."""
+    return int(pq.read_metadata(path).num_rows) if form == "parquet" else None

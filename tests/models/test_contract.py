@@ -44,6 +44,15 @@ def test_a_contract_comes_back_as_it_was_written(tmp_path: Path) -> None:
     assert read_contract(tmp_path).sensitive == {"category"}
 
 
+def test_sensitive_columns_besides_features_come_back_and_older_contracts_have_none(tmp_path: Path) -> None:
+    path = write_contract(contract().model_copy(update={"sensitive_columns": ("ssn",)}), tmp_path)
+    assert read_contract(tmp_path).sensitive == {"category", "ssn"}
+    older = json.loads(path.read_text())
+    del older["sensitive_columns"]
+    path.write_text(json.dumps(older))
+    assert read_contract(tmp_path) == contract()
+
+
 @pytest.mark.parametrize("classes", [("a", "b"), (1, 2), (False, True)])
 def test_classes_keep_their_type(tmp_path: Path, classes: tuple[str | int | bool, ...]) -> None:
     write_contract(contract().model_copy(update={"classes": classes}), tmp_path)

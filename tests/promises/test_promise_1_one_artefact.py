@@ -5,14 +5,17 @@ import pickle
 import shutil
 from pathlib import Path
 
+import onnx
 import pytest
 import torch
 
 from models.errors import InputError, PerennialError
+from models.modelfile import read_model_file
 from tasks.registry import versions
 from tasks.registry.versions import download, find_version
 from tasks.scoring.predictor import Predictor
 from tasks.training.checkpoint import load_checkpoint
+from tasks.training.fit import load_weights
 from tests.conftest import Copy, Small
 from tests.small import cli, plain
 
@@ -91,6 +94,33 @@ def test_scoring_and_promotion_refuse_a_store_that_was_tampered_with(
     assert not (tmp_path / "out").exists()
     plain(cli("promote", "tampered"), 2, "SHA-256")
     assert versions.resolve("tampered").number == "1"
+
+
+def test_scoring_refuses_a_graph_and_contract_that_were_swapped_together(
+    copy: Copy, home: Path, rows_csv: Path, tmp_path: Path
+) -> None:
+    """They agree with each other, so only the hash on the version tells."""
+    copy("swapped")
+    path = stored_graph(home, "swapped/1")
+    registered = sha256(path)
+    model = onnx.load(path)
+    model.doc_string = "another"
+    path.write_bytes(model.SerializeToString())
+    contract = path.with_name("contract.json")
+    contract.write_text(contract.read_text().replace(registered, sha256(path)))
+    plain(cli("score", "swapped/1", "--input", rows_csv, "--output", tmp_path / "out"), 2, "SHA-256")
+    assert not (tmp_path / "out").exists()
+
+
+def test_weights_that_hold_code_are_not_executed(small: Small, tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[object, ...]:
+            return (Path.touch, (tmp_path / "executed",))
+
+    torch.save({"statistics": Evil()}, tmp_path / "weights.pt")
+    with pytest.raises((PerennialError, pickle.UnpicklingError)):
+        load_weights(tmp_path / "weights.pt", read_model_file(small.file))
+    assert not (tmp_path / "executed").exists()
 
 
 def test_checkpoints_that_hold_code_are_not_executed(tmp_path: Path) -> None:

@@ -7,9 +7,14 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 import pandas as pd
+import pyarrow as pa
 import pytest
+import torch
 
+from models.calibration import CalibratedClasses
+from models.columns import KINDS
 from models.contract import read_contract
+from tasks.export.graph import GraphColumn, export_graph
 from tests.conftest import Small
 from tests.small import ROOT, cli, write_model
 
@@ -61,6 +66,28 @@ def test_the_contract_says_what_was_put_into_the_graph(small: Small) -> None:
     contract = read_contract(small.downloaded)
     assert contract.threshold == 0.5
     assert contract.temperature is not None and contract.temperature > 0
+
+
+class _Logits(torch.nn.Module):
+    """The column and its negative as logits."""
+
+    def forward(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        return torch.cat([-inputs["number"], inputs["number"]], dim=1)
+
+    def aggregate(self, logits: torch.Tensor) -> torch.Tensor:
+        return logits
+
+
+def test_the_temperature_is_in_the_graph() -> None:
+    """p = 1 / (1 + exp(-2x / temperature)) for logits -x and x."""
+    values = np.array([-2.0, 0.5, 3.0], dtype=np.float32)
+    column = GraphColumn("x", "number", KINDS["number"].fit(pa.array(values), KINDS["number"].settings()))
+    example = {"number": torch.zeros(3, 1)}
+    for temperature in (0.5, 1.0, 4.0):
+        network = CalibratedClasses(_Logits(), temperature, 0.5)  # type: ignore[arg-type]
+        session = ort.InferenceSession(export_graph(network, example, [column], ("no", "yes")))
+        _, probabilities, _ = session.run(None, {"x": values})
+        np.testing.assert_allclose(probabilities[:, 1], 1 / (1 + np.exp(-2 * values / temperature)), rtol=1e-5)
 
 
 def test_scoring_loads_no_torch(small: Small, rows_csv: Path, tmp_path: Path) -> None:

@@ -37,6 +37,18 @@ def test_every_row_ends_once_whatever_is_wrong(
     assert set(pd.read_parquet(done.rejects)["row"]) == {row + 1 for row, _, _ in faults}
     assert (done.rows, done.rejected) == (60, len({row for row, _, _ in faults}))
     assert sum(done.reasons.values()) == done.rejected
+    scored = pd.read_parquet(done.predictions)
+    assert scored["id"].astype(int).tolist() == [row - 1 for row in scored["row"]]
+    assert [float(load) for load in scored["load"]] == [float(frame["load"][row - 1]) for row in scored["row"]]
+
+
+def test_malformed_rows_are_counted(small: Small, tmp_path: Path) -> None:
+    frame = table(5, seed=3).drop(columns="broken")
+    (tmp_path / "in.csv").write_text(frame.to_csv(index=False) + "1,2\n")
+    done = score_files(
+        Predictor.load(small.downloaded), [str(tmp_path / "in.csv")], tmp_path / "o", Stamp("m", "1", "r")
+    )
+    assert (done.rows, done.scored, done.rejected) == (6, 5, 1)
 
 
 def test_the_counts_are_on_the_run(small: Small, rows_csv: Path, tmp_path: Path) -> None:

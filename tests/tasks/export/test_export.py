@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -19,6 +20,7 @@ from tasks.data.rows import rows_of
 from tasks.data.snapshot import ingest, open_snapshot
 from tasks.data.splits import TEST, fit_split
 from tasks.export import export as export_module
+from tasks.export import steps
 from tasks.export.export import export_model
 from tasks.export.exported import Digests, Exported
 from tasks.export.parity import ParityError, check_parity
@@ -38,6 +40,8 @@ ODD = [
     "value",
     "it's",
 ]
+INNER = ["classes", "inner", "inner_/classes", "encoded/load", "column/load", "joined/number", "joined/axis"]
+INNER += ["network/index", "network/probabilities", "inner/network/index", "index", "rows"]
 DIGESTS = Digests("data", "file", "code")
 
 
@@ -93,22 +97,23 @@ def test_every_task_and_type_of_class(tmp_path: Path, target: str) -> None:
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
 
 
-def test_odd_column_names_and_names_of_outputs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("names", [ODD, INNER], ids=["odd", "inner"])
+def test_odd_column_names_and_names_of_outputs(tmp_path: Path, names: list[str]) -> None:
     frame = table(300)
-    for position, name in enumerate(ODD):
+    for position, name in enumerate(names):
         frame[name] = (
             np.random.default_rng(position).choice(["a", "b"], 300) if position % 2 else frame["load"] + position
         )
     columns = "[columns]\n" + "".join(
         f'{json.dumps(name, ensure_ascii=False)} = "{"category" if position % 2 else "number"}"\n'
-        for position, name in enumerate(ODD)
+        for position, name in enumerate(names)
     )
     found = exported(tmp_path, frame, columns=columns)
     session = ort.InferenceSession(found.folder / "model.onnx", providers=["CPUExecutionProvider"])
-    assert [i.name for i in session.get_inputs()] == ODD
+    assert [i.name for i in session.get_inputs()] == names
     outputs = [o.name for o in session.get_outputs()]
-    assert not set(outputs) & set(ODD)
-    assert outputs[0] == "label_"
+    assert not set(outputs) & set(names)
+    assert outputs[0] == ("label_" if "label" in names else "label")
     assert len(Predictor.load(found.folder).run(raw_inputs(session, 4)).index) == 4
 
 
@@ -180,6 +185,43 @@ def _swapped_labels(graph: bytes) -> bytes:
     source = last.input[0]
     last.CopyFrom(onnx.helper.make_node("Sub", ["one", source], ["class_index"]))
     return model.SerializeToString()
+
+
+def test_a_graph_that_is_wrong_in_one_row_of_thousands_does_not_pass(ready: tuple[Path, Exported]) -> None:
+    """Neither the network nor the graph may be run on a part of the rows."""
+    folder, found = ready
+    model_file = read_model_file(folder / "export.toml")
+    snapshot = open_snapshot(ingest(model_file, folder).manifest)
+    rows = rows_of(snapshot, fit_split(model_file, snapshot), TEST, list(model_file.columns)).slice(0, 40)
+    many = pa.concat_tables([rows] * 250).combine_chunks()
+    trained = load_weights(folder / "job" / "t.pt", model_file)
+    layout = Layout(model_file.columns, trained.statistics, model_file.target.column)
+    predictor = Predictor.load(found.folder)
+    heat = many["heat"].to_numpy()
+    for row in (0, 5000, len(many) - 1):
+        changed = pa.array(np.where(np.arange(len(many)) == row, 200.0, heat), many["heat"].type)
+        encoded = encode_inputs(many.set_column(many.column_names.index("heat"), "heat", changed), layout)
+        columns = {name: many.column(name).combine_chunks() for name in model_file.columns}
+        with pytest.raises(ParityError, match="on 10000 rows"):
+            check_parity(trained.calibrated(), encoded, predictor, columns)
+
+
+def test_the_step_compares_all_test_rows(ready: tuple[Path, Exported], monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, _ = ready
+    model_file = read_model_file(folder / "export.toml")
+    snapshot = open_snapshot(ingest(model_file, folder).manifest)
+    split = fit_split(model_file, snapshot)
+    monkeypatch.setattr(steps.runs, "log_metrics", lambda *_: None)
+    job = SimpleNamespace(
+        snapshot=ingest(model_file, folder).manifest, snapshot_digest="d", code="c", model_file=model_file,
+        weights=folder / "job" / "t.pt", package=folder / "again",
+    )  # fmt: skip
+    exported = steps.export_graph.fn(job, split, "run")
+    assert exported.parity.rows == len(rows_of(snapshot, split, TEST, ["load"])) > 40
+
+
+def test_differing_from_the_network_is_a_judgement_and_no_failure_outside() -> None:
+    assert ParityError("differs").exit_code == 1
 
 
 def test_a_sensitive_columns_profile_has_counts_alone(ready: tuple[Path, Exported]) -> None:

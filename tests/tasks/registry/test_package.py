@@ -18,6 +18,7 @@ import pytest
 from models.errors import InputError
 from tasks.registry.package import read_model_settings
 from tasks.registry.versions import resolve
+from tasks.scoring.pyfunc import _load_pyfunc
 from tests.conftest import Small
 from tests.small import ROOT, table
 
@@ -98,7 +99,27 @@ def test_a_value_that_cannot_be_scored_is_named_by_column_and_row(loaded: Any) -
     frame.loc[9, "made"] = "yesterday"
     with pytest.raises(InputError) as error:
         loaded.predict(frame)
-    assert str(error.value).splitlines() == ["'load', row 4: wrong type", "'made', row 9: wrong type"]
+    assert str(error.value).splitlines() == ["'load', row 5: wrong type", "'made', row 10: wrong type"]
+
+
+@pytest.mark.parametrize(
+    "frame", [pd.DataFrame([{}]), pd.DataFrame([{}] * 3), pd.DataFrame({"Load": [1], "haet": [2]}), pd.DataFrame()]
+)
+def test_a_table_without_any_column_of_the_model_is_refused(loaded: Any, frame: pd.DataFrame) -> None:
+    with pytest.raises(InputError, match="no column of 'small' is there; it takes 'load', 'heat', 'shop'"):
+        loaded.predict(frame)
+
+
+def test_columns_that_are_misspelt_are_told_what_they_may_have_meant(small: Small) -> None:
+    with pytest.raises(InputError) as refused:
+        _load_pyfunc(str(small.downloaded)).predict(pd.DataFrame({"Load": [1], "haet": [2]}))
+    hints = str(refused.value).splitlines()[1:]
+    assert [hint.split("; ")[1] for hint in hints] == ["did you mean 'load'?", "did you mean 'heat'?"]
+
+
+def test_as_many_rows_come_out_as_go_in(loaded: Any) -> None:
+    for rows in (0, 1, 5):
+        assert len(loaded.predict(pd.DataFrame({"load": np.arange(rows, dtype=float)}))) == rows
 
 
 def test_one_row_of_plain_values(loaded: Any) -> None:

@@ -17,12 +17,13 @@ import pytest
 from models.errors import InputError, OutsideError
 from tasks.aside import HeldError, held
 from tasks.data import jsonlines
+from tasks.data.rejects import SCHEMA
 from tasks.progress import progress
 from tasks.scoring import inputs as inputs_module
 from tasks.scoring.inputs import count_rows
 from tasks.scoring.predictor import Predictor
 from tasks.scoring.score import Scores, Stamp, score_files
-from tasks.scoring.sinks import destination, require_free, written_aside
+from tasks.scoring.sinks import Destination, destination, open_writer, require_free, written_aside
 from tasks.scoring.steps import progress_text
 from tests.conftest import Small
 from tests.small import ROOT, table
@@ -33,6 +34,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from tasks.scoring import sinks
+from tests.tasks.scoring.test_safe_outputs import write_rejects
 
 wanted, step, overwrite = sinks.destination(Path(sys.argv[1])), int(sys.argv[2]), sys.argv[3] == "True"
 steps = 0
@@ -49,7 +51,7 @@ def counted(real):
 Path.replace, Path.rename = counted(Path.replace), counted(Path.rename)
 sinks._flush_to_disk = counted(sinks._flush_to_disk)
 with sinks.written_aside(wanted, overwrite, "killed") as hidden:
-    hidden.rejects.write_text("new rejects")
+    write_rejects(hidden, "new rejects")
     hidden.predictions.write_text("new predictions")
 """
 
@@ -82,16 +84,31 @@ def write_lines(path: Path, frame: pd.DataFrame, **columns: list[Any]) -> Path:
     return path
 
 
+def write_rejects(wanted: Destination, text: str) -> None:
+    """Rejects as scoring writes them, of one row."""
+    writer = open_writer(wanted.rejects, SCHEMA, wanted.format)
+    row = {"source": "in", "row": 1, "column": "c", "reason": text, "values": "{}"}
+    writer.write_table(pa.Table.from_pylist([row], schema=SCHEMA))
+    writer.close()
+
+
+def read_rejects(wanted: Destination) -> str | None:
+    """The text that `write_rejects` wrote."""
+    if not wanted.rejects.exists():
+        return None
+    frame = (pd.read_csv if wanted.format == "csv" else pd.read_parquet)(wanted.rejects)
+    return str(frame["reason"][0])
+
+
 def write_output(output: Path, text: str, run_id: str = "r", overwrite: bool = False) -> None:
     with written_aside(destination(output), overwrite, run_id) as hidden:
         hidden.predictions.write_text(f"{text} predictions")
-        hidden.rejects.write_text(f"{text} rejects")
+        write_rejects(hidden, f"{text} rejects")
 
 
 def contents(output: Path) -> tuple[str | None, str | None]:
     wanted = destination(output)
-    predictions, rejects = (p.read_text() if p.exists() else None for p in (wanted.predictions, wanted.rejects))
-    return predictions, rejects
+    return wanted.predictions.read_text() if wanted.predictions.exists() else None, read_rejects(wanted)
 
 
 def test_a_folder_with_other_files_is_refused_and_stays(run: Run, rows_csv: Path, tmp_path: Path) -> None:
@@ -156,9 +173,35 @@ def test_killed_at_any_step_nothing_is_lost_and_the_rerun_completes(tmp_path: Pa
 def test_rejects_alone_are_an_unfinished_run(tmp_path: Path, form: str) -> None:
     wanted = destination(tmp_path / form)
     wanted.rejects.parent.mkdir(exist_ok=True)
-    wanted.rejects.write_text("left")
+    write_rejects(wanted, "left")
     write_output(tmp_path / form, "new")
     assert contents(tmp_path / form) == ("new predictions", "new rejects")
+
+
+@pytest.mark.parametrize("form", [*FORMS, "out.jsonl"])
+@pytest.mark.parametrize("whose", ["", "mine\n1\n", '{"mine": 1}\n', "1\n", "\n"])
+def test_rejects_that_scoring_did_not_write_stay(tmp_path: Path, form: str, whose: str) -> None:
+    wanted = destination(tmp_path / form)
+    wanted.rejects.parent.mkdir(exist_ok=True)
+    wanted.rejects.write_text(whose)
+    if not whose and form == "out.jsonl":
+        require_free(wanted, False)
+        return
+    with pytest.raises(InputError, match=rf"{wanted.rejects.name}: exists already, and no scoring run wrote it"):
+        write_output(tmp_path / form, "new")
+    assert wanted.rejects.read_text() == whose
+    require_free(wanted, True)
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "x" * 300 + ".csv", "x" * 240 + ".csv", "é" * 130 + ".jsonl"])
+def test_a_name_that_is_too_long_is_a_plain_line(run: Run, rows_csv: Path, tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match=r"\.\.\.: the name is too long for the file system") as refused:
+        run(rows_csv, output=name)
+    assert len(str(refused.value)) < 300 and "\n" not in str(refused.value)
+    if len(name) > 255:
+        with pytest.raises(InputError, match="too long"):
+            require_free(destination(tmp_path / name), False)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
@@ -168,7 +211,7 @@ def test_a_second_run_into_one_output_is_refused_with_the_first_ones_id(tmp_path
             write_output(tmp_path / "out.csv", "second", "second-run", overwrite)
         write_output(tmp_path / "other.csv", "other")
         hidden.predictions.write_text("first predictions")
-        hidden.rejects.write_text("first rejects")
+        write_rejects(hidden, "first rejects")
     assert contents(tmp_path / "out.csv") == ("first predictions", "first rejects")
     write_output(tmp_path / "out.csv", "third", overwrite=True)
     assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]

@@ -5,19 +5,24 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import strategies as st
 
 from models.contract import Contract, read_contract
 from models.errors import InputError, OutsideError, PerennialError
+from tasks.data.batches import RawBatch
 from tasks.scoring import predictor as predictor_module
 from tasks.scoring import score, sinks
+from tasks.scoring.jsontext import json_lines
 from tasks.scoring.predictor import Predictor
 from tasks.scoring.pyfunc import _load_pyfunc
 from tasks.scoring.score import Scores, Stamp, score_files
@@ -222,7 +227,7 @@ def test_an_error_leaves_the_output_that_was_there(
     run: Run, rows_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = run(rows_csv).predictions.read_bytes()
-    monkeypatch.setattr(score, "_reconcile", lambda tally: (_ for _ in ()).throw(RuntimeError("late")))
+    monkeypatch.setattr(score, "_reconcile", lambda *_: (_ for _ in ()).throw(RuntimeError("late")))
     with pytest.raises(RuntimeError, match="late"):
         run(rows_csv, overwrite=True)
     assert (tmp_path / "out" / "predictions.parquet").read_bytes() == before
@@ -355,14 +360,175 @@ def test_counts_that_do_not_add_up_stop_the_run(
     monkeypatch.setattr(score, "count_reasons", lambda rejects: {})
     real = score.check_batch
 
-    def forgetful(*args: Any) -> Any:
-        checked = real(*args)
+    def forgetful(*args: Any, **more: Any) -> Any:
+        checked = real(*args, **more)
         return score.Checked(checked.table, checked.rows, checked.rejects.slice(1))
 
     monkeypatch.setattr(score, "check_batch", forgetful)
     with pytest.raises(PerennialError, match="200 rows were read, but 198 scored and 1 rejected; nothing was written"):
         run(rows_csv)
     assert left(tmp_path) == set()
+
+
+def keeps_all_but_the_second(real: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of two arguments that does nothing at its second call."""
+    calls: list[object] = []
+
+    def call(*args: Any) -> Any:
+        calls.append(args)
+        return None if len(calls) == 2 else real(*args)
+
+    return call
+
+
+@pytest.fixture
+def three_batches(tmp_path: Path) -> Path:
+    for part in range(3):
+        new_rows(10, seed=part).assign(load="x" if part == 1 else 1.0).to_csv(tmp_path / f"p{part}.csv", index=False)
+    return tmp_path / "p*.csv"
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".jsonl"])
+@pytest.mark.parametrize("lost", ["predictions", "rejects"])
+def test_a_batch_that_is_not_handed_to_its_writer_stops_the_run(
+    run: Run, three_batches: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, lost: str
+) -> None:
+    real = score._append
+
+    def drops(writer: Any, table: pa.Table) -> int:
+        return 0 if ("reason" in table.column_names) == (lost == "rejects") and len(table) else real(writer, table)
+
+    monkeypatch.setattr(score, "_append", drops)
+    with pytest.raises(PerennialError, match=r"\d+ rows were \w+, but 0 written; .*nothing was written|but 0 written"):
+        run(three_batches, output=f"out{suffix}")
+    assert left(tmp_path) == {"p0.csv", "p1.csv", "p2.csv"}
+
+
+def test_a_writer_that_loses_a_batch_stops_the_run(
+    run: Run, three_batches: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", keeps_all_but_the_second(pq.ParquetWriter.write_table))
+    with pytest.raises(PerennialError, match=r"rejects\.parquet holds 0 rows instead of 10; nothing was written"):
+        run(three_batches)
+    assert left(tmp_path) == {"p0.csv", "p1.csv", "p2.csv"}
+
+
+@pytest.mark.parametrize(
+    ("suffix", "lost", "told"),
+    [
+        ("parquet", 0, "has 150 rows, but 90 were read"),
+        ("parquet", 2, "has 150 rows, but 120 were read"),
+        ("csv", 0, "90 rows were read up to row 150"),
+        ("csv", 1, "90 rows were read up to row 150"),
+    ],
+)
+def test_a_reader_that_loses_a_batch_stops_the_run(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, lost: int, told: str
+) -> None:
+    given = tmp_path / f"in.{suffix}"
+    frame = new_rows(150)
+    frame.to_csv(given, index=False) if suffix == "csv" else frame.to_parquet(given)
+    real = score.read_batches
+
+    def loses(*args: Any) -> Iterator[RawBatch]:
+        for batch in real(*args):
+            for number, start in enumerate(range(0, len(batch.rows), 60)):
+                if number != lost:
+                    end = start + 60
+                    yield RawBatch(batch.source, batch.rows[start:end], batch.table.slice(start, 60))
+
+    monkeypatch.setattr(score, "read_batches", loses)
+    with pytest.raises(PerennialError, match=f"{told}; nothing was written"):
+        run(given)
+    assert left(tmp_path) == {given.name}
+
+
+def test_blank_lines_and_malformed_rows_are_no_lost_rows(run: Run, tmp_path: Path) -> None:
+    new_rows(6).to_csv(tmp_path / "in.csv", index=False)
+    lines = (tmp_path / "in.csv").read_text().splitlines()
+    lines[2:2] = ["", "1,2", "", ""]
+    (tmp_path / "in.csv").write_text("\n".join([*lines, "", "1,2", ""]))
+    done = run(tmp_path / "in.csv")
+    assert (done.rows, done.scored, done.rejected) == (8, 6, 2)
+
+
+EXACT = {
+    "whole": pa.array([2**60 + 1, None, -(2**63)]),
+    "huge": pa.array([2**64 - 1, None, 0], pa.uint64()),
+    "float": pa.array([0.1 + 0.2, 1e-12, None]),
+    "single": pa.array([0.1, 16777216.0, None], pa.float32()),
+    "round": pa.array([1.0, -0.0, 1e300]),
+    "odd": pa.array([float("nan"), float("inf"), float("-inf")]),
+    "text": pa.array(['a/b "q" \\ \n\t\x01 é 😀', "", None]),
+    "truth": pa.array([True, None, False]),
+    "day": pa.array([date(2024, 2, 29), None, date(1969, 1, 1)]),
+    "moment": pa.array([datetime(2024, 2, 29, 1, 2, 3, 4), None, datetime(1969, 1, 1)]),
+    "zoned": pa.array([datetime(2024, 7, 1, tzinfo=UTC), None, None], pa.timestamp("ms", tz="Europe/Berlin")),
+    "list": pa.array([[1.5, None], None, []]),
+    'na"me': pa.array([{"a": 1}, None, {"a": None}]),
+    "none": pa.nulls(3),
+}
+
+
+def test_json_lines_hold_the_exact_values() -> None:
+    given = pa.table(EXACT)
+    lines = b"".join(json_lines(batch) for batch in given.to_batches(max_chunksize=2)).decode().splitlines()
+    found = pd.DataFrame([json.loads(line) for line in lines], dtype=object)
+    assert list(found.columns) == list(EXACT)
+    assert "\\/" not in "".join(lines)
+    for name in ("whole", "huge", "float", "round", "text", "truth", "list", 'na"me', "none"):
+        assert found[name].tolist() == given[name].to_pylist()
+    assert np.float32(found["single"][:2].to_list()).tolist() == given["single"].to_pylist()[:2]
+    assert found["odd"].tolist() == [None, "Infinity", "-Infinity"]
+    assert [type(cell) for cell in found["round"]] == [float, float, float] and np.signbit(found["round"][1])
+    for name, parse in (("day", date.fromisoformat), ("moment", datetime.fromisoformat)):
+        assert [cell and parse(cell) for cell in found[name]] == given[name].to_pylist()
+    assert datetime.fromisoformat(found["zoned"][0]) == datetime(2024, 7, 1, tzinfo=UTC)
+
+
+@hypothesis.given(st.lists(st.floats() | st.none()), st.lists(st.text()), st.sampled_from(["f8", "f4"]))
+@hypothesis.settings(max_examples=60, deadline=None)
+def test_any_float_and_any_text_come_back(numbers: list[float | None], texts: list[str], kind: str) -> None:
+    with np.errstate(over="ignore"):
+        cells = [None if n is None else np.dtype(kind).type(n).item() for n in numbers]
+    single = pa.array(cells, pa.float32() if kind == "f4" else pa.float64())
+    found = [json.loads(line)["n"] for line in json_lines(pa.record_batch({"n": single})).splitlines()]
+    back = [None if n is None else np.dtype(kind).type(n).item() for n in found]
+    assert back == [None if n is None or np.isnan(n) else n for n in cells]
+    texts = [text.encode("utf-8", "replace").decode() for text in texts]
+    lines = json_lines(pa.record_batch({"t": pa.array(texts, pa.string())})).decode().split("\n")[:-1]
+    assert [json.loads(line)["t"] for line in lines] == texts
+
+
+def test_values_of_kept_columns_are_exact_in_json_lines(run: Run, tmp_path: Path) -> None:
+    given = pa.Table.from_pandas(new_rows(3)).append_column("key", EXACT["whole"]).append_column("x", EXACT["float"])
+    pq.write_table(given, tmp_path / "in.parquet")
+    done = run(tmp_path / "in.parquet", output="out.jsonl")
+    expected = pd.read_parquet(run(tmp_path / "in.parquet", output="same").predictions)["probability_yes"]
+    found = [json.loads(line) for line in done.predictions.read_text().splitlines()]
+    assert [(row["key"], row["x"]) for row in found] == [(2**60 + 1, 0.1 + 0.2), (None, 1e-12), (-(2**63), None)]
+    assert np.float32([row["probability_yes"] for row in found]).tolist() == expected.tolist()
+
+
+CANARY = "078-05-1120"
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+@pytest.mark.parametrize("keep", [None, ["ssn"]])
+def test_no_value_of_a_sensitive_key_is_shown(
+    small: Small, tmp_path: Path, suffix: str, keep: list[str] | None
+) -> None:
+    frame = new_rows(4).assign(ssn=CANARY).astype({"load": object})
+    frame.loc[1, "load"] = "much"
+    given = tmp_path / f"in.{suffix}"
+    frame.to_csv(given, index=False) if suffix == "csv" else frame.to_json(given, orient="records", lines=True)
+    given.write_text(given.read_text() + f"{CANARY},{CANARY}\n")
+    contract = read_contract(small.downloaded).model_copy(update={"sensitive_columns": ("ssn",)})
+    hidden = Predictor((small.downloaded / "model.onnx").read_bytes(), contract)
+    done = score_files(hidden, [str(given)], tmp_path / "out.csv", STAMP, keep)
+    assert (done.scored, done.rejected) == (3, 2)
+    assert CANARY not in done.rejects.read_text()
+    assert (CANARY in done.predictions.read_text()) == (keep == ["ssn"])
 
 
 def test_sensitive_columns_are_not_written_along_unless_asked(small: Small, rows_csv: Path, tmp_path: Path) -> None:
