@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from models.columns import ColumnSettings
+from models.columns.cells import canonical_word
 from models.columnsettings import settings_by_kind
 from models.consistency import cross_problems, section_of
 from models.errors import InputError
@@ -80,7 +81,7 @@ class Target(Section):
     @field_validator("positive", mode="before")
     @classmethod
     def _as_text(cls, positive: Any) -> Any:
-        return str(positive).lower() if isinstance(positive, bool | int) else positive
+        return canonical_word(positive) if isinstance(positive, bool | int | float | str) else positive
 
 
 class Data(Section):

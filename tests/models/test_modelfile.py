@@ -182,6 +182,8 @@ def test_one_key_may_be_given_without_a_list_and_a_positive_class_without_quotes
     model_file = read_model_file(write(tmp_path, text))
     assert (model_file.split.key, model_file.target.positive) == (("id",), "1")
     assert read_model_file(write(tmp_path, text.replace("= 1", "= true"))).target.positive == "true"
+    for spelling, positive in {"1.0": "1", '"1.0"': "1", '"True"': "true", '"yes"': "yes", "2.5": "2.5"}.items():
+        assert read_model_file(write(tmp_path, text.replace("= 1", f"= {spelling}"))).target.positive == positive
 
 
 def test_the_digest_is_about_meaning_not_spelling(tmp_path: Path) -> None:

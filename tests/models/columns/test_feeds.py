@@ -225,3 +225,36 @@ def test_dates_far_away_are_refused_or_read_but_never_wrapped() -> None:
     assert refused(parsed) == {"wrong type": [2]}
     far = parse("datetime", pa.array([1e18, 1e300]), format="unix")
     assert far.values.null_count == 2 and refused(far) == {"wrong type": [0, 1]}
+
+
+def test_one_value_is_one_category_whatever_type_the_file_stored() -> None:
+    texts = pa.array(["1.0", "True", "-2.00", "FALSE", " 1 ", "true", "-0.0"])
+    assert parse("category", texts).values.to_pylist() == ["1", "true", "-2", "false", "1", "true", "0"]
+    assert parse("category", pa.array([1.0, -2.0, -0.0, 1e16, 0.1])).values.to_pylist() == [
+        "1", "-2", "0", "1e+16", "0.1",
+    ]  # fmt: skip
+    assert parse("category", pa.array([0.1], pa.float32())).values.to_pylist() == ["0.1"]
+    assert parse("category", pa.array([Decimal("1.00"), Decimal("1.25")])).values.to_pylist() == ["1", "1.25"]
+    merged = parse("category", pa.array(["1", "1.0", "1.00"])).values
+    assert merged.dictionary.to_pylist() == ["1"]
+
+
+@pytest.mark.parametrize("code", ["007", "007.0", "1.10", "1.", ".0", "v1.0", "1.0.0", "tRUE", "12345678901234567.0"])
+def test_a_text_that_no_number_or_boolean_prints_stays_as_it_is(code: str) -> None:
+    assert parse("category", pa.array([code])).values.to_pylist() == [code]
+
+
+def test_a_missing_mark_is_found_in_any_spelling_of_its_number() -> None:
+    settings = KINDS["category"].settings()
+    for mark in ("-999", "-999.0"):
+        for raw in (pa.array(["-999.0", "1"]), pa.array([-999.0, 1.0])):
+            assert KINDS["category"].parse(raw, settings, (mark,)).values.to_pylist() == [None, "1"]
+
+
+@given(st.lists(st.floats(allow_infinity=False, allow_nan=False), max_size=10))
+def test_floats_and_their_prints_are_the_same_categories(numbers: list[float]) -> None:
+    read, printed = (
+        parse("category", column).values.to_pylist()
+        for column in (pa.array(numbers, pa.float64()), pa.array([repr(number) for number in numbers], pa.string()))
+    )
+    assert read == printed

@@ -117,6 +117,17 @@ def test_csv_and_parquet_of_one_table_give_one_part(tmp_path: Path, make: Make) 
     assert results[1].new_parts == 0
 
 
+def test_keys_and_targets_of_any_file_format_are_the_same(tmp_path: Path, make: Make) -> None:
+    frame = pd.DataFrame({"k": [1.0, 2.0, 3.0], "x": [1, 2, 3], "c": [True, False, True], "y": [True, False, True]})
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    frame.to_parquet(tmp_path / "b.parquet")
+    frame.astype({"k": int}).to_csv(tmp_path / "c.csv", index=False)
+    rest = '[split]\nkey = "k"'
+    result = ingest(make(COLUMNS, sources='uri = "a.csv"|uri = "b.parquet"|uri = "c.csv"', rest=rest), tmp_path)
+    assert (result.rows, result.collapsed) == (3, 6)
+    assert open_snapshot(result.manifest).manifest.classes == {"false": 1, "true": 2}
+
+
 def test_bad_rows_become_rejects_with_reasons(tmp_path: Path, make: Make) -> None:
     path = tmp_path / "a.csv"
     good = "".join(f"{i},u,{i % 2},1,k{i}\n" for i in range(94))
