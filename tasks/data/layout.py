@@ -140,7 +140,7 @@ def _newest_parser(marks: tuple[str, ...]) -> Parse:
         if not number.refusals:
             return _never_missing(number, "missing newest_by")
         instant = KINDS["datetime"].parse(raw, DatetimeSettings(), marks)
-        seconds = pc.divide(instant.values.cast(pa.int64()).cast(pa.float64()), 1e6)
+        seconds = pc.divide(instant.values.cast(pa.int64()).cast(pa.float64(), safe=False), 1e6)
         fewer = _refused(instant) < _refused(number)
         return _never_missing(Parsed(seconds, instant.refusals) if fewer else number, "missing newest_by")
 

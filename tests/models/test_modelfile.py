@@ -128,6 +128,9 @@ def test_all_problems_are_said_at_once(tmp_path: Path) -> None:
             ("[columns]", "[schedule]\ntimezone = 'Mars/Phobos'\n[columns]"),
             "schedule.timezone: no time zone is called 'Mars/Phobos'",
         ),
+        (("x =", 't = { kind = "datetime", format = "%Q" }\nx ='), "columns.'t'.format: '%Q' is no strptime pattern ("),
+        (("x =", 't = { kind = "datetime", format = "%d%d" }\nx ='), "columns.'t'.format: '%d%d' is no strptime"),
+        (("x =", 't = { kind = "datetime", format = "mixed" }\nx ='), "columns.'t'.format: 'mixed' is no strptime"),
     ],
 )
 def test_one_problem_is_one_line(tmp_path: Path, change: tuple[str, str], problem: str) -> None:

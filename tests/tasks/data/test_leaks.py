@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 
 from models.columns.category.feed import CategorySettings
+from models.columns.datetime.feed import DatetimeSettings
 from models.columns.number.feed import NumberSettings
 from models.modelfile import Task
 from tasks.data.leaks import find_leaks
@@ -62,3 +63,11 @@ def test_a_sensitive_value_is_not_told() -> None:
     )
     assert CANARY in told
     assert kept == told.replace(CANARY, "one value")
+
+
+def test_dates_of_any_year_are_looked_at() -> None:
+    order = np.random.default_rng(0).permutation(ROWS)
+    days = pa.array(order * 86_400_000_000 + 250_000_000_000_000_000).cast(pa.timestamp("us", "UTC"))
+    dates = Observed("t", DatetimeSettings(), days, (), ROWS)
+    target = pa.array(np.where(order < ROWS // 2, "a", "b").astype(object))
+    assert list(find_leaks({"t": dates}, target, "binary")) == ["t"]
