@@ -182,7 +182,7 @@ def _data_problems(path: Path) -> Iterator[str]:
     """What can be said about the data although the model file is not in order: missing files and columns."""
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return
     names: set[str] = set()
     for source in _tables(raw.get("sources")):
