@@ -244,6 +244,8 @@ def test_a_target_that_can_not_be_learnt_is_named(
         (list(range(20)), "multiclass"),
         ([1, 2, "x", None], "multiclass"),
         (["None", "A", "B"], "multiclass"),
+        ([*range(100), "n.a.", "-"], "regression"),
+        ([*range(30), *"abcdefgh"], "multiclass"),
         ([" a", "a ", "b", "NA"], "binary"),
     ],
 )
