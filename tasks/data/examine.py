@@ -16,13 +16,13 @@ from models.modelfile import SPLITS, ModelFile, Task, gate_problems, read_model_
 from models.problems import near_match
 from tasks.data.batches import SourceFile
 from tasks.data.intake import Intake, Room, take_in
-from tasks.data.layout import extra_rules, target_parser
+from tasks.data.layout import target_parser
 from tasks.data.leaks import find_leaks
 from tasks.data.manifest import PARTS, Snapshot
 from tasks.data.observe import Observed, observe
 from tasks.data.rejects import RejectsFile
 from tasks.data.sample import read_sample
-from tasks.data.snapshot import build_manifest, find_task, judge, publish_parts
+from tasks.data.snapshot import build_manifest, find_rules, find_task, judge, publish_parts
 from tasks.data.sources import peek, resolve
 from tasks.data.splits import assign, fit_split, required_columns
 from tasks.data.survey import needed_columns, survey
@@ -116,7 +116,7 @@ def _files(model_file: ModelFile) -> list[SourceFile]:
 def _examine_rows(model_file: ModelFile, files: Sequence[SourceFile], task: Task, folder: Path) -> dict[str, Any]:
     (folder / PARTS).mkdir()
     with RejectsFile(folder / "rejects.parquet") as rejects:
-        intake = take_in(model_file, files, extra_rules(model_file, task), Room(folder, folder, rejects))
+        intake = take_in(model_file, files, find_rules(model_file, task, files), Room(folder, folder, rejects))
         rejects.close()
         problems = list(judge(model_file, task, intake, rejects.reasons))
         splits, problem = _try_split(model_file, task, intake, folder)
