@@ -40,6 +40,8 @@ def find_leaks(
     rows = _frequent(np.sort(rows), target, task)
     truth = target.take(pa.array(rows)).to_numpy(zero_copy_only=False)
     varied = task == "regression" or len(np.unique(truth.astype(str))) > 1
+    if task == "regression" and len(np.unique(truth)) < 2:
+        return {}
     found: dict[str, str] = {}
     for name, column in columns.items():
         reason = _giveaway(column.values, target, name in sensitive) if task != "regression" else ""

@@ -61,6 +61,8 @@ def propose(data: Sequence[str], target: str, name: str, folder: Path) -> Propos
     names = sample.table.column_names
     seen = {column: observe(column, sample.table[column], sample.file) for column in names}
     seen = agree_in_families(seen, sample.table)
+    if names == [target]:
+        raise InputError(f"{files[0].path}: no column besides the target {target!r}; there is nothing to learn from")
     task, truth = _target(sample, target, (*DEFAULT_MISSING, *seen[target].marks))
     features = {column: found for column, found in seen.items() if column != target}
     leaks = find_leaks({column: found for column, found in features.items() if not found.left_out}, truth, task)

@@ -361,3 +361,8 @@ def test_names_are_no_classes(tmp_path: Path) -> None:
 def test_of_equally_rare_classes_the_later_is_positive_as_in_training(tmp_path: Path) -> None:
     model_file, _ = proposed(tmp_path, table(half=["no", "yes"] * (ROWS // 2)), "half")
     assert model_file.target.positive == "yes"
+
+
+def test_a_table_of_the_target_alone_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no column besides the target 'y'; there is nothing to learn from"):
+        proposed(tmp_path, table()[["y"]])

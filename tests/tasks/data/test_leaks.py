@@ -71,3 +71,8 @@ def test_dates_of_any_year_are_looked_at() -> None:
     dates = Observed("t", DatetimeSettings(), days, (), ROWS)
     target = pa.array(np.where(order < ROWS // 2, "a", "b").astype(object))
     assert list(find_leaks({"t": dates}, target, "binary")) == ["t"]
+
+
+def test_a_target_that_never_changes_is_given_away_by_nothing() -> None:
+    honest = Observed("x", NumberSettings(), pa.array(np.random.default_rng(0).normal(size=ROWS)), (), ROWS)
+    assert find_leaks({"x": honest}, pa.array([2.0] * ROWS), "regression") == {}

@@ -209,6 +209,12 @@ def test_what_is_newest_is_read_alike_in_all_files(tmp_path: Path, make: Make) -
     assert ([row["x"] for row in rows_of(result)], result.superseded) == ([1, 2], 2)
 
 
+def test_a_row_that_repeats_the_newest_collapses(tmp_path: Path, make: Make) -> None:
+    write(tmp_path / "a.csv", k=[1, 1, 1, 2], x=[5, 5, 4, 6], c="u", y=[0, 0, 0, 1], at=[2, 2, 1, 1])
+    result = ingest(make(COLUMNS, rest='[split]\nkey = "k"\nnewest_by = "at"'), tmp_path)
+    assert (result.rows, result.collapsed, result.superseded) == (2, 1, 1)
+
+
 def test_values_of_rows_that_leave_do_not_vary_a_target(tmp_path: Path, make: Make) -> None:
     write(tmp_path / "a.csv", k=[1, 1, 2, 3], x=range(4), c="u", y=[7.5, 2.5, 2.5, 2.5], at=[1, 2, 1, 1])
     rest = '[split]\nkey = "k"\nnewest_by = "at"'
