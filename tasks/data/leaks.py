@@ -111,10 +111,11 @@ def _predicts(values: pa.Array, truth: NDArray[np.generic], task: Task) -> str:
 
 
 def _as_matrix(values: pa.Array) -> NDArray[np.float64]:
-    """Numbers as they are; of texts the thirty most frequent as one column each; NaN or zeros where missing."""
+    """Numbers as they are; of texts the thirty most frequent as one column each, and one that says what is missing."""
     if not pa.types.is_dictionary(values.type):
         numbers = values.cast(pa.int64()) if pa.types.is_timestamp(values.type) else values
         return np.asarray(numbers.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)).reshape(-1, 1)
     codes = pc.fill_null(values.indices.cast(pa.int64()), -1).to_numpy(zero_copy_only=False)
     frequent = np.argsort(-np.bincount(codes[codes >= 0], minlength=1), kind="stable")[:30]
+    frequent = np.append(frequent, -1)
     return np.asarray(codes[:, None] == frequent[None, :], dtype=np.float64)

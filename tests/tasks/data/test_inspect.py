@@ -366,3 +366,17 @@ def test_of_equally_rare_classes_the_later_is_positive_as_in_training(tmp_path: 
 def test_a_table_of_the_target_alone_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no column besides the target 'y'; there is nothing to learn from"):
         proposed(tmp_path, table()[["y"]])
+
+
+def test_numbers_that_float32_can_not_tell_apart_are_a_warning(tmp_path: Path) -> None:
+    random = np.random.default_rng(3)
+    frame = table(near=1e9 + random.normal(scale=1.4, size=ROWS), far=1e9 * random.normal(size=ROWS))
+    assert [line.partition(";")[0] for line in checked(tmp_path, frame).warnings] == [
+        "column 'near': its values differ too little beside their size for float32 to tell them apart"
+    ]
+
+
+def test_a_class_of_a_few_rows_is_a_warning(tmp_path: Path) -> None:
+    frame = table(kind=np.where(np.arange(ROWS) < 9, "rare", np.array(["a", "b"])[np.arange(ROWS) % 2]))
+    proposed(tmp_path, frame, "kind")
+    assert any(line.startswith("class 'rare' hardly occurs: 9 rows") for line in examine(tmp_path / "m.toml").warnings)

@@ -76,3 +76,10 @@ def test_dates_of_any_year_are_looked_at() -> None:
 def test_a_target_that_never_changes_is_given_away_by_nothing() -> None:
     honest = Observed("x", NumberSettings(), pa.array(np.random.default_rng(0).normal(size=ROWS)), (), ROWS)
     assert find_leaks({"x": honest}, pa.array([2.0] * ROWS), "regression") == {}
+
+
+def test_a_text_that_is_there_for_one_class_alone_leaks() -> None:
+    rows = np.arange(ROWS)
+    notes = np.where(rows % 4 == 0, np.array([f"n{i % 60}" for i in rows], dtype=object), None)
+    target = pa.array(np.where(rows % 4 == 0, "yes", "no").astype(object))
+    assert list(find_leaks({"c": category(notes)}, target, "binary")) == ["c"]
