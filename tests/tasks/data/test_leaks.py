@@ -83,3 +83,15 @@ def test_a_text_that_is_there_for_one_class_alone_leaks() -> None:
     notes = np.where(rows % 4 == 0, np.array([f"n{i % 60}" for i in rows], dtype=object), None)
     target = pa.array(np.where(rows % 4 == 0, "yes", "no").astype(object))
     assert list(find_leaks({"c": category(notes)}, target, "binary")) == ["c"]
+
+
+@pytest.mark.parametrize(("rows", "sigma"), [(200, 1.0), (2000, 1.5)])
+def test_a_copy_of_a_skewed_target_leaks_and_a_good_guess_does_not(rows: int, sigma: float) -> None:
+    random = np.random.default_rng(0)
+    value = random.lognormal(sigma=sigma, size=rows)
+    guess = value * random.lognormal(sigma=sigma / 5, size=rows)
+    columns = {
+        name: Observed(name, NumberSettings(), pa.array(numbers), (), rows)
+        for name, numbers in {"copy": value, "guess": guess}.items()
+    }
+    assert list(find_leaks(columns, pa.array(value), "regression")) == ["copy"]
