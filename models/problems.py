@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Collection, Iterator
 from typing import Any, get_args
+from unicodedata import normalize
 
 from pydantic import BaseModel, ValidationError
 
@@ -50,7 +51,9 @@ def near_match(word: str, known: Collection[str]) -> str:
         [] if len(word) > LONGEST_WORD else difflib.get_close_matches(word.casefold().strip(), lowered, n=1, cutoff=0.6)
     )
     if close:
-        return f"; did you mean {lowered[close[0]]!r}?"
+        meant = lowered[close[0]]
+        same = normalize("NFC", meant) == normalize("NFC", word)
+        return f"; did you mean {meant!r}{', whose accents are written with other characters' if same else ''}?"
     shown = ", ".join(list(known)[:MOST_KNOWN]) + (" and others" if len(known) > MOST_KNOWN else "")
     return f"; known are {shown}" if known else ""
 

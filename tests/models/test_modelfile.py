@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from models.errors import InputError
 from models.modelfile import DEFAULT_MISSING, ModelFile, read_model_file, read_model_files
-from models.problems import PLAIN
+from models.problems import PLAIN, near_match
 
 GOOD = """
 name = "m"
@@ -255,3 +255,11 @@ def test_nonsense_is_described_never_a_crash(raw: dict[str, object]) -> None:
     from models.modelfile import _problems
 
     assert all(isinstance(line, str) and line for line in _problems(raw))
+
+
+def test_names_that_look_the_same_are_told_apart() -> None:
+    composed, apart = "caf\u00e9", "cafe\u0301"
+    assert (
+        near_match(composed, [apart]) == f"; did you mean {apart!r}, whose accents are written with other characters?"
+    )
+    assert near_match("cafe", [composed]) == f"; did you mean {composed!r}?"
