@@ -19,11 +19,12 @@ from pydantic import (
 )
 
 from models.columns import ColumnSettings
+from models.columns.cells import canonical_word
 from models.columnsettings import settings_by_kind
 from models.consistency import cross_problems, section_of
 from models.errors import InputError
 from models.moments import checked_cron, checked_zone
-from models.problems import describe, near_match
+from models.problems import describe, near_match, shortened
 
 Task = Literal["binary", "multiclass", "regression"]
 SplitName = Literal["train", "validation", "test"]
@@ -49,17 +50,30 @@ BUDGETS = ("latency_p99_ms",)
 GATES = tuple(dict.fromkeys([*(name for names in METRICS.values() for name in names), *BUDGETS]))
 
 
+LONGEST_PATH = 4096
+LARGEST_SEED = 2**31 - 1
+MOST_DAYS = 3_652_500
+"""Ten thousand years: all dates that can be read."""
+
+
 class Section(BaseModel):
     """A part of the model file: immutable, and an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
 
 
 class Source(Section):
     """Where rows come from."""
 
-    uri: str = Field(description="file, folder or glob; relative to the model file")
+    uri: str = Field(max_length=LONGEST_PATH, description="file, folder or glob; relative to the model file")
     split: SplitName | None = Field(None, description="the split that all rows of this source belong to")
+
+    @field_validator("uri")
+    @classmethod
+    def _a_place(cls, uri: str) -> str:
+        if not uri.strip() or "\0" in uri:
+            raise ValueError("give a file, folder or glob")
+        return uri
 
 
 class Cost(Section):
@@ -80,7 +94,7 @@ class Target(Section):
     @field_validator("positive", mode="before")
     @classmethod
     def _as_text(cls, positive: Any) -> Any:
-        return str(positive).lower() if isinstance(positive, bool | int) else positive
+        return canonical_word(positive) if isinstance(positive, bool | int | float | str) else positive
 
 
 class Data(Section):
@@ -94,7 +108,10 @@ class Data(Section):
         (), description="columns besides features whose values are hashed in rejects, such as a key"
     )
     last_days: float | None = Field(
-        None, gt=0, description="keep rows of the last days, counted back from the newest; needs split.time"
+        None,
+        gt=0,
+        le=MOST_DAYS,
+        description="keep rows of the last days, counted back from the newest; needs split.time",
     )
     last_rows: int | None = Field(None, ge=1, description="keep the newest rows; needs split.time")
 
@@ -143,14 +160,12 @@ class Training(Section):
     clip: float = Field(1.0, gt=0, description="largest gradient norm")
     balance: bool = Field(False, description="weigh classes equally in the loss; probabilities are corrected for it")
     weight: str | None = Field(None, description="column of sample weights")
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=LARGEST_SEED)
     memory_gb: float = Field(4.0, gt=0, description="larger training data is memory-mapped from disk")
 
 
 class Gate(Section):
     """What one metric must reach before a version is promoted."""
-
-    model_config = ConfigDict(allow_inf_nan=False)
 
     min: float | None = None
     max: float | None = None
@@ -199,7 +214,7 @@ class Schedule(Section):
 class ModelFile(Section):
     """A whole model file; every key has a default that works, except name, sources and target."""
 
-    name: str = Field(pattern=r"^\w[\w.-]{0,99}$")
+    name: str = Field(pattern=r"^\w[\w-]{0,99}$")
     sources: tuple[Source, ...] = Field(min_length=1)
     target: Target
     columns: dict[str, SerializeAsAny[ColumnSettings]] = Field(min_length=1)
@@ -285,13 +300,15 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: not allowed to read it") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not a text file ({error.reason} at byte {error.start})") from None
+    except RecursionError:
+        raise InputError(f"{path}: tables or lists are nested too deeply") from None
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path}: not valid TOML: {error}") from None
 
 
 def _problems(raw: dict[str, Any]) -> list[str]:
     found = [*_shape_problems(raw), *cross_problems(raw, SHARES), *_gate_problems(raw)]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(map(shortened, found)))
 
 
 def _shape_problems(raw: dict[str, Any]) -> list[str]:

@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Collection, Iterator
 from typing import Any, get_args
+from unicodedata import normalize
 
 from pydantic import BaseModel, ValidationError
 
@@ -12,12 +13,17 @@ PLAIN = {
     "model_type": "input should be a table",
     "model_attributes_type": "input should be a table",
     "too_short": "give at least one",
-    "string_pattern_mismatch": "use letters, digits, '.', '_' and '-' only, at most 100, and not '.' or '-' first",
+    "string_pattern_mismatch": "use letters, digits, '_' and '-' only, at most 100, and not '-' first",
 }
 """Messages of pydantic that speak of Python, said otherwise."""
 
 MOST_KNOWN = 10
 """Known words that are listed where none is near."""
+
+LONGEST_LINE, KEPT = 600, 250
+"""Characters of a problem from which on its middle, a long key or value, is left out, and what stays at either end."""
+LONGEST_WORD = 200
+"""Longer words are near to none."""
 
 Location = tuple[int | str, ...]
 
@@ -41,11 +47,20 @@ def near_match(word: str, known: Collection[str]) -> str:
     Case and spaces around make no difference to what is near.
     """
     lowered = {other.casefold().strip(): other for other in known}
-    near = difflib.get_close_matches(word.casefold().strip(), lowered, n=1, cutoff=0.6)
-    if near:
-        return f"; did you mean {lowered[near[0]]!r}?"
+    close = (
+        [] if len(word) > LONGEST_WORD else difflib.get_close_matches(word.casefold().strip(), lowered, n=1, cutoff=0.6)
+    )
+    if close:
+        meant = lowered[close[0]]
+        same = normalize("NFC", meant) == normalize("NFC", word)
+        return f"; did you mean {meant!r}{', whose accents are written with other characters' if same else ''}?"
     shown = ", ".join(list(known)[:MOST_KNOWN]) + (" and others" if len(known) > MOST_KNOWN else "")
     return f"; known are {shown}" if known else ""
+
+
+def shortened(line: str) -> str:
+    """The line, without its middle where that is longer than anyone reads."""
+    return line if len(line) <= LONGEST_LINE else f"{line[:KEPT]} ... {line[-KEPT:]}"
 
 
 def _describe(detail: Any, model: type[BaseModel]) -> str:

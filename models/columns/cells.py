@@ -6,6 +6,9 @@ import pyarrow.compute as pc
 
 from models.columns.kind import Mask
 
+WHOLE_DECIMAL = r"^(-?(?:0|[1-9]\d{0,15}))\.0+$"
+"""A whole number as a float prints it; texts such as 007.0 or a longer one are codes that must stay as they are."""
+
 
 def as_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     """One contiguous array of the same values."""
@@ -27,6 +30,22 @@ def is_numeric(kind: pa.DataType) -> bool:
 def plain(raw: pa.Array) -> pa.Array:
     """The values without dictionary encoding."""
     return raw.dictionary_decode() if pa.types.is_dictionary(raw.type) else raw
+
+
+def canonical(text: pa.Array) -> pa.Array:
+    """The strings trimmed, where 1.0 is 1 and True is true, so that a table reads the same from any file format."""
+    trimmed = pc.utf8_trim_whitespace(text.cast(pa.string()))
+    if pc.any(pc.ends_with(trimmed, ".0")).as_py() or pc.any(pc.ends_with(trimmed, "00")).as_py():
+        trimmed = pc.replace_substring_regex(trimmed, WHOLE_DECIMAL, r"\1")
+        trimmed = pc.replace_substring_regex(trimmed, "^-0$", "0")
+    capitals = pc.is_in(trimmed, value_set=pa.array(["True", "TRUE", "False", "FALSE"]))
+    return pc.if_else(capitals, pc.ascii_lower(trimmed), trimmed) if pc.any(capitals).as_py() else trimmed
+
+
+def canonical_word(word: object) -> str:
+    """One value as `canonical` writes it."""
+    text: str = canonical(pa.array([str(word)]))[0].as_py()
+    return text
 
 
 def mask_missing(text: pa.Array, missing: tuple[str, ...]) -> pa.Array:

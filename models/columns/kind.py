@@ -18,7 +18,7 @@ Mask = NDArray[np.bool_]
 class ColumnSettings(BaseModel):
     """What the model file may say about a column of any kind."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: str
     sensitive: bool = False

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from models.errors import InputError
@@ -16,18 +17,20 @@ from models.modelfile import SPLITS, ModelFile, Task, gate_problems, read_model_
 from models.problems import near_match
 from tasks.data.batches import SourceFile
 from tasks.data.intake import Intake, Room, take_in
-from tasks.data.layout import extra_rules, target_parser
+from tasks.data.layout import target_parser
 from tasks.data.leaks import find_leaks
 from tasks.data.manifest import PARTS, Snapshot
 from tasks.data.observe import Observed, observe
 from tasks.data.rejects import RejectsFile
 from tasks.data.sample import read_sample
-from tasks.data.snapshot import build_manifest, find_task, judge, publish_parts
+from tasks.data.snapshot import build_manifest, find_rules, find_task, judge, publish_parts
 from tasks.data.sources import peek, resolve
 from tasks.data.splits import assign, fit_split, required_columns
 from tasks.data.survey import needed_columns, survey
 
 EXAMPLES = 5
+FEWEST_OF_CLASS = 10
+"""Rows of a class below which no split has enough of them."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,7 @@ def _files(model_file: ModelFile) -> list[SourceFile]:
 def _examine_rows(model_file: ModelFile, files: Sequence[SourceFile], task: Task, folder: Path) -> dict[str, Any]:
     (folder / PARTS).mkdir()
     with RejectsFile(folder / "rejects.parquet") as rejects:
-        intake = take_in(model_file, files, extra_rules(model_file, task), Room(folder, folder, rejects))
+        intake = take_in(model_file, files, find_rules(model_file, task, files), Room(folder, folder, rejects))
         rejects.close()
         problems = list(judge(model_file, task, intake, rejects.reasons))
         splits, problem = _try_split(model_file, task, intake, folder)
@@ -175,14 +178,37 @@ def _oddities(model_file: ModelFile, files: Sequence[SourceFile], task: Task) ->
     odd = [f"column {name!r} may leak the target: {reason}" for name, reason in leaks.items()]
     wrong = ("looks like", "nearly every", "free text")
     odd += [f"column {name!r} {found.left_out}" for name, found in seen.items() if found.left_out.startswith(wrong)]
-    return odd
+    odd += [_too_close(name) for name, found in seen.items() if _lost_as_float32(found.values)]
+    if task == "regression":
+        return odd + [_too_close(model_file.target.column)] * _lost_as_float32(truth)
+    return odd + (list(_rare_classes(model_file, truth)) if sample.complete else [])
+
+
+def _lost_as_float32(values: pa.Array) -> bool:
+    """Whether most distinct numbers are another's equal as float32, in which networks compute."""
+    if not pa.types.is_floating(values.type):
+        return False
+    known = values.drop_null().to_numpy(zero_copy_only=False)
+    return len(np.unique(known.astype(np.float32))) * 2 < len(np.unique(known))
+
+
+def _too_close(name: str) -> str:
+    advice = "subtract an offset first, or read a date as a datetime"
+    return f"column {name!r}: its values differ too little beside their size for float32 to tell them apart; {advice}"
+
+
+def _rare_classes(model_file: ModelFile, truth: pa.Array) -> Iterator[str]:
+    for entry in pc.value_counts(truth.drop_null()).to_pylist():
+        if entry["counts"] < FEWEST_OF_CLASS:
+            name = "one" if model_file.target.column in model_file.sensitive else repr(entry["values"])
+            yield f"class {name} hardly occurs: {entry['counts']} rows are too few to learn it and to judge it"
 
 
 def _data_problems(path: Path) -> Iterator[str]:
     """What can be said about the data although the model file is not in order: missing files and columns."""
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return
     names: set[str] = set()
     for source in _tables(raw.get("sources")):

@@ -105,7 +105,8 @@ def _count(facts: Facts, table: pa.Table, model_file: ModelFile, sign: int) -> N
         for entry in pc.value_counts(target.cast(pa.string())):
             facts.classes[entry["values"].as_py()] += sign * entry["counts"].as_py()
     elif len(table):
-        facts.classes.update(str(value) for value in pc.min_max(target).as_py().values())
+        for value in pc.min_max(target).as_py().values():
+            facts.classes[str(value)] += sign
 
 
 def _take_out(

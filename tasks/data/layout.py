@@ -1,7 +1,8 @@
 """What a row of a snapshot holds: features, target, weight, and the columns that decide its split, with their rules."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -35,6 +36,7 @@ SPLIT_WORDS: dict[str, SplitName] = {
 }
 LONGEST_KEY = 10_000
 
+Newest = Literal["number", "datetime"]
 Parse = Callable[[pa.ChunkedArray], Parsed]
 
 
@@ -48,9 +50,10 @@ def display_name(stored: str) -> str:
     return stored.removeprefix(SPLIT_PREFIX)
 
 
-def extra_rules(model_file: ModelFile, task: Task) -> tuple[Rule, ...]:
+def extra_rules(model_file: ModelFile, task: Task, newest: Newest = "number") -> tuple[Rule, ...]:
     """The rules of ingestion besides the features': target, weight, key, group, time, given split and `newest_by`.
 
+    `newest` says how the last of these is read, in all files alike.
     Raises InputError when the weight is also a feature that is no number.
     """
     marks, split = model_file.data.missing, model_file.split
@@ -67,7 +70,7 @@ def extra_rules(model_file: ModelFile, task: Task) -> tuple[Rule, ...]:
     if split.column:
         rules.append(Rule(stored_split_name(split.column), split.column, _given_parser(marks)))
     if split.newest_by:
-        rules.append(Rule(NEWEST, split.newest_by, _newest_parser(marks)))
+        rules.append(Rule(NEWEST, split.newest_by, _newest_parser(newest, marks)))
     return tuple(rules)
 
 
@@ -132,17 +135,24 @@ def _given_parser(marks: tuple[str, ...]) -> Parse:
     return parse
 
 
-def _newest_parser(marks: tuple[str, ...]) -> Parse:
-    """As numbers or as instants, whichever reads more of the cells; float64 either way."""
+def decide_newest(columns: Iterable[pa.ChunkedArray], marks: tuple[str, ...]) -> Newest:
+    """How all cells of `newest_by`, given in pieces, are read: as instants where more of them read as such."""
+    numbers = instants = 0
+    for column in columns:
+        numbers += _refused(KINDS["number"].parse(column, NumberSettings(), marks))
+        instants += _refused(KINDS["datetime"].parse(column, DatetimeSettings(), marks))
+    return "datetime" if instants < numbers else "number"
+
+
+def _newest_parser(newest: Newest, marks: tuple[str, ...]) -> Parse:
+    """Float64: numbers, or seconds since 1970."""
 
     def parse(raw: pa.ChunkedArray) -> Parsed:
-        number = KINDS["number"].parse(raw, NumberSettings(), marks)
-        if not number.refusals:
-            return _never_missing(number, "missing newest_by")
+        if newest == "number":
+            return _never_missing(KINDS["number"].parse(raw, NumberSettings(), marks), "missing newest_by")
         instant = KINDS["datetime"].parse(raw, DatetimeSettings(), marks)
-        seconds = pc.divide(instant.values.cast(pa.int64()).cast(pa.float64()), 1e6)
-        fewer = _refused(instant) < _refused(number)
-        return _never_missing(Parsed(seconds, instant.refusals) if fewer else number, "missing newest_by")
+        seconds = pc.divide(instant.values.cast(pa.int64()).cast(pa.float64(), safe=False), 1e6)
+        return _never_missing(Parsed(seconds, instant.refusals), "missing newest_by")
 
     return parse
 

@@ -40,6 +40,8 @@ def find_leaks(
     rows = _frequent(np.sort(rows), target, task)
     truth = target.take(pa.array(rows)).to_numpy(zero_copy_only=False)
     varied = task == "regression" or len(np.unique(truth.astype(str))) > 1
+    if task == "regression" and len(np.unique(truth)) < 2:
+        return {}
     found: dict[str, str] = {}
     for name, column in columns.items():
         reason = _giveaway(column.values, target, name in sensitive) if task != "regression" else ""
@@ -93,26 +95,30 @@ def _predicts(values: pa.Array, truth: NDArray[np.generic], task: Task) -> str:
 
     x = _as_matrix(values)
     if task == "regression":
-        numbers = truth.astype(np.float64)
+        # By ranks too: a few far values, which no tree guesses, would hide a copy of a skewed target.
+        scales = (truth.astype(np.float64), np.unique(truth.astype(np.float64), return_inverse=True)[1])
         folds = KFold(3, shuffle=True, random_state=0)
-        guesses = cross_val_predict(DecisionTreeRegressor(max_depth=10, random_state=0), x, numbers, cv=folds)
-        score = float(r2_score(numbers, guesses))
+        tree = DecisionTreeRegressor(max_depth=10, random_state=0)
+        score = max(float(r2_score(y, cross_val_predict(tree, x, y, cv=folds))) for y in scales)
         return f"alone it explains the target (R2 {score:.3f})" if score >= ENOUGH else ""
     names = truth.astype(str)
-    tree = DecisionTreeClassifier(max_depth=6, min_samples_leaf=2, random_state=0)
+    classifier = DecisionTreeClassifier(max_depth=6, min_samples_leaf=2, random_state=0)
     if task == "binary":
         positive = names == np.unique(names)[1]
-        score = float(roc_auc_score(positive, cross_val_predict(tree, x, names, cv=3, method="predict_proba")[:, 1]))
+        score = float(
+            roc_auc_score(positive, cross_val_predict(classifier, x, names, cv=3, method="predict_proba")[:, 1])
+        )
         return f"alone it tells the classes apart (ROC AUC {score:.3f})" if score >= ENOUGH else ""
-    score = float(balanced_accuracy_score(names, cross_val_predict(tree, x, names, cv=3)))
+    score = float(balanced_accuracy_score(names, cross_val_predict(classifier, x, names, cv=3)))
     return f"alone it tells the classes apart (balanced accuracy {score:.3f})" if score >= ENOUGH else ""
 
 
 def _as_matrix(values: pa.Array) -> NDArray[np.float64]:
-    """Numbers as they are; of texts the thirty most frequent as one column each; NaN or zeros where missing."""
+    """Numbers as they are; of texts the thirty most frequent as one column each, and one that says what is missing."""
     if not pa.types.is_dictionary(values.type):
         numbers = values.cast(pa.int64()) if pa.types.is_timestamp(values.type) else values
-        return np.asarray(numbers.cast(pa.float64()).to_numpy(zero_copy_only=False)).reshape(-1, 1)
+        return np.asarray(numbers.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)).reshape(-1, 1)
     codes = pc.fill_null(values.indices.cast(pa.int64()), -1).to_numpy(zero_copy_only=False)
     frequent = np.argsort(-np.bincount(codes[codes >= 0], minlength=1), kind="stable")[:30]
+    frequent = np.append(frequent, -1)
     return np.asarray(codes[:, None] == frequent[None, :], dtype=np.float64)

@@ -17,10 +17,12 @@ from models.modelfile import DEFAULT_MISSING
 
 EXTRA_MARKS = ("n/a", "#N/A", "<NA>", "None", "none", "-", "--", ".", "#NULL!", "(null)")
 """Marks that are believed only where everything else in the column is a number or a date."""
-ID_NAME = re.compile(
-    r"(^|[\W_])(id|ids|uid|udi|uuid|guid|key|index|idx|serial)([\W_]|$)|[a-z]I[dD]$|^unnamed", re.IGNORECASE
-)
-CAMEL_ID = re.compile(r"[a-z](Id|ID)$")
+ID_WORDS = frozenset(("id", "ids", "uid", "udi", "uuid", "guid", "key", "idx", "serial"))
+LAST_ID_WORDS = frozenset(("no", "nr"))
+"""Words that say identity at the end of a name alone, as in order_no but not in no_of_rooms."""
+ROW_NAME = re.compile(r"(row|unnamed)?[\W_\d]*index|unnamed[\W_\d]*", re.IGNORECASE)
+WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+")
+"""A word of a name in any case, camelCase included."""
 TIME_NAME = re.compile(r"time|date|stamp|created|(^|[\W_])(ts|at|on|when|day)([\W_]|$)", re.IGNORECASE)
 DATE_FORMATS = tuple(
     day + time
@@ -184,7 +186,10 @@ def _distinct_texts(texts: pa.Array, marks: Sequence[str]) -> pa.Array:
 
 def _is_key(name: str, values: pa.Array, distinct: int, file: NDArray[np.int64]) -> bool:
     """Whether values are one per row and look like an identity: texts, a counter, or whole numbers with such a name."""
-    if values.null_count or len(values) < FEWEST_ROWS:
+    if len(values) < FEWEST_ROWS or (values.null_count and not _names_identity(name)):
+        return False
+    file, values = file[np.asarray(values.is_valid())], values.drop_null()
+    if not len(values):
         return False
     numeric = pa.types.is_floating(values.type)
     if not numeric and not pa.types.is_dictionary(values.type):
@@ -220,7 +225,9 @@ def _whole(values: pa.Array) -> bool:
 
 
 def _names_identity(name: str) -> bool:
-    return bool(ID_NAME.search(name) or CAMEL_ID.search(name))
+    words = [word.lower() for word in WORD.findall(name)]
+    last = words[-1:] if len(words) > 1 else []
+    return bool(ROW_NAME.fullmatch(name)) or not ID_WORDS.isdisjoint(words) or not LAST_ID_WORDS.isdisjoint(last)
 
 
 def _reason(name: str, kind: str, raw: pa.Array, values: pa.Array, distinct: int, key: bool, group: bool) -> str:

@@ -18,7 +18,7 @@ from tasks.data.batches import SourceFile
 from tasks.data.layout import SPLIT_WORDS, target_parser
 from tasks.data.leaks import find_leaks
 from tasks.data.modeltext import Gates, render
-from tasks.data.observe import TIME_NAME, Observed, agree_in_families, observe
+from tasks.data.observe import FEWEST_ROWS, TIME_NAME, Observed, agree_in_families, observe
 from tasks.data.sample import Sample, read_sample
 from tasks.data.sources import resolve
 from tasks.data.target import decide_task
@@ -26,6 +26,8 @@ from tasks.data.target import decide_task
 TEST_ROWS = 1.3 * Promotion().min_rows
 """A hash deals rows out by chance, so somewhat more than a judgement needs."""
 LARGEST_TEST = 0.4
+MOST_DISTINCT = 0.5
+"""Classes, as a share of the rows, above which texts are names or dates rather than classes."""
 SORTED = 0.99
 """Share of rows no older than the one before, from which on a file is believed to be written in the order of time."""
 
@@ -59,7 +61,9 @@ def propose(data: Sequence[str], target: str, name: str, folder: Path) -> Propos
     names = sample.table.column_names
     seen = {column: observe(column, sample.table[column], sample.file) for column in names}
     seen = agree_in_families(seen, sample.table)
-    task, truth = _target(sample, target)
+    if names == [target]:
+        raise InputError(f"{files[0].path}: no column besides the target {target!r}; there is nothing to learn from")
+    task, truth = _target(sample, target, (*DEFAULT_MISSING, *seen[target].marks))
     features = {column: found for column, found in seen.items() if column != target}
     leaks = find_leaks({column: found for column, found in features.items() if not found.left_out}, truth, task)
     features = {column: replace(found, left_out=_leak(leaks, column, found)) for column, found in features.items()}
@@ -114,25 +118,29 @@ def _uri(uri: str, folder: Path) -> str:
     return path.relative_to(beneath).as_posix() if path.is_relative_to(beneath) else path.as_posix()
 
 
-def _target(sample: Sample, target: str) -> tuple[Task, pa.Array]:
+def _target(sample: Sample, target: str, marks: tuple[str, ...]) -> tuple[Task, pa.Array]:
     """The task, and the parsed target."""
-    task = decide_task([sample.table[target]], DEFAULT_MISSING)
-    truth = target_parser(task, DEFAULT_MISSING)(sample.table[target]).values
+    task = decide_task([sample.table[target]], marks)
+    truth = target_parser(task, marks)(sample.table[target]).values
     truth = truth.cast(pa.string()) if task != "regression" else truth
     distinct = pc.unique(truth).drop_null()
     if not len(distinct):
         raise InputError(f"target {target!r}: missing in every row; choose another column")
     if len(distinct) == 1:
         raise InputError(f"target {target!r}: the same in every row looked at; there is nothing to learn")
+    rows = len(truth) - truth.null_count
+    if task == "multiclass" and rows >= FEWEST_ROWS and len(distinct) > MOST_DISTINCT * rows:
+        what = f"{len(distinct)} classes in {rows} rows, so that most rows have their own"
+        raise InputError(f"target {target!r}: {what}; choose another column, or write numbers for a regression")
     return task, truth
 
 
 def _classes(truth: pa.Array, task: Task) -> list[tuple[str, int]]:
-    """Classes and their counts, the rarest first."""
+    """Classes and their counts, the rarest first; of equally rare ones the later in the alphabet, as in training."""
     if task == "regression":
         return []
     counted = [(str(entry["values"]), entry["counts"].as_py()) for entry in pc.value_counts(truth.drop_null())]
-    return sorted(counted, key=lambda pair: (pair[1], pair[0]))
+    return sorted(sorted(counted, reverse=True), key=lambda pair: pair[1])
 
 
 def _gates(truth: pa.Array, task: Task) -> Gates:

@@ -63,14 +63,22 @@ def join_marks(marks: list[Marks]) -> Marks:
 def select(marks: Marks, rows: int, model_file: ModelFile) -> Selection:
     """The rows to keep: first one per key, then the window among those."""
     keep, conflicts = np.ones(rows, dtype=bool), np.zeros(rows, dtype=bool)
+    superseded = 0
     if marks.key is not None and marks.values is not None:
         keep, conflicts = _one_per_key(marks.key, marks.values, marks.newest)
+        superseded = _superseded(marks.key, marks.values, keep) if marks.newest is not None else 0
     dropped = int(rows - keep.sum() - conflicts.sum())
     unique = keep.sum()
     if marks.time is not None and keep.any():
         keep &= _in_window(marks.time, keep, model_file)
-    superseded = dropped if marks.newest is not None else 0
     return Selection(keep, conflicts, dropped - superseded, superseded, int(unique - keep.sum()))
+
+
+def _superseded(key: Hashes, values: Hashes, keep: Mask) -> int:
+    """Rows that say otherwise than the newest row of their key; the others that left repeat it wholly."""
+    order = np.argsort(key[keep])
+    place = np.searchsorted(key[keep], key, sorter=order)
+    return int((values[keep][order][place] != values).sum())
 
 
 def _one_per_key(key: Hashes, values: Hashes, newest: NDArray[np.float64] | None) -> tuple[Mask, Mask]:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from models.errors import InputError, OutsideError
@@ -14,8 +15,9 @@ from models.modelfile import ModelFile, Task, gate_problems
 from tasks.aside import folder_aside
 from tasks.data import parts
 from tasks.data.batches import SourceFile
+from tasks.data.checks import Rule
 from tasks.data.intake import FileCount, Intake, Room, take_in
-from tasks.data.layout import extra_rules
+from tasks.data.layout import decide_newest, extra_rules
 from tasks.data.manifest import PARTS, Manifest, Part, Snapshot, move_into_place, open_snapshot, write_manifest
 from tasks.data.rejects import RejectsFile
 from tasks.data.sources import read_batches
@@ -70,7 +72,9 @@ def ingest(model_file: ModelFile, home: Path) -> Ingested:
     _require_gates(model_file, task)
     try:
         with _staging(folder) as aside, RejectsFile(aside / "rejects.parquet") as rejects:
-            intake = take_in(model_file, found.files, extra_rules(model_file, task), Room(folder, aside, rejects))
+            intake = take_in(
+                model_file, found.files, find_rules(model_file, task, found.files), Room(folder, aside, rejects)
+            )
             rejects.close()
             problems = list(judge(model_file, task, intake, rejects.reasons))
             if problems:
@@ -84,10 +88,19 @@ def ingest(model_file: ModelFile, home: Path) -> Ingested:
 
 def find_task(model_file: ModelFile, files: Sequence[SourceFile]) -> Task:
     """The task that the model file states, or that the target's values ask for."""
-    column = model_file.target.column
-    batches = (batch for file in files for batch in read_batches(file, [column]))
-    cells = (batch.table[column] for batch in batches if column in batch.table.column_names)
+    cells = _cells(files, model_file.target.column)
     return model_file.target.kind or decide_task(cells, model_file.data.missing)
+
+
+def find_rules(model_file: ModelFile, task: Task, files: Sequence[SourceFile]) -> tuple[Rule, ...]:
+    """The rules besides the features', after a look at how `newest_by` reads in all files."""
+    by = model_file.split.newest_by
+    return extra_rules(model_file, task, decide_newest(_cells(files, by), model_file.data.missing) if by else "number")
+
+
+def _cells(files: Sequence[SourceFile], column: str) -> Iterator[pa.ChunkedArray]:
+    batches = (batch for file in files for batch in read_batches(file, [column]))
+    return (batch.table[column] for batch in batches if column in batch.table.column_names)
 
 
 def _require_gates(model_file: ModelFile, task: Task) -> None:

@@ -1,5 +1,6 @@
 """Where rows come from: files, folders, globs and Hive partitions, local or in an object store, read as one stream."""
 
+import errno
 import fnmatch
 import glob
 import re
@@ -12,6 +13,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from models.errors import InputError, OutsideError
+from models.problems import shortened
 from tasks.data import columnar, delimited, jsonlines
 from tasks.data.batches import BATCH_ROWS, Format, Malformed, RawBatch, SourceFile, check_names, constant
 
@@ -56,6 +58,8 @@ def resolve(uri: str) -> tuple[SourceFile, ...]:
 
     Raises InputError when nothing is there or a file is no table, OutsideError when the store can't be reached.
     """
+    if "\0" in uri:
+        raise InputError(f"{uri!r}: a name of a file can't hold a zero byte")
     filesystem, path = _filesystem(uri)
     infos = _matching(filesystem, path)
     if not infos:
@@ -124,6 +128,8 @@ def _matching(filesystem: fs.FileSystem, path: str) -> list[fs.FileInfo]:
             return []
         found = filesystem.get_file_info(_expand(filesystem, path))
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise InputError(f"{shortened(path)}: too long for the name of a file") from None
         raise OutsideError(f"{path}: can't be reached ({_first_line(error)})") from None
     folders = [info for info in found if info.type == fs.FileType.Directory]
     inside = [info for folder in folders for info in _beneath(filesystem, folder.path)]

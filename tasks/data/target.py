@@ -15,26 +15,27 @@ from models.problems import near_match
 
 MOST_CLASSES = 20
 """Whole numbers with more distinct values are quantities, not classes."""
+FEW_TEXTS = 0.05
+"""Texts, as a share of the distinct numbers beside them, up to which the numbers are what the column is about."""
 
 
 def decide_task(columns: Iterable[pa.ChunkedArray], missing: Sequence[str]) -> Task:
     """The task that the raw target cells ask for, given in pieces.
 
     Booleans and texts are classes. Of numbers, two distinct values are binary, up to twenty whole values multiclass,
-    everything else a regression.
+    everything else a regression. A few texts among many numbers are cells that can't be read, not classes.
     """
     marks = tuple(missing)
     values: set[float] = set()
     texts: set[str] = set()
     for column in columns:
-        distinct = pc.unique(plain(as_array(column)))
-        numbers = _numbers(distinct, marks)
-        if numbers is None:
-            named = KINDS["category"].parse(distinct, CategorySettings(), marks).values
-            texts.update(named.dictionary.drop_null().to_pylist())
-        values.update(numbers or ())
+        numbers, words = _apart(pc.unique(plain(as_array(column))), marks)
+        values |= numbers
+        texts |= words
         if not texts and _is_quantity(values):
             return "regression"
+    if len(values) > MOST_CLASSES and len(texts) <= FEW_TEXTS * len(values):
+        return "regression"
     texts.update(f"{value:.0f}" if value % 1 == 0 else repr(value) for value in (values if texts else ()))
     return "binary" if max(len(texts), len(values)) <= 2 else "multiclass"
 
@@ -43,15 +44,16 @@ def _is_quantity(values: set[float]) -> bool:
     return len(values) > MOST_CLASSES or (len(values) > 2 and any(value % 1 for value in values))
 
 
-def _numbers(distinct: pa.Array, missing: tuple[str, ...]) -> set[float] | None:
-    """The values as numbers, or None where they are of another type or one is a text that is no number."""
-    if not (is_text(distinct.type) or is_numeric(distinct.type) or pa.types.is_null(distinct.type)):
-        return None
-    parsed = KINDS["number"].parse(distinct, NumberSettings(), missing)
-    if any(refusal.reason == "wrong type" for refusal in parsed.refusals):
-        return None
-    known = parsed.values.drop_null().to_numpy(zero_copy_only=False)
-    return set(np.unique(known).tolist())
+def _apart(distinct: pa.Array, missing: tuple[str, ...]) -> tuple[set[float], set[str]]:
+    """The values that read as numbers, and the others as texts; without those that are missing."""
+    others, known = distinct, np.empty(0)
+    if is_text(distinct.type) or is_numeric(distinct.type) or pa.types.is_null(distinct.type):
+        parsed = KINDS["number"].parse(distinct, NumberSettings(), missing)
+        wrong = [refusal.rows for refusal in parsed.refusals if refusal.reason == "wrong type"]
+        known = parsed.values.drop_null().to_numpy(zero_copy_only=False)
+        others = distinct.filter(pa.array(wrong[0] if wrong else np.zeros(len(distinct), dtype=bool)))
+    named = KINDS["category"].parse(others, CategorySettings(), missing).values
+    return set(np.unique(known).tolist()), set(named.dictionary.drop_null().to_pylist())
 
 
 def class_problems(model_file: ModelFile, task: Task, classes: Mapping[str, int]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from models.errors import InputError
 from models.modelfile import DEFAULT_MISSING, ModelFile, read_model_file, read_model_files
-from models.problems import PLAIN
+from models.problems import PLAIN, near_match
 
 GOOD = """
 name = "m"
@@ -128,10 +128,37 @@ def test_all_problems_are_said_at_once(tmp_path: Path) -> None:
             ("[columns]", "[schedule]\ntimezone = 'Mars/Phobos'\n[columns]"),
             "schedule.timezone: no time zone is called 'Mars/Phobos'",
         ),
+        (('name = "m"', "name = 'm.1'"), f"name: {PLAIN['string_pattern_mismatch']} (is 'm.1')"),
+        (("data/*.csv", ""), "sources.0.uri: give a file, folder or glob"),
+        (("data/*.csv", "a\\u0000b"), "sources.0.uri: give a file, folder or glob"),
+        (("data/*.csv", "a" * 5000), "sources.0.uri: string should have at most 4096 characters"),
+        (("[columns]", "[data]\nlast_days = inf\n[columns]"), "data.last_days: input should be "),
+        (("[columns]", "[data]\nlast_days = 1e9\n[columns]"), "data.last_days: input should be less than or equal"),
+        (("[columns]", "[training]\nseed = 2147483648\n[columns]"), "training.seed: input should be less than or"),
+        (("[columns]", "[training]\nlearning_rate = inf\n[columns]"), "training.learning_rate: input should be a fin"),
+        (("[columns]", "[training]\nmemory_gb = nan\n[columns]"), "training.memory_gb: input should be a finite"),
+        (("[columns]", "cost = { miss = inf }\n[columns]"), "target.cost.miss: input should be a finite number"),
+        (("x =", 'z = { kind = "number", max = inf }\nx ='), "columns.'z'.max: input should be a finite number"),
+        (("[columns]", f"{'k' * 5_000_000} = 1\n[columns]"), "target.kkkkk"),
+        (("x =", f"{'k' * 5_000_000} = 1\nx ="), "columns.'kkkkk"),
+        (("x =", 't = { kind = "datetime", format = "%Q" }\nx ='), "columns.'t'.format: '%Q' is no strptime pattern ("),
+        (("x =", 't = { kind = "datetime", format = "%d%d" }\nx ='), "columns.'t'.format: '%d%d' is no strptime"),
+        (("x =", 't = { kind = "datetime", format = "mixed" }\nx ='), "columns.'t'.format: 'mixed' is no strptime"),
     ],
 )
 def test_one_problem_is_one_line(tmp_path: Path, change: tuple[str, str], problem: str) -> None:
-    assert any(line.startswith(problem) for line in problems(tmp_path, GOOD.replace(*change)))
+    found = problems(tmp_path, GOOD.replace(*change))
+    assert any(line.startswith(problem) for line in found) and all(len(line) < 700 for line in found)
+
+
+@pytest.mark.parametrize("name", ["m", "Größe_1-a", "温度", "_x"])
+def test_a_name_has_letters_of_any_language(tmp_path: Path, name: str) -> None:
+    assert read_model_file(write(tmp_path, GOOD.replace('"m"', f'"{name}"'))).name == name
+
+
+@pytest.mark.parametrize("deep", ["x = " + "[" * 100_000, ".".join("a" * 3_000) + " = 1"])
+def test_tables_that_are_nested_without_end_are_a_problem(tmp_path: Path, deep: str) -> None:
+    assert len(problems(tmp_path, f"{deep}\n{GOOD}")) == 1
 
 
 def test_a_gate_of_another_task_is_no_gate(tmp_path: Path) -> None:
@@ -182,6 +209,8 @@ def test_one_key_may_be_given_without_a_list_and_a_positive_class_without_quotes
     model_file = read_model_file(write(tmp_path, text))
     assert (model_file.split.key, model_file.target.positive) == (("id",), "1")
     assert read_model_file(write(tmp_path, text.replace("= 1", "= true"))).target.positive == "true"
+    for spelling, positive in {"1.0": "1", '"1.0"': "1", '"True"': "true", '"yes"': "yes", "2.5": "2.5"}.items():
+        assert read_model_file(write(tmp_path, text.replace("= 1", f"= {spelling}"))).target.positive == positive
 
 
 def test_the_digest_is_about_meaning_not_spelling(tmp_path: Path) -> None:
@@ -226,3 +255,11 @@ def test_nonsense_is_described_never_a_crash(raw: dict[str, object]) -> None:
     from models.modelfile import _problems
 
     assert all(isinstance(line, str) and line for line in _problems(raw))
+
+
+def test_names_that_look_the_same_are_told_apart() -> None:
+    composed, apart = "caf\u00e9", "cafe\u0301"
+    assert (
+        near_match(composed, [apart]) == f"; did you mean {apart!r}, whose accents are written with other characters?"
+    )
+    assert near_match("cafe", [composed]) == f"; did you mean {composed!r}?"

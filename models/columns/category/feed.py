@@ -9,11 +9,15 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from models.columns.category.statistics import CategoryStatistics, fit_category
-from models.columns.cells import as_array, is_numeric, is_text, mask_missing, valid
+from models.columns.cells import as_array, canonical, is_numeric, is_text, mask_missing, valid
 from models.columns.kind import ColumnKind, ColumnSettings, Parsed, Refusal
 
 if TYPE_CHECKING:
     from onnx import NodeProto
+
+
+LARGEST_WHOLE = 1e16
+"""From here on floats print with an exponent, and can't tell neighbouring whole numbers apart."""
 
 
 class CategorySettings(ColumnSettings):
@@ -26,7 +30,7 @@ class CategorySettings(ColumnSettings):
 
 
 class CategoryKind(ColumnKind[CategorySettings, CategoryStatistics]):
-    """Strings, whole numbers and booleans, compared as trimmed text."""
+    """Strings, numbers and booleans, compared as trimmed text that is the same whatever type the file stored."""
 
     name = "category"
     arrow_type: ClassVar[pa.DataType] = pa.dictionary(pa.int32(), pa.string())
@@ -46,7 +50,8 @@ class CategoryKind(ColumnKind[CategorySettings, CategoryStatistics]):
         if text is None:
             nothing = pa.nulls(len(raw), self.arrow_type)
             return Parsed(nothing, (Refusal("wrong type", valid(encoded)),))
-        named = mask_missing(text, missing)
+        marks = canonical(pa.array(missing, pa.string())).to_pylist()
+        named = mask_missing(canonical(text), (*missing, *marks))
         long = pc.fill_null(pc.greater(pc.utf8_length(named), settings.max_characters), False)
         too_long = np.asarray(pc.fill_null(pc.take(long, encoded.indices), False).to_numpy(zero_copy_only=False))
         named = pc.if_else(long, pa.scalar(None, pa.string()), named)
@@ -95,13 +100,20 @@ def _to_text(values: pa.Array) -> pa.Array | None:
     if is_text(values.type) or pa.types.is_null(values.type):
         return values.cast(pa.string())
     if pa.types.is_floating(values.type):
-        numbers = values.to_numpy(zero_copy_only=False)
-        return pa.array(
-            [None if n != n else f"{int(n)}" if np.isfinite(n) and n == int(n) else repr(float(n)) for n in numbers]
-        )
+        return _float_text(values.to_numpy(zero_copy_only=False))
     if is_numeric(values.type) or pa.types.is_boolean(values.type) or pa.types.is_temporal(values.type):
         return values.cast(pa.string())
     return None
+
+
+def _float_text(numbers: NDArray[np.floating[Any]]) -> pa.Array:
+    """The shortest digits that read back as the same float of its width, without ".0"; null for NaN."""
+    whole = (np.abs(numbers) < LARGEST_WHOLE) & (numbers == np.floor(numbers))
+    texts = np.full(len(numbers), None, dtype=object)
+    texts[whole] = numbers[whole].astype(np.int64).astype(str)
+    rest = ~whole & ~np.isnan(numbers)
+    texts[rest] = numbers[rest].astype(str)
+    return pa.array(texts, pa.string())
 
 
 def _merge(indices: pa.Array, names: pa.Array) -> pa.DictionaryArray:

@@ -224,4 +224,86 @@ def test_dates_far_away_are_refused_or_read_but_never_wrapped() -> None:
     ]
     assert refused(parsed) == {"wrong type": [2]}
     far = parse("datetime", pa.array([1e18, 1e300]), format="unix")
-    assert far.values.null_count == 2 and refused(far) == {"wrong type": [0, 1]}
+    assert far.values.null_count == 2 and refused(far) == {"out of range": [0, 1]}
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/New_York"])
+def test_each_accepted_instant_reaches_the_graph(zone: str) -> None:
+    settings = KINDS["datetime"].settings(timezone=zone)
+    parsed = parse("datetime", pa.array(["0002-01-01", "1600-01-01", "9999-12-30", None]), timezone=zone)
+    assert parsed.refusals == ()
+    fed = KINDS["datetime"].to_input(parsed.values, settings)
+    assert fed[:3].tolist() == [
+        np.datetime64(day, "s").astype(int) for day in ("0002-01-01", "1600-01-01", "9999-12-30")
+    ]
+    assert KINDS["datetime"].fit(parsed.values, settings).last == fed[2]
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us"])
+@pytest.mark.parametrize("zone", [None, "Asia/Tokyo"])
+def test_stamps_outside_the_years_1_to_9999_are_refused(unit: str, zone: str | None) -> None:
+    day = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000}[unit]
+    stamps = pa.array([0, -719_163 * day, 2_932_897 * day, 2**62, -(2**62), None], pa.timestamp(unit, zone))
+    parsed = parse("datetime", stamps)
+    assert refused(parsed) == {"out of range": [1, 2, 3, 4]}
+    assert parsed.values.to_pylist() == instants("1970-01-01T00:00Z", *[None] * 5)
+    assert refused(parse("datetime", pa.array([2**31 - 1], pa.date32()))) == {"out of range": [0]}
+
+
+def test_an_offset_may_be_short_may_change_and_may_be_absent() -> None:
+    raw = pa.array(["2024-03-31 01:30:00+01", "2024-03-31 03:30:00+02", "2024-03-31 03:30:00", "2024-03-31T01:30Z"])
+    parsed = parse("datetime", raw, timezone="Europe/Berlin")
+    expected = instants("2024-03-31T00:30Z", "2024-03-31T01:30Z", "2024-03-31T01:30Z", "2024-03-31T01:30Z")
+    assert (parsed.values.to_pylist(), parsed.refusals) == (expected, ())
+    assert parse("datetime", pa.array(["2024-01", "2024-01-02"])).values.to_pylist() == instants(
+        "2024-01-01T00:00Z", "2024-01-02T00:00Z"
+    )
+    stated = parse("datetime", pa.array(["1.7.2024 12+0200", "1.7.2024 12-0100", "x"]), format="%d.%m.%Y %H%z")
+    assert stated.values.to_pylist() == instants("2024-07-01T10:00Z", "2024-07-01T13:00Z", None)
+    assert refused(stated) == {"wrong type": [2]}
+
+
+@pytest.mark.parametrize("pattern", [None, "%Y-%m-%d"])
+def test_words_for_the_current_time_are_no_dates(pattern: str | None) -> None:
+    assert refused(parse("datetime", pa.array(["now", "Today", "2024-01-01"]), format=pattern)) == {
+        "wrong type": [0, 1]
+    }
+
+
+def test_a_unix_count_may_be_missing_in_any_way() -> None:
+    counted = parse("datetime", pa.array([float("nan"), None, float("inf"), 0.5]), format="unix")
+    assert refused(counted) == {"out of range": [2]}
+    assert counted.values.to_pylist() == instants(None, None, None, "1970-01-01T00:00:00.5Z")
+
+
+def test_one_value_is_one_category_whatever_type_the_file_stored() -> None:
+    texts = pa.array(["1.0", "True", "-2.00", "FALSE", " 1 ", "true", "-0.0"])
+    assert parse("category", texts).values.to_pylist() == ["1", "true", "-2", "false", "1", "true", "0"]
+    assert parse("category", pa.array([1.0, -2.0, -0.0, 1e16, 0.1])).values.to_pylist() == [
+        "1", "-2", "0", "1e+16", "0.1",
+    ]  # fmt: skip
+    assert parse("category", pa.array([0.1], pa.float32())).values.to_pylist() == ["0.1"]
+    assert parse("category", pa.array([Decimal("1.00"), Decimal("1.25")])).values.to_pylist() == ["1", "1.25"]
+    merged = parse("category", pa.array(["1", "1.0", "1.00"])).values
+    assert merged.dictionary.to_pylist() == ["1"]
+
+
+@pytest.mark.parametrize("code", ["007", "007.0", "1.10", "1.", ".0", "v1.0", "1.0.0", "tRUE", "12345678901234567.0"])
+def test_a_text_that_no_number_or_boolean_prints_stays_as_it_is(code: str) -> None:
+    assert parse("category", pa.array([code])).values.to_pylist() == [code]
+
+
+def test_a_missing_mark_is_found_in_any_spelling_of_its_number() -> None:
+    settings = KINDS["category"].settings()
+    for mark in ("-999", "-999.0"):
+        for raw in (pa.array(["-999.0", "1"]), pa.array([-999.0, 1.0])):
+            assert KINDS["category"].parse(raw, settings, (mark,)).values.to_pylist() == [None, "1"]
+
+
+@given(st.lists(st.floats(allow_infinity=False, allow_nan=False), max_size=10))
+def test_floats_and_their_prints_are_the_same_categories(numbers: list[float]) -> None:
+    read, printed = (
+        parse("category", column).values.to_pylist()
+        for column in (pa.array(numbers, pa.float64()), pa.array([repr(number) for number in numbers], pa.string()))
+    )
+    assert read == printed

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from models.columns import KINDS, ColumnSettings
 from models.errors import InputError
 from tasks.data.batches import Malformed, RawBatch
-from tasks.data.checks import check_batch, require_columns
+from tasks.data.checks import check_batch, require_columns, require_types
 from tasks.data.rejects import SCHEMA, RejectsFile, count_reasons, hashed, raw_values
 
 
@@ -144,3 +144,10 @@ def test_a_rejects_file_counts_what_it_was_given(tmp_path: Path) -> None:
         rejects.add(SCHEMA.empty_table())
     assert rejects.total == 2
     assert dict(rejects.reasons) == {"wrong type": 1, "out of range": 1}
+
+
+def test_a_dictionary_is_as_readable_as_what_it_holds() -> None:
+    schema = pa.schema([("n", pa.dictionary(pa.int32(), pa.string())), ("b", pa.dictionary(pa.int32(), pa.binary()))])
+    require_types(schema, {"n": settings("number")}, "f")
+    with pytest.raises(InputError, match="column 'b' holds binary"):
+        require_types(schema, {"b": settings("number")}, "f")

@@ -15,6 +15,7 @@ from models.errors import InputError
 from models.modelfile import ModelFile, read_model_file
 from tasks.data.inspect import Examination, Proposal, examine, propose
 from tasks.data.modeltext import quoted
+from tasks.data.observe import observe
 from tasks.data.snapshot import ingest
 
 ROWS = 400
@@ -325,3 +326,57 @@ def test_missing_data_is_a_problem_not_a_crash(tmp_path: Path) -> None:
     (tmp_path / "data.csv").unlink()
     found = examine(tmp_path / "m.toml")
     assert found.problems == (f"{tmp_path}/data.csv: no such file, folder or pattern of files",)
+
+
+@pytest.mark.parametrize(
+    ("name", "identity"),
+    [("customer_id", True), ("PassengerId", True), ("customerID", True), ("UDI", True), ("order_no", True),
+     ("index", True), ("row_index", True), ("Unnamed: 0", True), ("key", True),
+     ("amount_paid", False), ("citric acid", False), ("humid", False), ("grid", False), ("bid", False),
+     ("uv_index", False), ("heat_index", False), ("price_index", False), ("no_of_rooms", False), ("year", False)],
+)  # fmt: skip
+def test_whole_words_of_a_name_say_identity(name: str, identity: bool) -> None:
+    numbers = pa.chunked_array([np.random.default_rng(0).choice(10**6, ROWS, replace=False)])
+    assert bool(observe(name, numbers, np.zeros(ROWS, dtype=np.int64)).left_out) == identity
+
+
+def test_an_identity_with_a_missing_cell_is_left_out_but_names_no_row(tmp_path: Path) -> None:
+    numbers: list[object] = np.random.default_rng(0).choice(10**6, ROWS, replace=False).tolist()
+    model_file, proposal = proposed(tmp_path, table(order_no=[None, *numbers[1:]]))
+    assert (set(model_file.columns), model_file.split.key) == ({"signal"}, ())
+    assert "looks like a key" in comment_on(proposal, "order_no")
+
+
+def test_an_unreadable_cell_of_a_number_to_predict_makes_no_classes(tmp_path: Path) -> None:
+    value = [str(round(number, 3)) for number in np.random.default_rng(0).normal(size=ROWS)]
+    value[3:5] = ["n.a.", "-"]
+    assert proposed(tmp_path, table(value=value), "value")[0].target.kind == "regression"
+
+
+def test_names_are_no_classes(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"target 'who': 400 classes in 400 rows.*choose another column"):
+        proposed(tmp_path, table(who=[f"N{i}" for i in range(ROWS)]), "who")
+
+
+def test_of_equally_rare_classes_the_later_is_positive_as_in_training(tmp_path: Path) -> None:
+    model_file, _ = proposed(tmp_path, table(half=["no", "yes"] * (ROWS // 2)), "half")
+    assert model_file.target.positive == "yes"
+
+
+def test_a_table_of_the_target_alone_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no column besides the target 'y'; there is nothing to learn from"):
+        proposed(tmp_path, table()[["y"]])
+
+
+def test_numbers_that_float32_can_not_tell_apart_are_a_warning(tmp_path: Path) -> None:
+    random = np.random.default_rng(3)
+    frame = table(near=1e9 + random.normal(scale=1.4, size=ROWS), far=1e9 * random.normal(size=ROWS))
+    assert [line.partition(";")[0] for line in checked(tmp_path, frame).warnings] == [
+        "column 'near': its values differ too little beside their size for float32 to tell them apart"
+    ]
+
+
+def test_a_class_of_a_few_rows_is_a_warning(tmp_path: Path) -> None:
+    frame = table(kind=np.where(np.arange(ROWS) < 9, "rare", np.array(["a", "b"])[np.arange(ROWS) % 2]))
+    proposed(tmp_path, frame, "kind")
+    assert any(line.startswith("class 'rare' hardly occurs: 9 rows") for line in examine(tmp_path / "m.toml").warnings)

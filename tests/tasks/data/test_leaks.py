@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 
 from models.columns.category.feed import CategorySettings
+from models.columns.datetime.feed import DatetimeSettings
 from models.columns.number.feed import NumberSettings
 from models.modelfile import Task
 from tasks.data.leaks import find_leaks
@@ -62,3 +63,35 @@ def test_a_sensitive_value_is_not_told() -> None:
     )
     assert CANARY in told
     assert kept == told.replace(CANARY, "one value")
+
+
+def test_dates_of_any_year_are_looked_at() -> None:
+    order = np.random.default_rng(0).permutation(ROWS)
+    days = pa.array(order * 86_400_000_000 + 250_000_000_000_000_000).cast(pa.timestamp("us", "UTC"))
+    dates = Observed("t", DatetimeSettings(), days, (), ROWS)
+    target = pa.array(np.where(order < ROWS // 2, "a", "b").astype(object))
+    assert list(find_leaks({"t": dates}, target, "binary")) == ["t"]
+
+
+def test_a_target_that_never_changes_is_given_away_by_nothing() -> None:
+    honest = Observed("x", NumberSettings(), pa.array(np.random.default_rng(0).normal(size=ROWS)), (), ROWS)
+    assert find_leaks({"x": honest}, pa.array([2.0] * ROWS), "regression") == {}
+
+
+def test_a_text_that_is_there_for_one_class_alone_leaks() -> None:
+    rows = np.arange(ROWS)
+    notes = np.where(rows % 4 == 0, np.array([f"n{i % 60}" for i in rows], dtype=object), None)
+    target = pa.array(np.where(rows % 4 == 0, "yes", "no").astype(object))
+    assert list(find_leaks({"c": category(notes)}, target, "binary")) == ["c"]
+
+
+@pytest.mark.parametrize(("rows", "sigma"), [(200, 1.0), (2000, 1.5)])
+def test_a_copy_of_a_skewed_target_leaks_and_a_good_guess_does_not(rows: int, sigma: float) -> None:
+    random = np.random.default_rng(0)
+    value = random.lognormal(sigma=sigma, size=rows)
+    guess = value * random.lognormal(sigma=sigma / 5, size=rows)
+    columns = {
+        name: Observed(name, NumberSettings(), pa.array(numbers), (), rows)
+        for name, numbers in {"copy": value, "guess": guess}.items()
+    }
+    assert list(find_leaks(columns, pa.array(value), "regression")) == ["copy"]

@@ -117,6 +117,17 @@ def test_csv_and_parquet_of_one_table_give_one_part(tmp_path: Path, make: Make) 
     assert results[1].new_parts == 0
 
 
+def test_keys_and_targets_of_any_file_format_are_the_same(tmp_path: Path, make: Make) -> None:
+    frame = pd.DataFrame({"k": [1.0, 2.0, 3.0], "x": [1, 2, 3], "c": [True, False, True], "y": [True, False, True]})
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    frame.to_parquet(tmp_path / "b.parquet")
+    frame.astype({"k": int}).to_csv(tmp_path / "c.csv", index=False)
+    rest = '[split]\nkey = "k"'
+    result = ingest(make(COLUMNS, sources='uri = "a.csv"|uri = "b.parquet"|uri = "c.csv"', rest=rest), tmp_path)
+    assert (result.rows, result.collapsed) == (3, 6)
+    assert open_snapshot(result.manifest).manifest.classes == {"false": 1, "true": 2}
+
+
 def test_bad_rows_become_rejects_with_reasons(tmp_path: Path, make: Make) -> None:
     path = tmp_path / "a.csv"
     good = "".join(f"{i},u,{i % 2},1,k{i}\n" for i in range(94))
@@ -191,6 +202,34 @@ def test_the_newest_row_of_a_key_stays(tmp_path: Path, make: Make, stamps: list[
     assert "perennial.newest" not in open_snapshot(result.manifest).columns
 
 
+def test_what_is_newest_is_read_alike_in_all_files(tmp_path: Path, make: Make) -> None:
+    write(tmp_path / "a.csv", k=[1, 2], x=[1, 2], c="u", y=[0, 1], at="20240101")
+    write(tmp_path / "b.csv", k=[1, 2], x=[3, 4], c="u", y=[0, 1], at="2023-01-01")
+    result = ingest(make(COLUMNS, rest='[split]\nkey = "k"\nnewest_by = "at"'), tmp_path)
+    assert ([row["x"] for row in rows_of(result)], result.superseded) == ([1, 2], 2)
+
+
+def test_a_row_that_repeats_the_newest_collapses(tmp_path: Path, make: Make) -> None:
+    write(tmp_path / "a.csv", k=[1, 1, 1, 2], x=[5, 5, 4, 6], c="u", y=[0, 0, 0, 1], at=[2, 2, 1, 1])
+    result = ingest(make(COLUMNS, rest='[split]\nkey = "k"\nnewest_by = "at"'), tmp_path)
+    assert (result.rows, result.collapsed, result.superseded) == (2, 1, 1)
+
+
+def test_values_of_rows_that_leave_do_not_vary_a_target(tmp_path: Path, make: Make) -> None:
+    write(tmp_path / "a.csv", k=[1, 1, 2, 3], x=range(4), c="u", y=[7.5, 2.5, 2.5, 2.5], at=[1, 2, 1, 1])
+    rest = '[split]\nkey = "k"\nnewest_by = "at"'
+    with pytest.raises(InputError, match=r"one value only \(2\.5\)"):
+        ingest(make(COLUMNS, target='column = "y"\nkind = "regression"', rest=rest), tmp_path)
+
+
+def test_a_window_counts_back_from_the_rows_that_stay(tmp_path: Path, make: Make) -> None:
+    t = ["2024-01-01", "2024-01-02", "2024-01-03", "2024-06-01", "2024-06-01"]
+    write(tmp_path / "a.csv", k=[1, 2, 3, 4, 4], x=range(5), c="u", y=[0, 1, 0, 1, 0], t=t)
+    rest = '[split]\nkey = "k"\ntime = "t"\n[data]\nmax_rejects = 0.5\n'
+    for window, kept in {"last_days = 1.5": [1, 2], "last_rows = 2": [1, 2]}.items():
+        assert [row["x"] for row in rows_of(ingest(make(COLUMNS, rest=rest + window), tmp_path))] == kept
+
+
 def test_a_rolling_window_counts_back_from_the_newest_row(tmp_path: Path, make: Make) -> None:
     days = pd.date_range("2024-01-01", periods=10).strftime("%Y-%m-%d")
     write(tmp_path / "a.csv", x=range(10), c="u", y=[0, 1] * 5, t=days)
@@ -233,6 +272,8 @@ def test_a_target_that_can_not_be_learnt_is_named(
         (list(range(20)), "multiclass"),
         ([1, 2, "x", None], "multiclass"),
         (["None", "A", "B"], "multiclass"),
+        ([*range(100), "n.a.", "-"], "regression"),
+        ([*range(30), *"abcdefgh"], "multiclass"),
         ([" a", "a ", "b", "NA"], "binary"),
     ],
 )

@@ -523,3 +523,10 @@ def test_any_bytes_are_rows_or_one_plain_line(tmp_path: Path, content: bytes, en
         read_all(path)
     except InputError as error:
         assert all("any." in problem for problem in error.problems)
+
+
+@pytest.mark.parametrize("name", ["a" * 5000, "a\0b", "/" + "b" * 300 + "/*.csv"])
+def test_a_name_that_no_file_can_have_is_one_line(name: str) -> None:
+    with pytest.raises(InputError) as caught:
+        resolve(name)
+    assert len(str(caught.value)) < 700
