@@ -32,7 +32,9 @@ def serve_ui(port: int) -> None:
         return
     require_free(port)
     print(f"MLflow UI: {_page(port)}/#/experiments?workflowType=machine_learning   (Ctrl-C ends it)")
-    print("\n".join(f"  {model}: {link}" for model, link in links_to_runs(port).items()), flush=True)
+    for model, link in links_to_runs(port).items():
+        print(f"  {model}: {link}")
+    sys.stdout.flush()
     os.environ.update(QUIETER)
     if os.environ.get("MLFLOW_LOGGING_LEVEL") == OFF_SCREEN["MLFLOW_LOGGING_LEVEL"]:
         os.environ["MLFLOW_LOGGING_LEVEL"] = FAILURES
