@@ -139,10 +139,10 @@ def _settle(home: Path, api: str) -> None:
     os.environ |= {
         "PERENNIAL_HOME": str(home),
         "PREFECT_API_URL": api,
-        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
     }
     from flows import environment
 
+    environment.keep_off_screen()
     environment.prepare()
 
 

@@ -32,8 +32,33 @@ class Stage:
         return self.folder / f"{self.model}.toml"
 
 
-def run_demo(run: Callable[[list[str]], None]) -> None:
-    """Plays the story; `run` executes one command line and raises `typer.Exit` when its exit code is not 0."""
+@dataclass(frozen=True)
+class Played:
+    """What a demo has left behind."""
+
+    model: str
+    model_file: Path
+    predictions: tuple[Path, ...]
+    home: Path
+
+    def lines(self) -> list[str]:
+        """For people."""
+        first, *others = self.predictions
+        return [
+            "\n\nDone.",
+            f"model file    {self.model_file}",
+            f"predictions   {first} and {', '.join(path.name for path in others)}",
+            f"everything    {self.home}",
+            "next          make ui   (every run, its report.html and plots, and two versions to compare)",
+            "your own data . .venv/bin/activate; perennial new my.toml --data my.csv --target COLUMN",
+        ]
+
+
+def run_demo(run: Callable[[list[str]], None]) -> Played:
+    """What is left when the story was played.
+
+    `run` executes one command line, and raises `typer.Exit` when its exit code is not 0.
+    """
     stage = _set_the_stage()
     file, name = str(stage.model_file), stage.model
     _say("1. A table arrives: handwritten digits, one row each, a column for every pixel.")
@@ -55,7 +80,7 @@ def run_demo(run: Callable[[list[str]], None]) -> None:
     _say("6. One command goes back, and the history tells who did what and why.")
     _play(run, "rollback", name, "--why", "to show that it works")
     _play(run, "history", name)
-    _farewell(stage)
+    return Played(name, stage.model_file, (stage.folder / "scored-1", stage.folder / "scored-2"), state_folder())
 
 
 def _set_the_stage() -> Stage:
@@ -93,12 +118,3 @@ def _play(run: Callable[[list[str]], None], *words: str) -> None:
 
 def _say(text: str) -> None:
     print(f"\n\n{text}", flush=True)
-
-
-def _farewell(stage: Stage) -> None:
-    _say("Done.")
-    print(f"model file    {stage.model_file}")
-    print(f"predictions   {stage.folder / 'scored-1'} and scored-2")
-    print(f"everything    {state_folder()}")
-    print("next          make ui   (every run, its report.html and plots, and two versions to compare)")
-    print("your own data . .venv/bin/activate; perennial new my.toml --data my.csv --target COLUMN")

@@ -13,7 +13,7 @@ from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.exceptions import ObjectAlreadyExists
 from prefect.schedules import Cron, Schedule
 
-from flows.environment import HOME, QUIET, defaults, prefect_settings, project_folder, state_folder
+from flows.environment import HOME, defaults, has_credentials, project_folder, state_folder
 from models.modelfile import ModelFile, read_model_files
 
 POOL = "perennial"
@@ -64,14 +64,19 @@ def deployments_of(path: Path, model_file: ModelFile) -> list[Deployment]:
 def next_steps() -> list[str]:
     """The commands that make deployments run: a worker, and a server where none is set."""
     worker = "prefect worker start --pool " + POOL
-    if _has_credentials(os.environ["MLFLOW_TRACKING_URI"]):
+    if has_credentials(os.environ["MLFLOW_TRACKING_URI"]):
         worker += "   (with MLFLOW_TRACKING_URI set: it holds credentials and is not stored in the deployments)"
     if "PREFECT_API_URL" in os.environ:
         return [f"next: {worker}"]
-    settings = {**prefect_settings(state_folder()), **QUIET}
-    shared = " ".join(f"{key}={shlex.quote(value)}" for key, value in settings.items())
-    api = "PREFECT_API_URL=http://127.0.0.1:4200/api"
-    return [f"next: {shared} prefect server start", f"and, in a second terminal: {shared} {api} {worker}"]
+    settings = f'eval "$({_here()}perennial env)"'
+    api = "export PREFECT_API_URL=http://127.0.0.1:4200/api"
+    return [f"next: {settings}; prefect server start", f"and, in a second terminal: {settings}; {api}; {worker}"]
+
+
+def _here() -> str:
+    """What a new terminal has to be told to find this state folder: nothing where it is the default one."""
+    home = state_folder()
+    return "" if home == project_folder() / ".perennial" else f"{HOME}={shlex.quote(str(home))} "
 
 
 def _ensure_pool() -> None:
@@ -99,10 +104,6 @@ def _register(deployment: Deployment) -> None:
 def _environment() -> dict[str, str]:
     """What a worker's process needs to find this project's state, and to be quiet; credentials are left out."""
     settings = {key: os.environ[key] for key in defaults(state_folder()) if not key.startswith("PREFECT_HOME")}
-    open_settings = {key: value for key, value in settings.items() if not _has_credentials(value)}
+    # A deployment is no place for a password.
+    open_settings = {key: value for key, value in settings.items() if not has_credentials(value)}
     return {HOME: str(state_folder()), **open_settings}
-
-
-def _has_credentials(uri: str) -> bool:
-    """Whether the address holds a user or password, which must not be stored in a deployment."""
-    return "@" in uri.partition("://")[2].partition("/")[0]

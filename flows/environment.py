@@ -20,7 +20,8 @@ PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 OFF_SCREEN = {
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
     "PREFECT_LOGGING_HANDLERS_DEBUG_LEVEL": "CRITICAL",
-    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    # At any lower level MLflow logs what went wrong with SQL and tracebacks, before our plain line says it.
+    "MLFLOW_LOGGING_LEVEL": "CRITICAL",
 }
 """Keeps the log lines of Prefect and MLflow away from what a command prints."""
 
@@ -45,6 +46,28 @@ def prepare(environ: MutableMapping[str, str] = os.environ) -> Path:
     for key, value in defaults(home).items():
         environ.setdefault(key, value)
     return home
+
+
+def keep_off_screen(environ: MutableMapping[str, str] = os.environ) -> None:
+    """Leaves the screen to what the command says, except for log lines that the environment asks for."""
+    for key, value in OFF_SCREEN.items():
+        environ.setdefault(key, value)
+
+
+def settings_in_force(environ: MutableMapping[str, str] = os.environ) -> dict[str, str]:
+    """Every setting as commands use it, so that other programs can be given the same.
+
+    An address that the environment gave with user or password is left out: it is there already, and not ours to show.
+    """
+    given = dict(environ)
+    home = prepare(environ)
+    names = (HOME, *defaults(home))
+    return {key: environ[key] for key in names if not (key in given and has_credentials(given[key]))}
+
+
+def has_credentials(uri: str) -> bool:
+    """Whether the address holds a user or password."""
+    return "@" in uri.partition("://")[2].partition("/")[0]
 
 
 def defaults(home: Path) -> dict[str, str]:

@@ -13,7 +13,12 @@ def history_of(model: str, version: str | None) -> list[Event]:
     return [event for event in read_history(model) if version in (None, event.version)]
 
 
-def history_table(model: str, events: list[Event], in_full: bool) -> list[str]:
+def holders_of(model: str) -> dict[str, str]:
+    """The number of the version that is champion, previous or challenger now, by these words."""
+    return {alias: version.number for version in list_versions(model) for alias in version.aliases}
+
+
+def history_table(events: list[Event], holders: dict[str, str], in_full: bool) -> list[str]:
     """Lines of a table, then who is what now."""
     lines = [f"{'when':20} {'version':>7}  {'what':12} {'before':>6}  who and why"]
     for event in events:
@@ -22,6 +27,5 @@ def history_table(model: str, events: list[Event], in_full: bool) -> list[str]:
             f"{when:20} {event.version:>7}  {event.event:12} {event.before or '-':>6}  {event.who}: {event.why}"
         )
         lines += [f"{'':29} {reason}" for reason in (event.reasons if in_full else event.reasons[:1])]
-    holders = {alias: v.number for v in list_versions(model) for alias in v.aliases}
     now = ", ".join(f"{alias} is version {number}" for alias, number in sorted(holders.items()))
     return [*lines, f"now: {now or 'no version has an alias'}"]

@@ -2,10 +2,37 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tasks.data.snapshot import Ingested
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnRows:
+    """Rows that were read for a version, those that were used, and those that were set aside with reasons."""
+
+    read: int
+    rows: int
+    """Those that were used."""
+    rejected: int
+    reject_reasons: dict[str, int]
+    rejects: Path | None
+
+
+def rows_of(data: "Ingested") -> dict[str, Any]:
+    """The fields of `OnRows`, as keyword arguments."""
+    return {
+        "read": data.read,
+        "rows": data.rows,
+        "rejected": data.rejected,
+        "reject_reasons": data.reasons,
+        "rejects": data.rejects,
+    }
 
 
 @dataclass(frozen=True)
-class Trained:
+class Trained(OnRows):
     """A new version."""
 
     model: str
@@ -26,7 +53,7 @@ class Promoted:
 
 
 @dataclass(frozen=True)
-class Retrained:
+class Retrained(OnRows):
     """A retraining: nothing to do, or a new version and its verdict."""
 
     model: str

@@ -6,7 +6,7 @@ from prefect import flow
 
 from flows.environment import state_folder
 from flows.promote import promote_challenger
-from flows.results import Retrained
+from flows.results import Retrained, rows_of
 from flows.train import LONGEST, train_on
 from tasks.data.steps import ingest_data, read_model_file
 from tasks.registry.promotion import is_settled
@@ -29,7 +29,7 @@ def retrain(model_file: Path) -> Retrained:
     job = plan_job(settings, data, state_folder())
     same = find_unchanged(settings.name, Origin.of(job))
     if same and is_settled(same):
-        return Retrained(same.model, same.number, True, False, "unchanged", [])
+        return Retrained(same.model, same.number, True, False, "unchanged", [], **rows_of(data))
     version = same.number if same else train_on(job, data, fresh=False).version
     verdict = promote_challenger(settings.name, version, "retrain")
-    return Retrained(settings.name, version, False, verdict.promoted, verdict.outcome, verdict.reasons)
+    return Retrained(settings.name, version, False, verdict.promoted, verdict.outcome, verdict.reasons, **rows_of(data))

@@ -6,15 +6,18 @@ too. This one ends when the process that started it does, however that happens.
 
 import atexit
 import os
+import re
 import socket
 import subprocess
 import sys
 import threading
+import tomllib
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from flows.loading import loading
 from models.errors import OutsideError
@@ -22,6 +25,11 @@ from models.errors import OutsideError
 API_URL = "PREFECT_API_URL"
 PATIENCE_SECONDS = 120
 """A first start makes the database."""
+LARGEST_LOG = 1_000_000
+"""Bytes, beyond which the log is started anew."""
+END_SECONDS = 20
+"""A server that has not ended by then is killed."""
+ENV_FILE_LINE = re.compile(r"\s*(export\s+)?PREFECT_(API_URL|PROFILES_PATH|PROFILE)\s*=", re.IGNORECASE)
 NOT_NEEDED = ("SCHEDULER", "LATE_RUNS", "PAUSE_EXPIRATIONS", "CANCELLATION_CLEANUP", "FOREMAN", "TRIGGERS")
 """Services for deployments and workers, which a temporary server has none of."""
 ONLY_TEMPORARY = {
@@ -48,15 +56,42 @@ def prefect_server() -> Iterator[None]:
 
 def _is_settled() -> bool:
     """Whether Prefect knows its server: from the environment, from a file of its own, or because it is loaded."""
-    home = Path(os.environ["PREFECT_HOME"])
-    named = [home / "profiles.toml", Path("prefect.toml"), Path(".env")]
-    return API_URL in os.environ or "prefect" in sys.modules or any(path.exists() for path in named)
+    return API_URL in os.environ or "prefect" in sys.modules or _is_named_in_files()
+
+
+def _is_named_in_files() -> bool:
+    """Whether a settings file that Prefect reads names a server, or other profiles, which may name one."""
+    project = _toml(Path("prefect.toml")), _toml(Path("pyproject.toml")).get("tool", {}).get("prefect", {})
+    if any("url" in settings.get("api", {}) or "profiles_path" in settings for settings in project):
+        return True
+    return API_URL in _active_profile() or any(ENV_FILE_LINE.match(line) for line in _lines(Path(".env")))
+
+
+def _active_profile() -> dict[str, Any]:
+    """The settings of the profile that Prefect would use."""
+    profiles = _toml(Path(os.environ["PREFECT_HOME"]) / "profiles.toml")
+    active = os.environ.get("PREFECT_PROFILE") or profiles.get("active")
+    found: dict[str, Any] = profiles.get("profiles", {}).get(active, {})
+    return found
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    """The file's tables; none where there is no such file, or it is not TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
 
 
 def _start() -> Path:
     """The log of a server that is starting. Its address is free and accepts connections at once, which then wait."""
     log = Path(os.environ["PREFECT_HOME"]) / "temporary-server.log"
-    with socket.create_server(("127.0.0.1", 0)) as listener, log.open("ab") as output:
+    mode = "wb" if log.exists() and log.stat().st_size > LARGEST_LOG else "ab"
+    with socket.create_server(("127.0.0.1", 0)) as listener, log.open(mode) as output:
         server = subprocess.Popen(
             [sys.executable, "-P", "-m", __name__, str(listener.fileno())],
             env={**os.environ, **ONLY_TEMPORARY},
@@ -68,8 +103,17 @@ def _start() -> Path:
             start_new_session=True,
         )
         os.environ[API_URL] = f"http://127.0.0.1:{listener.getsockname()[1]}/api"
-    atexit.register(server.communicate)
+    atexit.register(_end, server)
     return log
+
+
+def _end(server: "subprocess.Popen[bytes]") -> None:
+    """The server is gone: by itself, as its input ends, or killed when that takes too long."""
+    try:
+        server.communicate(timeout=END_SECONDS)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
 
 
 def _require_answer(url: str, log: Path | None) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from prefect import flow
 
 from flows.environment import state_folder
-from flows.results import Trained
+from flows.results import Trained, rows_of
 from tasks.data.snapshot import Ingested
 from tasks.data.steps import ingest_data, read_model_file
 from tasks.evaluation.steps import evaluate_graph
@@ -44,4 +44,4 @@ def train_on(job: Job, data: Ingested, fresh: bool) -> Trained:
             metrics = evaluate_graph(job, data, split, fitted, exported)
             version = register_version(job, exported, metrics, origin, run_id)
         job.forget()
-    return Trained(version.model, version.number, run_id, metrics)
+    return Trained(version.model, version.number, run_id, metrics, **rows_of(data))

@@ -1,7 +1,19 @@
 """The MLflow UI on the runs of this project."""
 
 import os
+import socket
 import sys
+
+from flows.environment import OFF_SCREEN
+from models.errors import OutsideError
+
+QUIETER = {
+    # One worker and no job runners: this server shows runs to one person.
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    "PYTHONWARNINGS": "ignore",
+}
+FAILURES = "ERROR"
+"""Log level of the server where the environment names none: what fails while somebody looks is shown."""
 
 
 def tracking_uri() -> str:
@@ -10,15 +22,46 @@ def tracking_uri() -> str:
 
 
 def serve_ui(port: int) -> None:
-    """Replaces this process by the MLflow server on the embedded store, or says where the real server is."""
+    """Replaces this process by the MLflow server on the embedded store, or says where the real server is.
+
+    Raises OutsideError when the port is taken, or the store can't be opened.
+    """
     uri = tracking_uri()
     if uri.startswith("http"):
         print(f"MLflow runs at {uri}")
         return
-    print(
-        f"MLflow UI: http://127.0.0.1:{port}/#/experiments?workflowType=machine_learning   (Ctrl-C ends it)", flush=True
-    )
-    # One worker and no job runners: this server shows runs to one person.
-    os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
-    command = ["-m", "mlflow", "ui", "--backend-store-uri", uri, "--port", str(port), "--workers", "1"]
+    require_free(port)
+    print(f"MLflow UI: {_page(port)}/#/experiments?workflowType=machine_learning   (Ctrl-C ends it)")
+    for model, link in links_to_runs(port).items():
+        print(f"  {model}: {link}")
+    sys.stdout.flush()
+    os.environ.update(QUIETER)
+    if os.environ.get("MLFLOW_LOGGING_LEVEL") == OFF_SCREEN["MLFLOW_LOGGING_LEVEL"]:
+        os.environ["MLFLOW_LOGGING_LEVEL"] = FAILURES
+    stores = ["--backend-store-uri", uri, "--registry-store-uri", uri]
+    quiet = ["--uvicorn-opts", "--log-level warning"]
+    command = ["-m", "mlflow", "ui", *stores, "--port", str(port), "--workers", "1", *quiet]
     os.execv(sys.executable, [sys.executable, *command])
+
+
+def links_to_runs(port: int) -> dict[str, str]:
+    """For each model the page with its runs; MLflow's own start page shows other things first."""
+    from tasks.registry.connection import connect, plain_errors
+
+    with plain_errors("looking up the models"):
+        found = connect().search_experiments(order_by=["name"])
+    query = "workflowType=machine_learning"
+    return {e.name: f"{_page(port)}/#/experiments/{e.experiment_id}/runs?{query}" for e in found if e.name != "Default"}
+
+
+def require_free(port: int) -> None:
+    """Passes when this machine lets us listen on the port. Raises OutsideError when not."""
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise OutsideError(f"port {port}: {reason}; choose another one with --port") from None
+
+
+def _page(port: int) -> str:
+    return f"http://127.0.0.1:{port}"

@@ -2,14 +2,35 @@
 
 from typing import Any
 
-from models.errors import PerennialError
+from models.errors import OutsideError, PerennialError
 
 RETRIES = 2
 DELAYS = [2.0, 10.0]
 """Seconds before the first and the second retry."""
+OUTSIDE = {
+    ("httpx", "HTTPError"),
+    ("requests", "RequestException"),
+    ("urllib3", "HTTPError"),
+    ("sqlalchemy", "OperationalError"),
+    ("sqlalchemy", "DisconnectionError"),
+    ("sqlalchemy", "TimeoutError"),
+    ("sqlite3", "OperationalError"),
+    ("mlflow", "MlflowException"),
+    ("prefect", "PrefectHTTPStatusError"),
+    ("botocore", "BotoCoreError"),
+}
+"""Library and class of errors of servers and databases: by name, since importing the libraries takes seconds."""
 
 
 def failed_outside(task: Any, run: Any, state: Any) -> bool:
-    """Whether a failed task run should be retried: not after wrong input or a refusal."""
-    error = state.result(raise_on_failure=False)
-    return not isinstance(error, PerennialError) or error.exit_code == 3
+    """Whether a failed task run should be retried: not after wrong input, a refusal, or an error in the code."""
+    return is_outside(state.result(raise_on_failure=False))
+
+
+def is_outside(error: BaseException) -> bool:
+    """Whether a server, disk or network failed, which may work the next time."""
+    if isinstance(error, PerennialError):
+        return error.exit_code == OutsideError.exit_code
+    return isinstance(error, OSError) or any(
+        (base.__module__.partition(".")[0], base.__name__) in OUTSIDE for base in type(error).__mro__
+    )

@@ -1,11 +1,21 @@
 """Every command as a user or a script meets it: what it prints, what it leaves, how it exits."""
 
 import json
+import os
+import re
+import shlex
+import socket
+import subprocess
+import warnings
+from importlib.metadata import version
 from pathlib import Path
+from unittest import mock
 
 import pandas as pd
 import pytest
 
+from flows.environment import QUIET, defaults
+from flows.propose import model_name
 from models.modelfile import Gate, Promotion
 from tasks.export import export
 from tasks.registry.connection import connect
@@ -27,13 +37,20 @@ def test_help_lists_the_commands() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["new", "check", "train", "promote", "rollback", "history", "retrain", "score", "deploy", "ui"]
+    "command",
+    ["new", "check", "train", "promote", "rollback", "history", "retrain", "score", "deploy", "ui", "env", "demo"],
 )
 def test_help_of_each_command_shows_an_example(command: str) -> None:
     said = cli(command, "--help")
     assert said.code == 0
-    assert f"Example: perennial {command}" in said.out
+    assert re.search(rf"Example: .*perennial {command}", said.out)
     assert "--json" in said.out
+    assert not re.search(r"--[a-z-]+ <", said.out)
+
+
+def test_help_tells_of_debug_and_version() -> None:
+    assert "--debug" in cli("--help").out
+    assert cli("--version").out == f"perennial {version('perennial')}\n"
 
 
 def test_a_command_that_does_not_exist_exits_with_2() -> None:
@@ -49,12 +66,37 @@ def test_new_and_check_make_a_model_file_that_works(tmp_path: Path) -> None:
     )
     assert made.code == 0, made.both
     assert made.json["file"] == str(tmp_path / "my machines!.toml")
+    assert made.json["task"] == "binary"
+    assert made.json["columns"]["load"] == "number" and made.json["columns"]["night"] == "boolean"
+    assert made.json["split"]["key"] == "id"
     assert 'name = "my-machines"' in (tmp_path / "my machines!.toml").read_text()
     checked = cli("check", tmp_path / "my machines!.toml", "--json")
     assert checked.code == 0, checked.both
     (found,) = checked.json["models"].values()
     assert found["problems"] == []
     plain(cli("new", tmp_path / "my machines!.toml", "--data", "x.csv", "--target", "broken"), 2, "exists already")
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [("a.b/c:d%e'f.toml", "c-d-e-f"), ("v1.2.toml", "v1-2"), ("größe_2.toml", "gr-e_2"), ("....toml", "model")],
+)
+def test_a_proposed_name_has_only_what_every_store_accepts(file: str, name: str) -> None:
+    assert model_name(Path(file)) == name
+
+
+def test_new_quotes_the_file_in_the_commands_that_it_suggests(tmp_path: Path) -> None:
+    table().to_csv(tmp_path / "machines.csv", index=False)
+    file = tmp_path / "my machines.toml"
+    made = cli("new", file, "--data", tmp_path / "machines.csv", "--target", "broken")
+    assert f"next: perennial check '{file}'   then: perennial train '{file}'" in made.out
+
+
+def test_new_where_nothing_can_be_written_is_a_plain_error(tmp_path: Path) -> None:
+    table().to_csv(tmp_path / "machines.csv", index=False)
+    (tmp_path / "file").write_text("")
+    words = ("--data", tmp_path / "machines.csv", "--target", "broken")
+    plain(cli("new", tmp_path / "file" / "x.toml", *words), 3, "x.toml: can't be written")
 
 
 def test_check_shows_what_would_be_rejected_and_every_problem(tmp_path: Path) -> None:
@@ -92,10 +134,15 @@ def test_a_dry_run_says_what_would_happen_and_leaves_nothing(small: Small, home:
 def test_train_promote_retrain_and_score_as_a_script_uses_them(
     request: pytest.FixtureRequest, server: str, tmp_path: Path, rows_csv: Path
 ) -> None:
-    file = write_model(tmp_path, "script", rest="[promotion]\nmin_rows = 50\nresamples = 100\n")
+    frame = table().astype({"load": object})
+    frame.loc[[4, 5], "load"] = "heavy"
+    frame.loc[6, "load"] = 1000
+    file = write_model(tmp_path, "script", frame, rest="[promotion]\nmin_rows = 50\nresamples = 100\n")
     trained = cli("train", file, "--json")
     assert trained.code == 0, trained.both
-    assert set(trained.json) == {"model", "version", "run_id", "metrics"}
+    assert {"model", "version", "run_id", "metrics"} <= set(trained.json)
+    assert (trained.json["read"], trained.json["rows"], trained.json["rejected"]) == (600, 597, 3)
+    assert len(pd.read_parquet(trained.json["rejects"])) == 3
     assert (trained.json["model"], trained.json["version"]) == ("script", "1")
     assert 0.5 < trained.json["metrics"]["accuracy"] <= 1
     promoted = cli("promote", "script", "--json", "--why", "first of all")
@@ -105,6 +152,9 @@ def test_train_promote_retrain_and_score_as_a_script_uses_them(
     same = cli("retrain", file, "--json")
     assert same.code == 0 and "unchanged" in same.both
     assert same.json["unchanged"] is True and same.json["version"] == "1"
+    assert (same.json["rows"], same.json["rejected"]) == (597, 3)
+    told = cli("retrain", file).out.splitlines()
+    assert told[0] == f"597 of 600 rows used, 3 rejected (2 wrong type, 1 out of range): {same.json['rejects']}"
     scored = cli("score", "script", "--input", rows_csv, "--output", tmp_path / "out", "--json")
     assert scored.code == 0, scored.both
     assert {"model", "version", "run_id", "rows", "scored", "rejected", "predictions", "rejects"} <= set(scored.json)
@@ -112,6 +162,7 @@ def test_train_promote_retrain_and_score_as_a_script_uses_them(
     assert len(pd.read_parquet(scored.json["predictions"])) == 198
     assert len(pd.read_parquet(scored.json["rejects"])) == 2
     told = cli("history", "script", "--json").json
+    assert (told["champion"], told["previous"], told["challenger"]) == ("1", None, None)
     assert [(e["event"], e["version"]) for e in told["events"]] == [("registered", "1"), ("promoted", "1")]
     assert told["events"][1]["why"] == "first of all"
     (tmp_path / "script.csv").write_text(table(700, seed=1).to_csv(index=False))
@@ -199,24 +250,94 @@ def test_ui_says_where_the_data_is(server: str, home: Path) -> None:
     assert cli("ui", "--print-uri", "--json").json == {"tracking_uri": f"sqlite:///{home}/mlflow.db"}
 
 
-def test_ui_starts_mlflow_on_the_embedded_store(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def test_ui_starts_mlflow_on_the_embedded_store_and_links_to_the_runs(
+    small: Small, home: Path, free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     started: list[list[str]] = []
     monkeypatch.setattr("os.execv", lambda path, words: started.append(words))
-    cli("ui", "--port", "5099")
-    assert started[0][1:8] == [
-        "-m",
-        "mlflow",
-        "ui",
-        "--backend-store-uri",
-        f"sqlite:///{home}/mlflow.db",
-        "--port",
-        "5099",
-    ]
+    with mock.patch.dict(os.environ):
+        said = cli("ui", "--port", free_port)
+    store = f"sqlite:///{home}/mlflow.db"
+    assert started[0][1:6] == ["-m", "mlflow", "ui", "--backend-store-uri", store]
+    assert ["--port", str(free_port)] == started[0][8:10]
+    number = connect().get_experiment_by_name("small").experiment_id
+    page = f"http://127.0.0.1:{free_port}/#/experiments/{number}/runs?workflowType=machine_learning"
+    assert f"  small: {page}\n" in said.out
+    assert "Default" not in said.out
+
+
+def test_ui_on_a_port_that_is_taken_is_a_plain_error(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.execv", lambda *_: pytest.fail("MLflow was started"))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said = cli("ui", "--port", port)
+    plain(said, 3, f"port {port}", "in use", "--port")
+    assert said.out == ""
 
 
 def test_ui_names_a_server_that_runs_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.example:5000")
     assert cli("ui").out.strip() == "MLflow runs at http://mlflow.example:5000"
+
+
+def test_env_sets_everything_in_a_shell(tmp_path: Path) -> None:
+    home = tmp_path / "a home"
+    clean = {"PATH": os.environ["PATH"]}
+    with mock.patch.dict(os.environ, {**clean, "PERENNIAL_HOME": str(home)}, clear=True):
+        lines, as_json = cli("env").out, cli("env", "--json").json
+    script = f"{lines}\npython3 -c 'import json, os; print(json.dumps(dict(os.environ)))'"
+    seen = json.loads(subprocess.run(["sh", "-c", script], env=clean, capture_output=True, check=True).stdout)
+    expected = {"PERENNIAL_HOME": str(home), **defaults(home)}
+    assert {key: seen.get(key) for key in expected} == expected
+    assert set(QUIET) <= set(expected)
+    assert f"export PREFECT_HOME={shlex.quote(str(home / 'prefect'))}\n" in lines
+    assert as_json == {"settings": expected}
+
+
+def test_env_shows_no_credential_that_the_environment_holds(tmp_path: Path) -> None:
+    given = {"MLFLOW_TRACKING_URI": "http://ada:secret@mlflow.example", "MLFLOW_TRACKING_PASSWORD": "secret"}
+    given |= {"AWS_SECRET_ACCESS_KEY": "secret", "PERENNIAL_HOME": str(tmp_path)}
+    with mock.patch.dict(os.environ, given, clear=True):
+        said = cli("env")
+    assert said.code == 0 and "MLFLOW_DISABLE_TELEMETRY" in said.out
+    assert "secret" not in said.both
+
+
+def test_warnings_of_libraries_are_for_debugging(monkeypatch: pytest.MonkeyPatch) -> None:
+    def careless(*_: object) -> dict[Path, object]:
+        warnings.simplefilter("always")
+        warnings.warn("a library grumbles", UserWarning, stacklevel=1)
+        return {}
+
+    monkeypatch.setattr("flows.check.check_files", careless)
+    assert cli("check", "x.toml").both.strip() == ""
+    with pytest.warns(UserWarning, match="grumbles"):
+        cli("check", "x.toml", "--debug")
+
+
+def test_log_lines_stay_off_the_screen_unless_debugging(tmp_path: Path) -> None:
+    with mock.patch.dict(os.environ, {"PERENNIAL_HOME": str(tmp_path)}, clear=True):
+        cli("check", tmp_path / "x.toml", "--debug")
+        assert "MLFLOW_LOGGING_LEVEL" not in os.environ
+        cli("check", tmp_path / "x.toml")
+        assert os.environ["MLFLOW_LOGGING_LEVEL"] == "CRITICAL"
+
+
+def test_with_json_an_error_is_the_last_line_of_standard_output(tmp_path: Path) -> None:
+    said = cli("train", tmp_path / "nowhere.toml", "--dry-run", "--json")
+    plain(said, 2, "nowhere.toml")
+    assert said.json == {"error": [said.err.strip()], "exit_code": 2}
+    many = write_model(tmp_path, "many", rest="[trainning]\nepochs = 3\n[promotion]\nmin_rows = 0\n")
+    said = cli("train", many, "--dry-run", "--json")
+    assert said.json["error"] == said.err.splitlines() and len(said.json["error"]) == 2
+    said = cli("train", "--jsn", "--json")
+    assert said.json["exit_code"] == said.code == 2 and "--jsn" in said.json["error"][0]
 
 
 def interrupted(file: Path, *words: str) -> str:
@@ -266,6 +387,7 @@ def test_errors_of_the_registry_are_plain_lines(small: Small, rows_csv: Path, tm
     plain(cli("history", "small", "77"), 2, "small", "77")
     plain(cli("rollback", "small"), 1, "small", "no previous champion")
     plain(cli("promote", "small", "--version", "77"), 2, "small", "77")
+    plain(cli("score", "small", "--input", "", "--output", out), 2, "--input")
     plain(cli("score", "small", "--input", tmp_path / "absent.csv", "--output", out), 2, "absent.csv")
     assert not out.exists()
 

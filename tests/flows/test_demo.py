@@ -5,7 +5,7 @@ import typer
 
 from flows import demo
 from models.errors import RefusedError
-from tests.small import command, finished
+from tests.small import cli, command, finished
 
 
 def test_the_story_is_told_with_the_commands_of_a_user(
@@ -21,7 +21,7 @@ def test_the_story_is_told_with_the_commands_of_a_user(
         if words[0] == "rollback":
             raise RefusedError("digits: has no previous champion to go back to")
 
-    demo.run_demo(run)
+    played = demo.run_demo(run)
     told = capsys.readouterr().out
     assert [words[0] for words in ran] == [
         "new",
@@ -34,7 +34,18 @@ def test_the_story_is_told_with_the_commands_of_a_user(
         "history",
     ]
     assert "(exit code 1)" in told and "has no previous champion" in told
-    assert f"model file    {tmp_path}/demo/digits/digits.toml" in told
+    assert f"model file    {tmp_path}/demo/digits/digits.toml" in played.lines()
+    folder = tmp_path / "demo" / "digits"
+    assert played.predictions == (folder / "scored-1", folder / "scored-2")
+    monkeypatch.setattr(demo, "run_demo", lambda _: played)
+    assert cli("demo", "--json").json == {
+        "model": "digits",
+        "model_file": str(folder / "digits.toml"),
+        "predictions": [str(folder / "scored-1"), str(folder / "scored-2")],
+        "home": str(tmp_path),
+    }
+    monkeypatch.undo()
+    monkeypatch.setattr(demo, "state_folder", lambda: tmp_path)
     rows = [sum(1 for _ in path.open()) - 1 for path in sorted((tmp_path / "demo" / "digits" / "arrived").iterdir())]
     assert sum(rows) == 1797
     demo.run_demo(run)

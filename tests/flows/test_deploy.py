@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -66,9 +67,20 @@ def test_descriptions_name_the_model(tmp_path: Path) -> None:
     assert all("told" in deployment.description for deployment in found)
 
 
-def test_the_next_step_is_a_worker_and_a_server_where_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_next_step_is_a_worker_and_a_server_where_none_is_named(
+    monkeypatch: pytest.MonkeyPatch, home: Path
+) -> None:
     monkeypatch.setenv("PREFECT_API_URL", "http://prefect.example/api")
     assert next_steps() == ["next: prefect worker start --pool perennial"]
     monkeypatch.delenv("PREFECT_API_URL")
-    assert "prefect server start" in next_steps()[0]
-    assert "PREFECT_API_URL=http://127.0.0.1:4200/api" in next_steps()[1]
+    server, worker = next_steps()
+    assert re.fullmatch(r'next: eval "\$\((PERENNIAL_HOME=\S+ )?perennial env\)"; prefect server start', server)
+    assert worker.endswith("export PREFECT_API_URL=http://127.0.0.1:4200/api; prefect worker start --pool perennial")
+    assert f"PERENNIAL_HOME={home} " in server
+
+
+def test_the_next_step_is_short_in_the_default_state_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("flows.deploy.project_folder", lambda: tmp_path)
+    monkeypatch.setattr("flows.deploy.state_folder", lambda: tmp_path / ".perennial")
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    assert next_steps()[0] == 'next: eval "$(perennial env)"; prefect server start'

@@ -1,5 +1,6 @@
 import http.server
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -12,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from flows import temporary_server
 from flows.temporary_server import prefect_server
 from models.errors import OutsideError
 
@@ -72,13 +74,47 @@ def test_a_server_that_is_gone_is_named_in_one_line(monkeypatch: pytest.MonkeyPa
         pass
 
 
+FILES = [
+    ("profiles.toml", 'active = "mine"\n[profiles.mine]\nPREFECT_API_URL = "http://x/api"\n', True),
+    ("profiles.toml", 'active = "mine"\n[profiles.mine]\n[profiles.other]\nPREFECT_API_URL = "http://x/api"\n', False),
+    ("prefect.toml", '[api]\nurl = "http://x/api"\n', True),
+    ("prefect.toml", "[server.ui]\nenabled = false\n", False),
+    ("pyproject.toml", '[tool.prefect.api]\nurl = "http://x/api"\n', True),
+    ("pyproject.toml", '[project]\nname = "mine"\n', False),
+    (".env", "# mine\nPREFECT_API_URL=http://x/api\n", True),
+    (".env", "DATABASE_PASSWORD=x\n# PREFECT_API_URL=http://x/api\n", False),
+]
+
+
 @pytest.mark.usefixtures("no_server")
-def test_settings_files_of_prefect_are_left_to_prefect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("name", "text", "settled"), FILES)
+def test_only_a_file_that_names_a_server_is_left_to_prefect(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str, settled: bool
+) -> None:
     monkeypatch.delitem(sys.modules, "prefect", raising=False)
-    (tmp_path / "profiles.toml").write_text('active = "mine"\n')
-    with prefect_server():
-        pass
-    assert "PREFECT_API_URL" not in os.environ
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_text(text)
+    assert temporary_server._is_settled() is settled
+
+
+def test_a_server_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(temporary_server, "END_SECONDS", 0.1)
+    server = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], stdin=subprocess.PIPE)
+    temporary_server._end(server)
+    assert server.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(("size", "kept"), [(10, True), (temporary_server.LARGEST_LOG + 1, False)])
+@pytest.mark.usefixtures("no_server")
+def test_the_log_is_started_anew_when_it_is_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, kept: bool
+) -> None:
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: None)
+    monkeypatch.setattr("atexit.register", lambda *_: None)
+    log = tmp_path / "temporary-server.log"
+    log.write_bytes(b"x" * size)
+    assert temporary_server._start() == log
+    assert log.stat().st_size == (size if kept else 0)
 
 
 @pytest.fixture

@@ -76,15 +76,18 @@ def test_a_column_of_another_type_than_at_training_time(small: Small, tmp_path: 
 
 @pytest.mark.parametrize("where", ["before", "after"])
 def test_a_traceback_only_with_debug(tmp_path: Path, where: str) -> None:
-    words = ("train", tmp_path / "nowhere.toml")
-    with pytest.raises(InputError):
-        cli(*(("--debug", *words) if where == "before" else (*words, "--debug")))
+    words = ("train", tmp_path / "nowhere.toml", "--dry-run")
+    said = cli(*(("--debug", *words) if where == "before" else (*words, "--debug")))
+    assert said.code == 2
+    assert "Traceback" in said.err and "InputError" in said.err
+    assert "Traceback" not in cli(*words).both
 
 
 @pytest.mark.slow
 def test_a_process_prints_one_line_and_with_debug_a_traceback(server: str, tmp_path: Path) -> None:
     plain(finished(command("train", tmp_path / "nowhere.toml", PREFECT_API_URL=server)), 2, "nowhere.toml")
     said = finished(command("train", tmp_path / "nowhere.toml", "--debug", PREFECT_API_URL=server))
+    assert said.code == 2
     assert "Traceback" in said.err and "InputError" in said.err
     unreachable = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9", "PREFECT_API_URL": server}
     plain(finished(command("history", "small", **unreachable)), 3, "127.0.0.1:9")

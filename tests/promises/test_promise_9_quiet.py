@@ -66,6 +66,15 @@ def test_the_guard_itself_catches_a_connection(tmp_path: Path) -> None:
     assert (tmp_path / "log").read_text() == "example.org\n"
 
 
+def test_a_shell_that_takes_the_settings_is_quiet_too(tmp_path: Path) -> None:
+    """For `prefect server start`, `mlflow models serve` and python, which are started by hand."""
+    said = finished(command("env", PERENNIAL_HOME=str(tmp_path / "a home")))
+    assert said.code == 0, said.both
+    script = said.out + "".join(f'echo "{name}=${name}"\n' for name in QUIET)
+    done = subprocess.run(["sh", "-c", script], env={"PATH": os.environ["PATH"]}, capture_output=True, text=True)
+    assert done.stdout.splitlines() == [f"{name}={value}" for name, value in QUIET.items()]
+
+
 @pytest.mark.slow
 def test_a_training_connects_to_nothing_outside(tmp_path: Path) -> None:
     """With a home of its own and the temporary Prefect server, whose process is guarded too."""

@@ -1,7 +1,12 @@
+import sqlite3
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
+import requests
+import sqlalchemy.exc
+from mlflow.exceptions import MlflowException
 
 from models.errors import InputError, OutsideError, PerennialError, RefusedError
 from tasks.policy import DELAYS, RETRIES, failed_outside
@@ -16,6 +21,16 @@ from tasks.progress import progress
         (OutsideError("server"), True),
         (ConnectionError("network"), True),
         (PerennialError("disk"), True),
+        (OSError("disk"), True),
+        (TimeoutError("slow"), True),
+        (httpx.ConnectError("refused"), True),
+        (requests.ConnectionError("refused"), True),
+        (sqlite3.OperationalError("database is locked"), True),
+        (sqlalchemy.exc.OperationalError("select 1", None, Exception("locked")), True),
+        (MlflowException("server"), True),
+        (KeyError("a bug"), False),
+        (ValueError("could not convert string to float"), False),
+        (sqlalchemy.exc.CompileError("a bug"), False),
     ],
 )
 def test_only_what_failed_outside_is_tried_again(error: Exception, again: bool) -> None:

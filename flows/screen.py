@@ -1,0 +1,90 @@
+"""What a command leaves on the screen: lines for people, one JSON object for machines, errors as plain lines."""
+
+import json
+import sys
+import traceback
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+from models.errors import InputError, OutsideError, PerennialError
+
+if TYPE_CHECKING:
+    from flows.results import OnRows, Promoted, Retrained
+
+
+def show(result: Any, as_json: bool, lines: Sequence[str]) -> None:
+    """Prints the lines; with --json, the result alone as one line."""
+    print(
+        json.dumps(_plain(result) if is_dataclass(result) else result, default=_plain) if as_json else "\n".join(lines)
+    )
+
+
+def tell_error(error: Exception, debug: bool, as_json: bool) -> int:
+    """The exit code, after the error was told: one line a problem, or its traceback when debugging.
+
+    An error that nobody planned counts as outside: nobody's input was wrong, and 1 would be read as a judgement.
+    """
+    code = error.exit_code if isinstance(error, PerennialError) else OutsideError.exit_code
+    problems = _problems(error)
+    if debug:
+        traceback.print_exception(error)
+    else:
+        print("\n".join(problems), file=sys.stderr)
+    show_problems(problems, code, as_json)
+    return code
+
+
+def show_problems(problems: Sequence[str], code: int, as_json: bool) -> None:
+    """With --json, the problems as the last line of standard output."""
+    if as_json:
+        print(json.dumps({"error": list(problems), "exit_code": code}))
+
+
+@contextmanager
+def without_warnings(debug: bool) -> Iterator[None]:
+    """Warnings that libraries address to programmers stay off the screen, except when debugging."""
+    with warnings.catch_warnings():
+        if not debug:
+            # Not a filter: libraries set their own when they are imported.
+            warnings.showwarning = _ignore
+        yield
+
+
+def rows_line(data: "OnRows") -> list[str]:
+    """One line about rejected rows, where there are any."""
+    if not data.rejected:
+        return []
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in data.reject_reasons.items())
+    return [f"{data.rows:,} of {data.read:,} rows used, {data.rejected:,} rejected ({reasons}): {data.rejects}"]
+
+
+def verdict_lines(verdict: "Promoted | Retrained") -> list[str]:
+    """Who was judged and how, then a line a reason; that nothing changed where there was nothing to judge."""
+    who = f"{verdict.model} version {verdict.version}"
+    heads = {
+        "yes": f"{who} is champion now:",
+        "no": f"{who} is refused:",
+        "undecided": f"{who} stays challenger, the judgement is undecided:",
+        "unchanged": f"unchanged: {who} was made from the same data, model file and code",
+    }
+    return [heads[verdict.outcome], *(f"  {reason}" for reason in verdict.reasons)]
+
+
+def _problems(error: Exception) -> list[str]:
+    if isinstance(error, InputError):
+        return list(error.problems)
+    if isinstance(error, PerennialError):
+        return [str(error)]
+    first = next(iter(str(error).splitlines()), "")
+    return [f"unexpected {type(error).__name__}: {first}; run it again with --debug to see where"]
+
+
+def _plain(value: Any) -> Any:
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else str(value)
+
+
+def _ignore(*_: object, **__: object) -> None:
+    return
