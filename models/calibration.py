@@ -19,9 +19,9 @@ PRIOR_SPREAD = 0.5
 def fit_temperature(logits: Floats, truth: NDArray[np.int64], weight: Floats | None = None) -> float:
     """The likeliest temperature of softmax(logits / temperature) (Guo et al. 2017), near 1 where rows are few.
 
-    Logits [N, C], class indices [N], weights [N]. The maximum a posteriori under log T ~ N(0, 0.5^2): a few rows that the
-    network separates would have the likelihood alone collapse, from some hundred on both agree. Unequal weights count
-    as the rows that they are worth, (sum w)^2 / sum w^2 (Kish 1965). Between 0.05 and 20; 1 where no row has a weight.
+    Logits [N, C], class indices [N], weights [N]. The maximum a posteriori under log T ~ N(0, 0.5^2): the likelihood
+    alone collapses on a few rows that the network separates; from some hundred on both agree. Unequal weights count as
+    the rows that they are worth, (sum w)^2 / sum w^2 (Kish 1965). Between 0.05 and 20; 1 where no row has a weight.
     """
     weights = np.ones(len(truth)) if weight is None else weight
     if not weights.sum() > 0:

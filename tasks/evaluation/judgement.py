@@ -16,6 +16,7 @@ from tasks.evaluation.baselines import sample_rows
 from tasks.evaluation.evaluate import Evaluation, evaluate
 from tasks.evaluation.of_graph import score_rows
 from tasks.evaluation.plots import figures
+from tasks.evaluation.plots.style import to_png
 from tasks.evaluation.report import GateFacts, ReportFacts, TrainingFacts, render_report
 from tasks.export.exported import Exported
 from tasks.registry.gates import Check, judge_floors
@@ -81,7 +82,7 @@ def _leave(evaluation: Evaluation, job: Job, facts: ReportFacts) -> None:
         plots = job.results / "plots"
         plots.mkdir(parents=True, exist_ok=True)
         for name, figure in drawn.items():
-            figure.savefig(plots / f"{name}.png", dpi=110)
+            to_png(figure, plots / f"{name}.png")
         _write(job.results / "report.html", render_report(contract, evaluation, drawn, facts))
         _write(job.results / "evaluation.json", json.dumps(evaluation.record(), indent=1))
     except OSError as error:

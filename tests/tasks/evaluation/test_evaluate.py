@@ -1,13 +1,16 @@
 import json
+import warnings
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from models.errors import InputError
-from models.modelfile import METRICS
+from models.modelfile import METRICS, Task
 from tasks.evaluation.evaluate import Evaluation, evaluate
 from tasks.evaluation.metrics import compute_metrics
+from tasks.evaluation.plots import figures
+from tasks.evaluation.report import ReportFacts, render_report
 from tests.tasks.evaluation.cases import Case, as_category, cancer, diabetes, digits, make_case
 
 
@@ -76,6 +79,32 @@ def test_sample_weights_are_honoured() -> None:
         np.average(plain.truth == plain.labels, weights=case.test["weight"].to_numpy())
     )
     assert found.baselines[1].scored.weight is not None
+
+
+@pytest.mark.parametrize("task", ["binary", "regression"])
+def test_test_rows_that_all_weigh_nothing_leave_a_report_without_metrics(task: Task) -> None:
+    x = np.random.default_rng(0).normal(size=300)
+    target = x if task == "regression" else as_category(["yes" if v > 0 else "no" for v in x])
+    table = pa.table({"x": x, "weight": np.ones(300), "y": target})
+    case = make_case(table, "y", task, [] if task == "regression" else ["no", "yes"])
+    test = case.test.set_column(1, "weight", pa.array(np.zeros(case.test.num_rows)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = evaluate(case.contract, case.predict, case.train, test, slices=("x",), resamples=60)
+        report = render_report(case.contract, found, figures(found), ReportFacts(rows={"test": test.num_rows}))
+    assert found.metrics == found.intervals == {}
+    assert "say how well" in report
+
+
+def test_a_slice_of_weightless_rows_has_no_metrics() -> None:
+    site = as_category([("north", "south")[i % 2] for i in range(300)])
+    x = np.random.default_rng(0).normal(size=300)
+    weight = np.where(np.arange(300) % 2, 0.0, 1.0)
+    target = as_category(["yes" if v > 0 else "no" for v in x])
+    case = make_case(pa.table({"x": x, "site": site, "weight": weight, "y": target}), "y", "binary", ["no", "yes"])
+    north, south = sorted(judge(case, ("site",)).slices, key=lambda part: part.name)
+    assert set(north.metrics) == set(METRICS["binary"])
+    assert south.metrics == {}
 
 
 def test_values_of_a_sensitive_column_are_nowhere() -> None:
