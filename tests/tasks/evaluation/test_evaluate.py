@@ -107,6 +107,17 @@ def test_a_slice_of_weightless_rows_has_no_metrics() -> None:
     assert south.metrics == {}
 
 
+def test_baselines_do_not_learn_from_weightless_rows() -> None:
+    x = np.random.default_rng(0).normal(size=400)
+    weight = np.where(np.arange(400) % 4, 1.0, 0.0)
+    value = np.where(weight > 0, x, 1e9)
+    table = pa.table({"x": x, "weight": weight, "y": value})
+    case = make_case(table, "y", "regression")
+    dummy, boosting = judge(case).baselines
+    counted = int((case.train["weight"].to_numpy() > 0).sum())
+    assert dummy.rows == boosting.rows == counted < case.train.num_rows
+
+
 def test_values_of_a_sensitive_column_are_nowhere() -> None:
     generator = np.random.default_rng(0)
     x = generator.normal(size=300)
@@ -124,7 +135,7 @@ def test_what_was_sampled_is_said(monkeypatch: pytest.MonkeyPatch, cancer_case: 
     case = cancer_case
     found = evaluate(case.contract, case.predict, case.train.slice(0, 50), case.test, train_rows=400)
     assert found.notes == (
-        "Boosting was trained on 50 of 400 training rows.",
+        "Boosting was trained on 50 of 400 training and validation rows.",
         f"Intervals are from 100 of {rows} test rows.",
         f"Importance was measured on 90 of {rows} test rows.",
     )
