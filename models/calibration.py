@@ -30,7 +30,7 @@ def fit_temperature(logits: Floats, truth: NDArray[np.int64], weight: Floats | N
 
     def surprise(log_temperature: float) -> float:
         chosen = log_softmax(logits.astype(np.float64) / np.exp(log_temperature), axis=1)[rows, truth]
-        return (log_temperature / PRIOR_SPREAD) ** 2 / 2 - worth * float(np.average(chosen, weights=weights))
+        return float((log_temperature / PRIOR_SPREAD) ** 2 / 2 - worth * np.average(chosen, weights=weights))
 
     found = minimize_scalar(surprise, bounds=(-LARGEST_LOG_TEMPERATURE, LARGEST_LOG_TEMPERATURE), method="bounded")
     return float(np.exp(found.x)) if found.fun < surprise(0.0) else 1.0

@@ -79,9 +79,9 @@ def evaluate(
     """The judgement of the graph behind `predict` on the test rows of a snapshot.
 
     `train` and `test` are rows of the snapshot table: parsed columns, target, and the weight column if there is one.
-    `train` are the training and validation rows, or a sample of these `train_rows` rows, see `sample_rows`; the baselines
-    alone learn from it. `group` names
-    the column whose rows of one value belong together, which intervals take into account.
+    `train` are the training and validation rows, or a sample of these `train_rows` rows, see `sample_rows`; only the
+    baselines learn from it. `group` names the column whose rows of one value belong together, which intervals take into
+    account.
 
     Raises InputError when there are no test rows, or no such column to slice by.
     """
