@@ -71,7 +71,7 @@ class ClassHead(Head):
 
 
 class ValueHead(Head):
-    """A value in the target's unit; the members work on the standardised target, float32 [N].
+    """A value in the target's unit; the members work on the standardised target. The target is float64 [N].
 
     The loss is squared up to five standard deviations and linear beyond (Huber 1964): nearly the mean is predicted,
     and the few extreme values of a skewed target don't drown the rest.
@@ -82,12 +82,13 @@ class ValueHead(Head):
 
     def __init__(self, members: int, width: int, target: TargetStatistics) -> None:
         super().__init__(members, width, 1)
-        self.register_buffer("mean", torch.tensor(target.mean))
-        self.register_buffer("scale", torch.tensor(target.scale))
+        # As scalars, the exporter would take values within 1e-8 of 0 for 0 and drop the arithmetic.
+        self.register_buffer("mean", torch.full((1, 1), target.mean))
+        self.register_buffer("scale", torch.full((1, 1), target.scale))
 
     def member_losses(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Huber loss of each row in standard deviations, the mean over its members, [N]."""
-        expected = ((target - self.mean) / self.scale).unsqueeze(1).expand(outputs.shape[:2])
+        expected = ((target.unsqueeze(1) - self.mean) / self.scale).float().expand(outputs.shape[:2])
         return functional.huber_loss(outputs.squeeze(2), expected, reduction="none", delta=OUTLIER).mean(1)
 
     def aggregate(self, outputs: Tensor) -> Tensor:
@@ -96,7 +97,7 @@ class ValueHead(Head):
 
     def losses(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Huber loss of each row in standard deviations, [N]."""
-        error = (prediction.squeeze(1) - target) / self.scale
+        error = ((prediction - target.unsqueeze(1)) / self.scale).float().squeeze(1)
         return functional.huber_loss(error, torch.zeros_like(error), reduction="none", delta=OUTLIER)
 
 

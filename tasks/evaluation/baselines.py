@@ -37,12 +37,12 @@ class Rows:
 
 @dataclass(frozen=True)
 class Baseline:
-    """A simple model trained on the training rows and what it says about the test rows."""
+    """A simple model trained on all but the test rows, and what it says about the test rows."""
 
     name: str
     scored: Scored
     rows: int
-    """Training rows used."""
+    """Rows it was trained on."""
     seconds: float
 
 
@@ -81,24 +81,33 @@ def sample_rows(rows: Mask, seed: int) -> Mask:
 def feature_matrix(train: pa.Table, test: pa.Table, columns: Sequence[str]) -> tuple[Floats, Floats, list[bool]]:
     """Train and test columns as float64 [N, F], and which are codes of categories; other types are left out.
 
-    Codes are by frequency in the training rows; values beyond 254 or unseen are missing, as are nulls.
+    Codes are by frequency in the training rows; values beyond 254 or unseen are missing, as are nulls. A date is five
+    columns: seconds since 1970, and the hour, weekday, day and month, which the network has too.
     """
-    pairs = [_encode(as_array(train.column(name)), as_array(test.column(name))) for name in columns]
-    kept = [pair for pair in pairs if pair is not None]
+    kept = [
+        feature for name in columns for feature in _encode(as_array(train.column(name)), as_array(test.column(name)))
+    ]
     if not kept:
         return np.zeros((train.num_rows, 1)), np.zeros((test.num_rows, 1)), [False]
     return np.stack([k[0] for k in kept], axis=1), np.stack([k[1] for k in kept], axis=1), [k[2] for k in kept]
 
 
-def _encode(train: pa.Array, test: pa.Array) -> tuple[Floats, Floats, bool] | None:
+def _encode(train: pa.Array, test: pa.Array) -> list[tuple[Floats, Floats, bool]]:
+    """What a column becomes: training and test values [N], and whether they are codes."""
     kind = train.type
     if pa.types.is_dictionary(kind):
-        return *_codes(train, test), True
+        return [(*_codes(train, test), True)]
     if pa.types.is_floating(kind) or pa.types.is_boolean(kind):
-        return _floats(train), _floats(test), False
+        return [(_floats(train), _floats(test), False)]
     if pa.types.is_timestamp(kind):
-        return _floats(train.cast(pa.int64())) / 1e6, _floats(test.cast(pa.int64())) / 1e6, False
-    return None
+        return [(first, second, False) for first, second in zip(_calendar(train), _calendar(test), strict=True)]
+    return []
+
+
+def _calendar(dates: pa.Array) -> list[Floats]:
+    """Seconds since 1970, hour of the day with its fraction, weekday from Monday 0, day of the month, and month."""
+    seconds = _floats(dates.cast(pa.timestamp("us", "UTC")).cast(pa.int64())) / 1e6
+    return [seconds, seconds % 86400 / 3600, *(_floats(part(dates)) for part in (pc.day_of_week, pc.day, pc.month))]
 
 
 def _floats(values: pa.Array) -> Floats:

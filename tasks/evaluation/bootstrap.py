@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.evaluation.calibration_interval import calibration_interval
 from tasks.evaluation.metrics import improvement, metric
 from tasks.evaluation.resampled import prepare
 from tasks.evaluation.scored import Floats, Indices, Scored
@@ -57,9 +58,10 @@ class Resampling:
 
 
 def intervals(scored: Scored, names: Sequence[str], resampling: Resampling) -> dict[str, tuple[float, float]]:
-    """Low and high end of each metric's 95 % percentile interval; metrics that the rows can't define are left out.
+    """Low and high end of each metric's 95 % interval; metrics that the rows can't define are left out.
 
-    The ends are widened to hold the value on the rows as they are: resampling makes calibration look worse than it is.
+    Percentiles, but for the calibration error, see `calibration_interval`. The ends are widened to hold the value on
+    the rows as they are.
     """
     if not len(scored):
         return {}
@@ -69,6 +71,10 @@ def intervals(scored: Scored, names: Sequence[str], resampling: Resampling) -> d
     drawn = [evaluate(_weigh(counts, ordered)) for counts in resampling.of(order).draw(len(ordered))]
     values = prepare(scored, names)(scored.weights[:, None])
     found = {name: _percentiles(np.concatenate([piece[name] for piece in drawn])) for name in names}
+    if not np.isnan(found.get("calibration_error", np.nan)).any():
+        found["calibration_error"] = calibration_interval(
+            ordered, *found["calibration_error"], resampling.count, resampling.seed
+        )
     return {
         name: (min(low, float(values[name][0])), max(high, float(values[name][0])))
         for name, (low, high) in found.items()

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from models.classes import Classes, class_codes
@@ -28,7 +29,7 @@ class BaselineResult:
 
     name: str
     rows: int
-    """Training rows it used."""
+    """Rows it was trained on, of the training and validation rows."""
     seconds: float
     metrics: dict[str, float]
     lead: Interval
@@ -78,8 +79,9 @@ def evaluate(
     """The judgement of the graph behind `predict` on the test rows of a snapshot.
 
     `train` and `test` are rows of the snapshot table: parsed columns, target, and the weight column if there is one.
-    `train` may be a sample of `train_rows` rows, see `sample_rows`; the baselines alone learn from it. `group` names
-    the column whose rows of one value belong together, which intervals take into account.
+    `train` are the training and validation rows, or a sample of these `train_rows` rows, see `sample_rows`; only the
+    baselines learn from it. `group` names the column whose rows of one value belong together, which intervals take into
+    account.
 
     Raises InputError when there are no test rows, or no such column to slice by.
     """
@@ -118,6 +120,8 @@ def _check(test: pa.Table, slices: Sequence[str]) -> None:
 def _baselines(
     contract: Contract, scored: Scored, train: pa.Table, test: pa.Table, resampling: Resampling
 ) -> tuple[BaselineResult, ...]:
+    if contract.weight is not None:
+        train = train.filter(pc.greater(train.column(contract.weight), 0))
     features, test_features, categorical = feature_matrix(train, test, [column.name for column in contract.columns])
     truth = _truth(train.column(contract.target), contract)
     weight = None if contract.weight is None else train.column(contract.weight).to_numpy()
@@ -150,7 +154,10 @@ def _compare(scored: Scored, baseline: Baseline, resampling: Resampling) -> Base
 def _notes(train_rows: int, learnt_rows: int, test_rows: int, columns: int) -> tuple[str, ...]:
     used, resampled = importance_rows(test_rows, columns), rows_resampled(test_rows)
     said = (
-        (train_rows > learnt_rows, f"Boosting was trained on {learnt_rows:,} of {train_rows:,} training rows."),
+        (
+            train_rows > learnt_rows,
+            f"Boosting was trained on {learnt_rows:,} of {train_rows:,} training and validation rows.",
+        ),
         (test_rows > resampled, f"Intervals are from {resampled:,} of {test_rows:,} test rows."),
         (used < test_rows, f"Importance was measured on {used:,} of {test_rows:,} test rows."),
     )

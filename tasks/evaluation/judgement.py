@@ -5,17 +5,21 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
+
+from models.columns.kind import Mask
 from models.contract import SplitSpec, read_contract
 from models.errors import OutsideError
 from models.modelfile import SPLITS
 from tasks.data.layout import stored_split_name
 from tasks.data.rows import assign_rows, masked_rows
 from tasks.data.snapshot import Ingested, open_snapshot
-from tasks.data.splits import TEST, TRAIN
+from tasks.data.splits import TEST, TRAIN, VALIDATION, Assignment
 from tasks.evaluation.baselines import sample_rows
 from tasks.evaluation.evaluate import Evaluation, evaluate
 from tasks.evaluation.of_graph import score_rows
 from tasks.evaluation.plots import figures
+from tasks.evaluation.plots.style import to_png
 from tasks.evaluation.report import GateFacts, ReportFacts, TrainingFacts, render_report
 from tasks.export.exported import Exported
 from tasks.registry.gates import Check, judge_floors
@@ -27,11 +31,12 @@ OUTCOMES = {"yes": True, "no": False, "undecided": None}
 
 
 def judge_graph(job: Job, data: Ingested, split: SplitSpec, fitted: Fitted, exported: Exported) -> dict[str, float]:
-    """The exported graph's metrics on the test rows. The training rows are read for the baselines alone."""
+    """The exported graph's metrics on the test rows. The others are read for the baselines alone."""
     snapshot = open_snapshot(job.snapshot)
     assigned = assign_rows(snapshot, split)
     seed = job.model_file.training.seed
-    train = masked_rows(snapshot, sample_rows(assigned == TRAIN, seed))
+    learnt = learnt_from(assigned)
+    train = masked_rows(snapshot, sample_rows(learnt, seed))
     test = masked_rows(snapshot, assigned == TEST)
     predictor = Predictor.load(exported.folder, exported.sha256)
     settings, group = job.model_file.evaluation, job.model_file.split.group
@@ -42,13 +47,18 @@ def judge_graph(job: Job, data: Ingested, split: SplitSpec, fitted: Fitted, expo
         test,
         slices=settings.slices,
         group=stored_split_name(group) if group else None,
-        train_rows=int((assigned == TRAIN).sum()),
+        train_rows=int(learnt.sum()),
         resamples=settings.resamples,
         seed=seed,
     )
     counts: dict[str, int] = {name: int((assigned == index).sum()) for index, name in enumerate(SPLITS)}
     _leave(evaluation, job, _facts(job, data, fitted, counts, judge_floors(evaluation.scored, job.model_file.gates)))
     return evaluation.metrics
+
+
+def learnt_from(assigned: Assignment) -> Mask:
+    """The rows [N] that the network learns, stops and is calibrated by; baselines have all of them too."""
+    return np.asarray((assigned == TRAIN) | (assigned == VALIDATION))
 
 
 def _facts(job: Job, data: Ingested, fitted: Fitted, counts: dict[str, int], floors: Sequence[Check]) -> ReportFacts:
@@ -81,7 +91,7 @@ def _leave(evaluation: Evaluation, job: Job, facts: ReportFacts) -> None:
         plots = job.results / "plots"
         plots.mkdir(parents=True, exist_ok=True)
         for name, figure in drawn.items():
-            figure.savefig(plots / f"{name}.png", dpi=110)
+            to_png(figure, plots / f"{name}.png")
         _write(job.results / "report.html", render_report(contract, evaluation, drawn, facts))
         _write(job.results / "evaluation.json", json.dumps(evaluation.record(), indent=1))
     except OSError as error:

@@ -1,4 +1,7 @@
-"""The metrics of a task, by scikit-learn. A metric that the rows can't define is NaN and left out, never an error."""
+"""The metrics of a task, by scikit-learn. A metric that the rows can't define is NaN and left out, never an error.
+
+Rows of weight 0 are absent: they neither bring a class nor make it rare.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +13,7 @@ from sklearn import metrics as sk
 
 from models.errors import InputError
 from models.modelfile import LOWER_IS_BETTER, METRICS
+from tasks.evaluation.quiet import quiet
 from tasks.evaluation.scored import Floats, Indices, Scored
 
 Metric = Callable[[Scored], float]
@@ -56,13 +60,20 @@ def metric(name: str) -> Metric:
     """The function that computes one metric: NaN where the rows can't define it. Raises InputError for other names."""
     if name not in _FUNCTIONS:
         raise InputError(f"{name}: no such metric; known are {', '.join(_FUNCTIONS)}")
-    return _FUNCTIONS[name]
+    function = _FUNCTIONS[name]
+
+    def measure(scored: Scored) -> float:
+        with quiet():
+            return function(scored.counted)
+
+    return measure
 
 
 def compute_metrics(scored: Scored, names: Sequence[str] | None = None) -> dict[str, float]:
     """The named metrics, or all of the task; those that the rows can't define are left out."""
     wanted = METRICS[scored.task] if names is None else names
-    found = {name: metric(name)(scored) for name in wanted}
+    counted = scored.counted
+    found = {name: metric(name)(counted) for name in wanted}
     return {name: value for name, value in found.items() if not np.isnan(value)}
 
 
@@ -72,12 +83,20 @@ def improvement(name: str, challenger: float, champion: float) -> float:
 
 
 def present_classes(scored: Scored) -> Indices:
-    """Classes that occur in the truth. Macro averages are over these."""
-    return np.unique(scored.truth)
+    """Classes that occur in the truth of rows that count. Macro averages are over these."""
+    return np.unique(scored.counted.truth)
 
 
 def per_class(scored: Scored, classes: Sequence[str | int | bool]) -> list[ClassRow]:
     """One row per class, in the order of `classes`."""
+    counted = scored.counted
+    if not len(counted):
+        return [ClassRow(str(name), 0, *(np.nan,) * 5) for name in classes]
+    with quiet():
+        return _per_class(counted, classes)
+
+
+def _per_class(scored: Scored, classes: Sequence[str | int | bool]) -> list[ClassRow]:
     precision, recall, f1, _ = sk.precision_recall_fscore_support(
         scored.truth, scored.labels, labels=np.arange(len(classes)), sample_weight=scored.weight, zero_division=np.nan
     )

@@ -81,7 +81,7 @@ def render_report(
         mark=mark,
         keep=keep,
         metrics=_metric_rows(evaluation),
-        decisions=_decisions(evaluation, facts.cost) if evaluation.task == "binary" else [],
+        decisions=_decisions(evaluation, facts.cost),
         classes=_class_rows(evaluation),
         slices=_slice_groups(evaluation),
         slice_names=[NAMES[name] for name in METRICS[evaluation.task][:SLICE_METRICS]],
@@ -119,7 +119,9 @@ def _class_rows(evaluation: Evaluation) -> Sequence[ClassRow]:
 
 
 def _decisions(evaluation: Evaluation, cost: Cost | None) -> list[dict[str, Any]]:
-    """What the decisions of each model come to per 1,000 rows, and what always and never deciding yes would."""
+    """What a binary model's decisions come to per 1,000 rows, and boosting's, and always and never deciding yes."""
+    if evaluation.task != "binary" or not len(evaluation.scored.counted):
+        return []
     scored, price = evaluation.scored, cost or Cost()
     boosting = [("Gradient boosting", b.scored.labels) for b in evaluation.baselines if b.name == "boosting"]
     options = [

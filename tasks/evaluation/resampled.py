@@ -111,7 +111,7 @@ def _mean_of_defined(by_class: Floats) -> Floats:
 def _calibration_error(scored: Scored) -> Resampled:
     bins, confidence, hit = calibration_bins(scored)
     gaps = _grouped(bins, CALIBRATION_BINS, confidence - hit)
-    return lambda weights: {"calibration_error": np.abs(gaps @ weights).sum(axis=0) / weights.sum(axis=0)}
+    return lambda weights: {"calibration_error": _ratio(np.abs(gaps @ weights).sum(axis=0), weights.sum(axis=0))}
 
 
 def _grouped(groups: Indices, count: int, values: NDArray[np.generic] | None = None) -> sparse.csr_matrix:
@@ -131,7 +131,7 @@ def _losses(scored: Scored) -> Resampled:
     )
 
     def evaluate(weights: Floats) -> Results:
-        log_loss, brier = by_row @ weights / weights.sum(axis=0)
+        log_loss, brier = _ratio(by_row @ weights, weights.sum(axis=0))
         return {"log_loss": log_loss, "brier": brier}
 
     return evaluate
@@ -143,7 +143,7 @@ def _errors(scored: Scored) -> Resampled:
     by_row = np.stack([np.abs(error), error**2, centred, centred**2])
 
     def evaluate(weights: Floats) -> Results:
-        mae, squared, mean, around = by_row @ weights / weights.sum(axis=0)
+        mae, squared, mean, around = _ratio(by_row @ weights, weights.sum(axis=0))
         spread = around - mean**2
         constant = spread <= 1e-12 * around
         r2 = np.where(constant, np.nan, 1 - _ratio(squared, spread))
@@ -163,7 +163,10 @@ def _decisions(scored: Scored) -> Resampled:
         recall = _ratio(hits, support)
         precision = np.where(support > 0, _ratio(hits, claims, 0.0), np.nan)
         f1 = np.where(support > 0, _ratio(2 * hits, support + claims), np.nan)
-        found = {"accuracy": hits.sum(axis=0) / support.sum(axis=0), "balanced_accuracy": _mean_of_defined(recall)}
+        found = {
+            "accuracy": _ratio(hits.sum(axis=0), support.sum(axis=0)),
+            "balanced_accuracy": _mean_of_defined(recall),
+        }
         if scored.task == "binary":
             return found | {"recall": recall[1], "precision": precision[1], "f1": f1[1]}
         macro = {"recall_macro": recall, "precision_macro": precision, "f1_macro": f1}

@@ -57,6 +57,13 @@ class Scored:
         return np.ones(len(self)) if self.weight is None else self.weight
 
     @property
+    def counted(self) -> "Scored":
+        """The rows whose weight is above 0; the others are as if they were absent."""
+        if self.weight is None or bool((self.weight > 0).all()):
+            return self
+        return self.take(self.weight > 0)
+
+    @property
     def normalized(self) -> Floats:
         """Probabilities [N, C] whose rows sum to 1 in float64, which float32 output misses by rounding."""
         return np.asarray(self.probabilities / self.probabilities.sum(axis=1, keepdims=True))

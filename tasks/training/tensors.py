@@ -17,6 +17,8 @@ from models.columns.cells import as_array
 from models.errors import InputError
 from models.heads import TargetStatistics
 
+LARGEST_VALUE = 1e36
+"""Of a target; predictions a few standard deviations beyond still fit float32."""
 ENCODED_TYPES: dict[Any, Any] = {np.object_: np.int64}
 """A kind whose graph input is strings is encoded as codes."""
 
@@ -43,7 +45,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Tensors:
-    """Encoded rows: inputs [N, C] by kind, target [N] (int64 classes or float32 values), weight [N] float32."""
+    """Encoded rows: inputs [N, C] by kind, target [N] (int64 classes or float64 values), weight [N] float32."""
 
     inputs: dict[str, Tensor]
     target: Tensor
@@ -88,7 +90,7 @@ def fit_statistics(
 def fit_target(tensors: Tensors, classes: int) -> TargetStatistics:
     """Shares of the classes, or mean and standard deviation where `classes` is 0, of the weighted training rows.
 
-    Raises InputError where a single class, or no row, is left to learn from.
+    Raises InputError where a single class, or no row, is left to learn from, or values are too large for the network.
     """
     target = tensors.target.numpy()
     weight = np.ones(len(target)) if tensors.weight is None else tensors.weight.numpy().astype(np.float64)
@@ -96,6 +98,9 @@ def fit_target(tensors: Tensors, classes: int) -> TargetStatistics:
         raise InputError("training: no row of the training split has a weight above 0")
     if classes:
         return _fit_prior(target, weight, classes)
+    largest = float(np.abs(target).max())
+    if largest > LARGEST_VALUE:
+        raise InputError(f"target: values reach {largest:.3g}, too large to learn; give the target in a larger unit")
     mean = float(np.average(target, weights=weight))
     scale = float(np.sqrt(np.average((target - mean) ** 2, weights=weight)))
     return TargetStatistics(mean=mean, scale=scale or 1.0)
@@ -137,7 +142,7 @@ def _allocate(rows: int, layout: Layout, memory_gb: float, scratch: Path) -> dic
     for kind, names in layout.kinds.items():
         input_type = KINDS[kind].input_type
         shapes[kind] = (rows, len(names)), ENCODED_TYPES.get(input_type, input_type)
-    shapes["perennial.target"] = (rows,), np.int64 if layout.classes else np.float32
+    shapes["perennial.target"] = (rows,), np.int64 if layout.classes else np.float64
     if layout.weight:
         shapes["perennial.weight"] = (rows,), np.float32
     size = sum(int(np.prod(shape)) * np.dtype(dtype).itemsize for shape, dtype in shapes.values())

@@ -31,7 +31,46 @@ def test_no_temperature_on_a_grid_has_a_smaller_log_loss() -> None:
     losses = [
         log_loss(truth, softmax(logits / t, axis=1), sample_weight=weight) for t in (best, *np.geomspace(0.1, 15, 60))
     ]
-    assert losses[0] <= min(losses[1:]) + 1e-9
+    assert losses[0] <= min(losses[1:]) + 1e-4
+
+
+@pytest.mark.parametrize("rows", [15, 30])
+def test_few_rows_do_not_spoil_honest_probabilities(rows: int) -> None:
+    """Honest and sharp logits: over 30 small samples the loss on many rows hardly leaves that of T = 1."""
+    logits, truth = drawn(5000, 0)
+    honest = log_loss(truth, softmax(logits, axis=1))
+    found = [fit_temperature(*drawn(rows, seed)) for seed in range(1, 31)]
+    assert np.mean([log_loss(truth, softmax(logits / t, axis=1)) for t in found]) < honest + 0.03
+
+
+def drawn(rows: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Sharp logits, and classes drawn from their probabilities."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(size=(rows, 3)) * 4
+    return logits, (softmax(logits, axis=1).cumsum(1) < rng.random((rows, 1))).sum(1).astype(np.int64)
+
+
+def test_rows_that_are_all_right_do_not_make_the_network_sure() -> None:
+    truth = np.arange(16) % 3
+    assert 0.6 < fit_temperature(np.eye(3)[truth] * 4.0, truth) < 1
+
+
+@pytest.mark.parametrize("temperature", [0.7, 1.0, 1.5])
+def test_many_rows_give_the_likeliest_temperature(temperature: float) -> None:
+    logits, truth = drawn(2000, 0)
+    grid = np.geomspace(0.5, 2, 400)
+    losses = [log_loss(truth, softmax(logits * temperature / t, axis=1)) for t in grid]
+    assert fit_temperature(logits * temperature, truth) == pytest.approx(grid[np.argmin(losses)], rel=0.02)
+
+
+def test_weights_decide_which_rows_the_temperature_fits() -> None:
+    sharp, blunt = drawn(3000, 0), drawn(3000, 1)
+    logits, truth = np.concatenate([sharp[0] * 3, blunt[0] / 2]), np.concatenate([sharp[1], blunt[1]])
+    first = np.repeat([1.0, 0.0], 3000)
+    assert fit_temperature(logits, truth, first) == pytest.approx(3, rel=0.05)
+    assert fit_temperature(logits, truth, 1 - first) == pytest.approx(0.5, rel=0.05)
+    assert fit_temperature(logits, truth, first * 1e-4) == pytest.approx(fit_temperature(logits, truth, first))
+    assert fit_temperature(logits, truth, first * 0) == 1
 
 
 def test_without_rows_the_temperature_is_one() -> None:

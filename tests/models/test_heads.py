@@ -48,6 +48,15 @@ def test_value_losses_are_squared_and_linear_far_away() -> None:
     assert head.losses(head.aggregate(outputs), target).tolist() == pytest.approx(expected)
 
 
+def test_targets_far_from_zero_keep_their_differences() -> None:
+    """Around 1e8 float32 tells values 8 apart; standardised in float64, tenths of a spread of 1 are exact."""
+    head = ValueHead(1, 8, TargetStatistics(mean=1e8, scale=1.0))
+    target = torch.tensor([1e8 + 0.5, 1e8 - 1.5], dtype=torch.float64)
+    losses = head.member_losses(torch.zeros(2, 1, 1), target)
+    assert losses.dtype == torch.float32
+    assert losses.tolist() == pytest.approx([0.5**2 / 2, 1.5**2 / 2])
+
+
 def test_the_target_decides_the_head() -> None:
     assert isinstance(build_head(2, 4, FOUR), ClassHead)
     assert isinstance(build_head(2, 4, SPREAD), ValueHead)

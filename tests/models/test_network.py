@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.calibration import CalibratedClasses
+from models.calibration import CalibratedClasses, CalibratedValue
+from models.heads import TargetStatistics
 from models.network import RowDropout
 from tests.models.networks import BINARY, SMALL, VALUE, inputs_of_every_kind, network_of_every_kind
 
@@ -41,14 +42,13 @@ def test_rows_do_not_influence_each_other() -> None:
 class Positional(nn.Module):
     """The exporter names positional inputs."""
 
-    def __init__(self, model: CalibratedClasses) -> None:
+    def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, number: Tensor, category: Tensor, boolean: Tensor, datetime: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, number: Tensor, category: Tensor, boolean: Tensor, datetime: Tensor) -> object:
         inputs = {"number": number, "category": category, "boolean": boolean, "datetime": datetime}
-        result: tuple[Tensor, Tensor] = self.model(inputs)
-        return result
+        return self.model(inputs)
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +89,20 @@ def test_onnx_runtime_agrees_with_torch_at_any_batch_size(session: onnxruntime.I
     np.testing.assert_allclose(probabilities, expected.numpy(), atol=1e-5)
     clear = np.abs(probabilities[:, 1] - 0.3) > 1e-5
     np.testing.assert_array_equal(index[clear], expected_index.numpy()[clear])
+
+
+def test_onnx_runtime_agrees_where_values_are_tiny(tmp_path: Path) -> None:
+    """In standard deviations, since any two values of this target are within a tolerance of 1e-5."""
+    network = network_of_every_kind(TargetStatistics(mean=0.7e-9, scale=1e-9))
+    _export(Positional(CalibratedValue(network).eval()), tmp_path / "model.onnx")
+    inputs = inputs_of_every_kind(50)
+    (values,) = onnxruntime.InferenceSession(tmp_path / "model.onnx").run(
+        None, {kind: values.numpy() for kind, values in inputs.items()}
+    )
+    with torch.inference_mode():
+        expected = CalibratedValue(network)(inputs).numpy()
+    np.testing.assert_allclose(values / 1e-9, expected / 1e-9, atol=1e-4)
+    assert np.std(values / 1e-9) > 0.1
 
 
 def test_dropout_drops_the_stated_share_of_units_for_all_members_of_a_row() -> None:

@@ -10,24 +10,35 @@ from tasks.evaluation.plots.classes import confusion, precision_recall, roc, sco
 from tasks.evaluation.plots.reliability import calibration
 from tasks.evaluation.plots.training import importance, learning_curves
 from tasks.evaluation.plots.values import predicted_and_true, residuals
+from tasks.evaluation.quiet import quiet
 
 
 def figures(
     evaluation: Evaluation, train_loss: Sequence[float] = (), validation_loss: Sequence[float] = (), best_epoch: int = 0
 ) -> dict[str, Figure]:
-    """The task's figures by name, in the order of a report. Losses are by epoch; `best_epoch` counts from 1."""
-    drawn = dict(_values(evaluation) if evaluation.task == "regression" else _classes(evaluation))
+    """The task's figures by name, in the order of a report. Losses are by epoch; `best_epoch` counts from 1.
+
+    Rows of weight 0 are not drawn; where no other is there, neither is what needs rows.
+    """
+    with quiet():
+        return dict(_figures(evaluation, train_loss, validation_loss, best_epoch))
+
+
+def _figures(
+    evaluation: Evaluation, train_loss: Sequence[float], validation_loss: Sequence[float], best_epoch: int
+) -> Iterator[tuple[str, Figure]]:
+    if len(evaluation.scored.counted):
+        yield from _values(evaluation) if evaluation.task == "regression" else _classes(evaluation)
     if evaluation.importance:
-        drawn["importance"] = importance(evaluation.importance, evaluation.primary)
+        yield "importance", importance(evaluation.importance, evaluation.primary)
     if validation_loss:
-        drawn["learning"] = learning_curves(train_loss, validation_loss, best_epoch)
-    return drawn
+        yield "learning", learning_curves(train_loss, validation_loss, best_epoch)
 
 
 def _classes(evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
-    scored = evaluation.scored
+    scored = evaluation.scored.counted
     names = [str(name) for name in evaluation.classes]
-    boosting = next((b.scored for b in evaluation.baselines if b.name == "boosting"), None)
+    boosting = next((b.scored.counted for b in evaluation.baselines if b.name == "boosting"), None)
     yield "confusion", confusion(scored, names)
     yield "calibration", calibration(scored, names)
     if len(present_classes(scored)) > 1:
@@ -37,5 +48,5 @@ def _classes(evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
 
 
 def _values(evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
-    yield "predicted_and_true", predicted_and_true(evaluation.scored)
-    yield "residuals", residuals(evaluation.scored)
+    yield "predicted_and_true", predicted_and_true(evaluation.scored.counted)
+    yield "residuals", residuals(evaluation.scored.counted)

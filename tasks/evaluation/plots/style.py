@@ -3,10 +3,13 @@
 import io
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from tasks.evaluation.quiet import quiet
 
 INK = "#334155"
 FAINT = "#94a3b8"
@@ -56,8 +59,15 @@ def name_lines(axes: Axes, lines: Sequence[tuple[str, str]], at: tuple[float, fl
 
 def literal(text: str, most: int = 28) -> str:
     """Text that matplotlib shows as it is, dollar signs included, cut where it is too long."""
-    short = text if len(text) <= most else text[: most - 1] + "…"
+    printable = "".join(letter if letter.isprintable() else " " for letter in text)
+    short = printable if len(printable) <= most else printable[: most - 1] + "…"
     return short.replace("$", r"\$")
+
+
+def to_png(figure: Figure, path: Path) -> None:
+    """Writes the figure; letters that the font lacks are boxes, without a warning. Raises OSError."""
+    with quiet():
+        figure.savefig(path, dpi=110)
 
 
 def to_svg(figure: Figure) -> str:
@@ -66,7 +76,10 @@ def to_svg(figure: Figure) -> str:
     The page may set the CSS variables `--model` and `--rival`; text has the colour of the text around the figure.
     """
     buffer = io.StringIO()
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": figure.axes[0].get_title(loc="left"), "font.size": 10}):
+    with (
+        quiet(),
+        rc_context({"svg.fonttype": "none", "svg.hashsalt": figure.axes[0].get_title(loc="left"), "font.size": 10}),
+    ):
         figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
     drawn = buffer.getvalue()
     drawn = drawn[drawn.index("<svg") :]

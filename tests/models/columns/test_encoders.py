@@ -69,8 +69,8 @@ def test_any_float32_gives_finite_bounded_features(value: float) -> None:
 
 def category_encoder() -> CategoryEncoder:
     torch.manual_seed(0)
-    two = CategoryStatistics(count=4, missing=0, vocabulary=("a", "b"), counts=(2, 2), rare=0)
-    one = CategoryStatistics(count=4, missing=0, vocabulary=("c",), counts=(4,), rare=0)
+    two = CategoryStatistics(count=5, missing=1, vocabulary=("a", "b"), counts=(2, 2), rare=0)
+    one = CategoryStatistics(count=5, missing=1, vocabulary=("c",), counts=(4,), rare=0)
     return CategoryEncoder([two, one], NETWORK)
 
 
@@ -79,6 +79,25 @@ def test_every_code_of_every_category_has_a_vector_of_its_own() -> None:
     first = encoder(torch.tensor([[code, 0] for code in range(4)]))[:, :4]
     second = encoder(torch.tensor([[0, code] for code in range(3)]))[:, 4:]
     assert len(torch.unique(torch.cat([first, second]), dim=0)) == 7
+
+
+@pytest.mark.parametrize("missing", [0, 3])
+def test_a_missing_category_is_neutral_where_training_had_none(missing: int) -> None:
+    """Four rare values, three times a and once b: the mean by frequency. A trained code keeps its own vector."""
+    torch.manual_seed(0)
+    rows = CategoryStatistics(count=8 + missing, missing=missing, vocabulary=("a", "b"), counts=(3, 1), rare=4)
+    encoder = CategoryEncoder([category_encoder_statistics(), rows], NETWORK)
+    before = encoder.vectors.weight[5].clone()
+    encoder.eval()
+    unknown, unseen, a, b = encoder(torch.tensor([[0, code] for code in range(4)]))[:, 4:]
+    expected = before if missing else (4 * unseen + 3 * a + b) / 8
+    assert torch.allclose(unknown, expected, atol=1e-6)
+    state = encoder.state_dict()["vectors.weight"].clone()
+    assert torch.equal(encoder.train().eval().vectors.weight, state)
+
+
+def category_encoder_statistics() -> CategoryStatistics:
+    return CategoryStatistics(count=4, missing=1, vocabulary=("x", "y", "z"), counts=(1, 1, 1), rare=0)
 
 
 def test_a_small_share_of_training_values_is_shown_as_unseen() -> None:

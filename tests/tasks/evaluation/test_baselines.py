@@ -1,6 +1,7 @@
 from datetime import UTC, datetime
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from sklearn.ensemble import HistGradientBoostingRegressor
@@ -11,8 +12,8 @@ from tasks.evaluation.metrics import metric
 from tests.tasks.evaluation.cases import as_category
 
 
-def test_features_are_numbers_codes_and_seconds() -> None:
-    noon = datetime(1970, 1, 1, 0, 0, 10, tzinfo=UTC)
+def test_features_are_numbers_codes_and_parts_of_dates() -> None:
+    noon = datetime(2026, 3, 17, 12, 30, tzinfo=UTC)  # a Tuesday
     train = pa.table(
         {
             "number": pa.array([1.5, None, 3.0]),
@@ -24,8 +25,9 @@ def test_features_are_numbers_codes_and_seconds() -> None:
     )
     test = train.set_column(1, "category", as_category(["often", "unseen", None]))
     features, test_features, categorical = feature_matrix(train, test, train.column_names)
-    assert categorical == [False, True, False, False]
-    np.testing.assert_array_equal(features, [[1.5, 1, 1, 10], [np.nan, 0, 0, np.nan], [3, 0, np.nan, 10]])
+    date, no_date = [noon.timestamp(), 12.5, 1, 17, 3], [np.nan] * 5
+    assert categorical == [False, True, *[False] * 6]
+    np.testing.assert_array_equal(features, [[1.5, 1, 1, *date], [np.nan, 0, 0, *no_date], [3, 0, np.nan, *date]])
     np.testing.assert_array_equal(test_features[:, 1], [0, np.nan, np.nan])
 
 
@@ -97,6 +99,17 @@ def test_boosting_is_scikit_learns() -> None:
     found = train_baselines("regression", 0, Rows(train.features, truth, None), test, [False] * 3, None, seed=3)[1]
     model = HistGradientBoostingRegressor(max_iter=200, n_iter_no_change=10, early_stopping=True, random_state=3)
     np.testing.assert_allclose(found.scored.values, model.fit(train.features, truth).predict(test.features))
+
+
+def test_boosting_sees_the_hour_and_the_weekday() -> None:
+    """Whether the shop is open can't be told from seconds alone."""
+    stamps = pd.date_range("2026-01-01", periods=6000, freq="97min", tz="UTC")
+    table = pa.table({"at": pa.array(stamps.to_numpy(), pa.timestamp("us")).cast(pa.timestamp("us", "UTC"))})
+    truth = ((stamps.hour >= 9) & (stamps.hour < 17) & (stamps.day_of_week < 5)).astype(np.int64)
+    train, test, categorical = feature_matrix(table.slice(0, 4000), table.slice(4000), ["at"])
+    learnt, unseen = Rows(train, np.asarray(truth[:4000]), None), Rows(test, np.asarray(truth[4000:]), None)
+    boosting = train_baselines("binary", 2, learnt, unseen, categorical, 0.5, seed=0)[1]
+    assert metric("accuracy")(boosting.scored) > 0.99
 
 
 def test_large_data_is_sampled_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,5 @@
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from models.modelfile import METRICS
 from tasks.evaluation.bootstrap import Resampling, draw_counts, intervals, paired_difference
 from tasks.evaluation.metrics import compute_metrics
 from tasks.evaluation.resampled import prepare
-from tasks.evaluation.scored import Floats, Scored, scored_values
+from tasks.evaluation.scored import Floats, Scored, scored_classes, scored_values
 from tests.tasks.evaluation.samples import classified, regressed
 
 
@@ -42,6 +43,25 @@ def test_resampled_metrics_honour_weights(classes: int) -> None:
     assert_equal_to_scikit_learn(classified(120, classes, ties=True, weighted=True))
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    rows=st.integers(1, 30),
+    classes=st.sampled_from([0, 2, 3, 5]),
+    seed=st.integers(0, 999),
+    absent=st.floats(0.2, 1.0),
+)
+def test_both_ways_rows_of_weight_zero_are_absent(rows: int, classes: int, seed: int, absent: float) -> None:
+    scored = classified(rows, classes, seed, ties=True, weighted=True) if classes else regressed(rows, seed)
+    weight = np.where(np.random.default_rng(seed).random(rows) < absent, 0.0, scored.weights)
+    scored = replace(scored, weight=weight)
+    names = METRICS[scored.task]
+    found, kept = compute_metrics(scored), compute_metrics(scored.take(weight > 0))
+    assert found == kept
+    resampled = prepare(scored, names)(weight[:, None])
+    for name in names:
+        np.testing.assert_allclose(resampled[name][0], kept.get(name, np.nan), rtol=1e-9, atol=1e-12, err_msg=name)
+
+
 @pytest.mark.parametrize("weighted", [False, True])
 def test_resampled_errors_are_scikit_learns(weighted: bool) -> None:
     assert_equal_to_scikit_learn(regressed(60, weighted=weighted))
@@ -72,6 +92,60 @@ def test_the_interval_of_a_share_is_that_of_theory() -> None:
     spread = 1.96 * np.sqrt(share * (1 - share) / 2000)
     assert low == pytest.approx(share - spread, abs=0.004)
     assert high == pytest.approx(share + spread, abs=0.004)
+
+
+def promised(rows: int, sharpened: float, seed: int) -> tuple[Scored, Floats]:
+    """Promises, with classes drawn from other probabilities unless `sharpened` is 1, and those probabilities."""
+    generator = np.random.default_rng(seed)
+    promise = generator.beta(0.7, 1.5, rows)
+    odds = (promise / (1 - promise)) ** sharpened
+    honest = odds / (1 + odds)
+    truth = (generator.random(rows) < honest).astype(np.int64)
+    return scored_classes(truth, (promise > 0.5).astype(np.int64), np.stack([1 - promise, promise], axis=1)), honest
+
+
+@pytest.mark.parametrize("sharpened", [1.0, 0.8, 0.6])
+def test_the_interval_of_the_calibration_error_covers_the_true_one(sharpened: float) -> None:
+    """Percentiles cover it in 0 to 60 of 100 samples."""
+    many, honest = promised(300_000, sharpened, seed=0)
+    promise = many.probabilities[:, 1]
+    bins = (promise * 15).astype(np.int64)
+    true = np.abs(np.bincount(bins, weights=promise - honest)).sum() / len(promise)
+    found = [
+        intervals(promised(400, sharpened, seed)[0], ["calibration_error"], Resampling(150, 0))["calibration_error"]
+        for seed in range(1, 61)
+    ]
+    assert np.mean([low <= true <= high for low, high in found]) > 0.8
+
+
+def test_intervals_honour_sample_weights() -> None:
+    """A mistake weighs three times as much; the spread is that of a ratio of sums (delta method)."""
+    scored = classified(4000, seed=3)
+    hit = scored.truth == scored.labels
+    weight = np.where(hit, 1.0, 3.0)
+    share = hit.sum() / weight.sum()
+    spread = 1.96 * np.sqrt((weight**2 * (hit - share) ** 2).sum()) / weight.sum()
+    low, high = intervals(replace(scored, weight=weight), ["accuracy"], Resampling(800, 0))["accuracy"]
+    assert [low, high] == pytest.approx([share - spread, share + spread], abs=0.004)
+
+
+@pytest.mark.parametrize(("positives", "defined"), [(1, True), (0, False)])
+def test_a_metric_has_an_interval_where_half_of_the_resamples_define_it(positives: int, defined: bool) -> None:
+    """One of n rows is drawn in 63 of 100 resamples: (1 - 1/n)^n are without it."""
+    scored = classified(100, seed=1)
+    truth = (np.arange(100) < positives).astype(np.int64)
+    assert ("recall" in intervals(replace(scored, truth=truth), ["recall"], Resampling(300, 0))) is defined
+
+
+def test_fewer_than_half_of_the_resamples_are_no_interval() -> None:
+    """Two rows, one of each class: half of the resamples hold both; of three, with weight on two, 12 in 27."""
+    scored = replace(classified(3), truth=np.array([0, 1, 1]), weight=np.array([1.0, 1.0, 0.0]))
+    resampling = Resampling(2000, 0)
+    share = np.concatenate([(counts[0] > 0) & (counts[1] > 0) for counts in resampling.draw(3)]).mean()
+    assert share == pytest.approx(12 / 27, abs=0.03)
+    assert intervals(scored, ["roc_auc"], resampling) == {}
+    assert np.isnan(paired_difference("roc_auc", scored, scored, resampling).low)
+    assert "accuracy" in intervals(scored, ["accuracy"], resampling)
 
 
 @pytest.mark.parametrize("scored", [classified(300), classified(300, 4), regressed(300)])

@@ -1,13 +1,16 @@
 import json
+import warnings
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from models.errors import InputError
-from models.modelfile import METRICS
+from models.modelfile import METRICS, Task
 from tasks.evaluation.evaluate import Evaluation, evaluate
 from tasks.evaluation.metrics import compute_metrics
+from tasks.evaluation.plots import figures
+from tasks.evaluation.report import ReportFacts, render_report
 from tests.tasks.evaluation.cases import Case, as_category, cancer, diabetes, digits, make_case
 
 
@@ -78,6 +81,43 @@ def test_sample_weights_are_honoured() -> None:
     assert found.baselines[1].scored.weight is not None
 
 
+@pytest.mark.parametrize("task", ["binary", "regression"])
+def test_test_rows_that_all_weigh_nothing_leave_a_report_without_metrics(task: Task) -> None:
+    x = np.random.default_rng(0).normal(size=300)
+    target = x if task == "regression" else as_category(["yes" if v > 0 else "no" for v in x])
+    table = pa.table({"x": x, "weight": np.ones(300), "y": target})
+    case = make_case(table, "y", task, [] if task == "regression" else ["no", "yes"])
+    test = case.test.set_column(1, "weight", pa.array(np.zeros(case.test.num_rows)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = evaluate(case.contract, case.predict, case.train, test, slices=("x",), resamples=60)
+        report = render_report(case.contract, found, figures(found), ReportFacts(rows={"test": test.num_rows}))
+    assert found.metrics == found.intervals == {}
+    assert "say how well" in report
+
+
+def test_a_slice_of_weightless_rows_has_no_metrics() -> None:
+    site = as_category([("north", "south")[i % 2] for i in range(300)])
+    x = np.random.default_rng(0).normal(size=300)
+    weight = np.where(np.arange(300) % 2, 0.0, 1.0)
+    target = as_category(["yes" if v > 0 else "no" for v in x])
+    case = make_case(pa.table({"x": x, "site": site, "weight": weight, "y": target}), "y", "binary", ["no", "yes"])
+    north, south = sorted(judge(case, ("site",)).slices, key=lambda part: part.name)
+    assert set(north.metrics) == set(METRICS["binary"])
+    assert south.metrics == {}
+
+
+def test_baselines_do_not_learn_from_weightless_rows() -> None:
+    x = np.random.default_rng(0).normal(size=400)
+    weight = np.where(np.arange(400) % 4, 1.0, 0.0)
+    value = np.where(weight > 0, x, 1e9)
+    table = pa.table({"x": x, "weight": weight, "y": value})
+    case = make_case(table, "y", "regression")
+    dummy, boosting = judge(case).baselines
+    counted = int((case.train["weight"].to_numpy() > 0).sum())
+    assert dummy.rows == boosting.rows == counted < case.train.num_rows
+
+
 def test_values_of_a_sensitive_column_are_nowhere() -> None:
     generator = np.random.default_rng(0)
     x = generator.normal(size=300)
@@ -95,7 +135,7 @@ def test_what_was_sampled_is_said(monkeypatch: pytest.MonkeyPatch, cancer_case: 
     case = cancer_case
     found = evaluate(case.contract, case.predict, case.train.slice(0, 50), case.test, train_rows=400)
     assert found.notes == (
-        "Boosting was trained on 50 of 400 training rows.",
+        "Boosting was trained on 50 of 400 training and validation rows.",
         f"Intervals are from 100 of {rows} test rows.",
         f"Importance was measured on 90 of {rows} test rows.",
     )

@@ -1,5 +1,6 @@
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -126,3 +127,28 @@ def test_per_class_of_an_absent_class_is_nan_not_a_warning() -> None:
     rows = per_class(scored.take(scored.truth != 1), ["a", "b", "c"])
     assert rows[1].support == 0
     assert np.isnan([rows[1].recall, rows[1].average_precision, rows[1].roc_auc]).all()
+
+
+def test_rows_of_weight_zero_bring_no_class() -> None:
+    """Of the two classes with weight one is found always and one half the time: the third is not a miss."""
+    truth, labels = np.array([0, 1, 1, 2]), np.array([0, 1, 0, 0])
+    scored = scored_classes(truth, labels, np.eye(3)[labels] * 0.7 + 0.1, np.array([1.0, 1.0, 1.0, 0.0]))
+    assert metric("balanced_accuracy")(scored) == pytest.approx(0.75)
+    assert metric("recall_macro")(scored) == pytest.approx(0.75)
+    assert not np.isnan(metric("roc_auc_macro")(scored))
+    rows = per_class(scored, ["a", "b", "c"])
+    assert [row.support for row in rows] == [1, 2, 0]
+    assert np.isnan([rows[2].recall, rows[2].average_precision]).all()
+
+
+@pytest.mark.parametrize("scored", [classified(9), classified(9, classes=3), regressed(9)])
+def test_weights_of_zero_in_all_define_no_metric(scored: Scored) -> None:
+    nothing = replace(scored, weight=np.zeros(9))
+    assert compute_metrics(nothing) == {}
+    assert all(row.support == 0 and np.isnan(row.recall) for row in per_class(nothing, ["a", "b", "c"]))
+
+
+def test_classes_of_few_rows_are_no_warning() -> None:
+    scored = scored_classes(np.arange(8), np.arange(8), np.eye(8) * 0.5 + 0.0625)
+    assert compute_metrics(scored)["accuracy"] == 1
+    assert len(per_class(scored, list(range(8)))) == 8

@@ -43,7 +43,7 @@ def test_columns_are_grouped_by_kind_in_the_files_order() -> None:
 
 def test_a_regression_keeps_its_values_and_needs_no_weight() -> None:
     rows = encode(TABLE.to_batches(), Layout(COLUMNS, STATISTICS, "price"))
-    assert (rows.target.tolist(), rows.target.dtype, rows.weight) == ([1, 2, 3, 6], torch.float32, None)
+    assert (rows.target.tolist(), rows.target.dtype, rows.weight) == ([1, 2, 3, 6], torch.float64, None)
 
 
 @given(st.integers(1, 4))
@@ -108,3 +108,14 @@ def test_nothing_to_learn_is_one_plain_line(target: list[int], weight: list[floa
 
 def test_a_constant_regression_target_keeps_a_usable_scale() -> None:
     assert fit_target(Tensors({}, torch.full((3,), 5.0)), 0).scale == 1
+
+
+def test_a_target_that_float32_cannot_hold_is_named() -> None:
+    rows = Tensors({}, torch.tensor([1.0, 1e40], dtype=torch.float64))
+    with pytest.raises(InputError, match=r"target: values reach 1e\+40, too large to learn"):
+        fit_target(rows, 0)
+
+
+def test_large_targets_have_a_finite_spread() -> None:
+    fitted = fit_target(Tensors({}, torch.tensor([1e32, 3e32], dtype=torch.float64)), 0)
+    assert (fitted.mean, fitted.scale) == (pytest.approx(2e32), pytest.approx(1e32))
