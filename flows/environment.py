@@ -11,8 +11,10 @@ QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "ORT_DISABLE_TELEMETRY": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
 }
+"""Switches off the usage reports of the libraries; each is read when its library is loaded."""
 
 PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 """torch's threads sleep while they wait: spinning slows training many times where another process wants the core."""

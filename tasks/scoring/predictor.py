@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime as ort
 import pyarrow as pa
 from numpy.typing import NDArray
 
@@ -17,6 +16,10 @@ from models.columns import KINDS
 from models.contract import GRAPH_FILE, Contract, output_names, read_contract
 from models.errors import InputError
 
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"
 BATCH = 1024
 """Rows that one thread scores at once: what a layer hands to the next still lies in the processor's cache."""
 
@@ -37,13 +40,9 @@ class Predictor:
     """Scores parsed columns with ONNX Runtime; holds no state between calls, so threads may share it."""
 
     def __init__(self, graph: bytes, contract: Contract, threads: int | None = None) -> None:
-        options = ort.SessionOptions()
-        # Each thread scores batches of its own: threads within a batch would wait for each other after every layer.
-        options.intra_op_num_threads = 1
-        options.log_severity_level = 3
         self.contract = contract
         self.threads = threads or usable_cores()
-        self.session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        self.session = _start_session(graph)
         names = output_names((column.name for column in contract.columns), contract.task != "regression")
         # The class index stands for the label: strings would cost one Python object a row.
         self._outputs = [names[2], names[1]] if len(names) > 1 else [names[0]]
@@ -88,6 +87,19 @@ class Predictor:
         if self.contract.task == "regression":
             return Predictions(None, None, outputs[0])
         return Predictions(outputs[0], outputs[1], None)
+
+
+def _start_session(graph: bytes) -> "InferenceSession":
+    """A session whose every call runs in one thread, and that reports nothing to anybody."""
+    # Read when the library is loaded, which is here at the earliest, also where MLflow loads a version by itself.
+    os.environ.setdefault(NO_TELEMETRY, "1")
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    # Each thread scores batches of its own: threads within a batch would wait for each other after every layer.
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
 def check_graph(path: Path, graph: bytes, expected_sha256: str) -> None:

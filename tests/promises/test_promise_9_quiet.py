@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from flows.environment import QUIET, prepare
+from tests.conftest import Small
 from tests.small import ROOT, command, finished, write_model
 
 GUARD = """
@@ -39,6 +40,7 @@ def test_reporting_is_off_by_default(tmp_path: Path) -> None:
     prepare(environ)
     assert environ["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false"
     assert environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
+    assert environ["ORT_DISABLE_TELEMETRY"] == "1"
     assert environ["RAY_USAGE_STATS_ENABLED"] == "0"
     assert environ["DO_NOT_TRACK"] == "1"
     assert set(QUIET) <= set(environ)
@@ -73,6 +75,23 @@ def test_a_shell_that_takes_the_settings_is_quiet_too(tmp_path: Path) -> None:
     script = said.out + "".join(f'echo "{name}=${name}"\n' for name in QUIET)
     done = subprocess.run(["sh", "-c", script], env={"PATH": os.environ["PATH"]}, capture_output=True, text=True)
     assert done.stdout.splitlines() == [f"{name}={value}" for name, value in QUIET.items()]
+
+
+LOADED = {
+    "by onnxruntime alone": "import onnxruntime; session = onnxruntime.InferenceSession({graph!r})",
+    "by MLflow": "from tasks.scoring.pyfunc import _load_pyfunc; session = _load_pyfunc({folder!r})",
+}
+
+
+@pytest.mark.parametrize(("how", "reports"), [("by onnxruntime alone", True), ("by MLflow", False)])
+def test_onnx_runtime_keeps_no_reports_where_only_mlflow_loads_a_version(
+    small: Small, tmp_path: Path, how: str, reports: bool
+) -> None:
+    """It collects what it reports beneath the user's home, by native code that no guard of Python's sees."""
+    program = LOADED[how].format(graph=str(small.downloaded / "model.onnx"), folder=str(small.downloaded))
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / ".cache")}
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, check=True)
+    assert any(tmp_path.rglob("onnxruntime.db")) is reports
 
 
 @pytest.mark.slow
