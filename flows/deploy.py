@@ -13,8 +13,9 @@ from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.exceptions import ObjectAlreadyExists
 from prefect.schedules import Cron, Schedule
 
-from flows.environment import HOME, defaults, has_credentials, project_folder, state_folder
+from flows.environment import HOME, defaults, project_folder, state_folder
 from models.modelfile import ModelFile, read_model_files
+from tasks.addresses import has_credentials
 
 POOL = "perennial"
 

@@ -4,7 +4,8 @@ import os
 from collections.abc import MutableMapping
 from pathlib import Path
 
-from models.errors import OutsideError
+from models.errors import InputError, OutsideError
+from tasks.addresses import has_credentials
 
 HOME = "PERENNIAL_HOME"
 QUIET = {
@@ -41,6 +42,8 @@ def prepare(environ: MutableMapping[str, str] = os.environ) -> Path:
     """
     home = Path(environ.get(HOME) or project_folder() / ".perennial").expanduser().resolve()
     environ[HOME] = str(home)
+    if "?" in str(home):
+        raise InputError(f"{home}: can't be the state folder: an SQLite address ends at '?'; set {HOME} to another")
     try:
         (home / "prefect").mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -65,11 +68,6 @@ def settings_in_force(environ: MutableMapping[str, str] = os.environ) -> dict[st
     home = prepare(environ)
     names = (HOME, *defaults(home))
     return {key: environ[key] for key in names if not (key in given and has_credentials(given[key]))}
-
-
-def has_credentials(uri: str) -> bool:
-    """Whether the address holds a user or password."""
-    return "@" in uri.partition("://")[2].partition("/")[0]
 
 
 def defaults(home: Path) -> dict[str, str]:

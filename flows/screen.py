@@ -1,6 +1,7 @@
 """What a command leaves on the screen: lines for people, one JSON object for machines, errors as plain lines."""
 
 import json
+import os
 import sys
 import traceback
 import warnings
@@ -10,6 +11,9 @@ from dataclasses import asdict, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from models.errors import InputError, OutsideError, PerennialError
+from tasks.addresses import without_credentials
+
+CLIENTS_OF_PREFECT = ("httpx", "httpcore")
 
 if TYPE_CHECKING:
     from flows.results import OnRows, Promoted, Retrained
@@ -78,7 +82,10 @@ def _problems(error: Exception) -> list[str]:
         return list(error.problems)
     if isinstance(error, PerennialError):
         return [str(error)]
-    first = next(iter(str(error).splitlines()), "")
+    first = without_credentials(next(iter(str(error).splitlines()), ""))
+    if type(error).__module__.partition(".")[0] in CLIENTS_OF_PREFECT:
+        url = without_credentials(os.environ.get("PREFECT_API_URL", "its address"))
+        return [f"Prefect at {url} can't be reached ({first}); `perennial history` tells what was done before"]
     return [f"unexpected {type(error).__name__}: {first}; run it again with --debug to see where"]
 
 

@@ -21,6 +21,7 @@ from typing import Any
 
 from flows.loading import loading
 from models.errors import OutsideError
+from tasks.addresses import without_credentials
 
 API_URL = "PREFECT_API_URL"
 PATIENCE_SECONDS = 120
@@ -90,6 +91,7 @@ def _lines(path: Path) -> list[str]:
 def _start() -> Path:
     """The log of a server that is starting. Its address is free and accepts connections at once, which then wait."""
     log = Path(os.environ["PREFECT_HOME"]) / "temporary-server.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
     mode = "wb" if log.exists() and log.stat().st_size > LARGEST_LOG else "ab"
     with socket.create_server(("127.0.0.1", 0)) as listener, log.open(mode) as output:
         server = subprocess.Popen(
@@ -123,12 +125,12 @@ def _require_answer(url: str, log: Path | None) -> None:
             return
     except urllib.error.HTTPError:
         return
-    except OSError as error:
-        reason = str(getattr(error, "reason", error)) or type(error).__name__
+    except (OSError, ValueError) as error:
+        reason = without_credentials(str(getattr(error, "reason", error))) or type(error).__name__
     if log:
         raise OutsideError(f"Prefect's temporary server did not start ({reason}); see {log}")
     advice = "start it with `prefect server start`, or unset PREFECT_API_URL to work with a temporary one"
-    raise OutsideError(f"Prefect at {url} does not answer ({reason}); {advice}")
+    raise OutsideError(f"Prefect at {without_credentials(url)} does not answer ({reason}); {advice}")
 
 
 def serve(descriptor: int) -> None:

@@ -1,7 +1,6 @@
 """The way to MLflow: one client, its failures as plain errors."""
 
 import os
-import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from models.errors import OutsideError
+from tasks.addresses import without_credentials
 from tasks.aside import HeldError, folder_aside, held
 
 SQLITE = "sqlite:///"
@@ -43,8 +43,7 @@ def _make_database(database: Path) -> None:
                 MlflowClient(f"{SQLITE}{aside / database.name}")
                 (aside / database.name).rename(database)
     except (OSError, SQLAlchemyError, MlflowException) as error:
-        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        raise OutsideError(f"{database}: MLflow's database can't be made ({reason})") from None
+        raise OutsideError(f"{database}: MLflow's database can't be made ({_reason(error)})") from None
 
 
 @contextmanager
@@ -68,15 +67,21 @@ def plain_errors(doing: str) -> Iterator[None]:
     try:
         yield
     except MlflowException as error:
-        uri = _without_credentials(mlflow.get_tracking_uri())
+        uri = without_credentials(mlflow.get_tracking_uri())
         first = str(error).strip().splitlines()[0]
         if "Max retries exceeded" in first:
             raise OutsideError(f"MLflow at {uri} can't be reached while {doing}; is the server running?") from error
-        raise OutsideError(f"MLflow at {uri} failed while {doing}: {_without_credentials(first)[:300]}") from error
+        raise OutsideError(f"MLflow at {uri} failed while {doing}: {without_credentials(first)[:300]}") from error
+    except Exception as error:
+        # The database's own errors and its driver's absence; loading sqlalchemy to name them would take long.
+        if type(error).__module__.partition(".")[0] not in ("sqlalchemy", "sqlite3", "alembic"):
+            raise
+        raise OutsideError(f"{without_credentials(mlflow.get_tracking_uri())}: {_reason(error)}") from error
 
 
-def _without_credentials(text: str) -> str:
-    return re.sub(r"://[^/@\s]+@", "://***@", text)
+def _reason(error: Exception) -> str:
+    """The database's own words, or those of whatever else failed, in one line."""
+    return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
 
 
 def experiment_id(client: MlflowClient, model: str, home: Path) -> str:

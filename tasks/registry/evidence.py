@@ -1,6 +1,5 @@
 """Gathering what a judgement rests on: both versions on the rows that neither has seen."""
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,7 @@ from tasks.evaluation.slices import slice_rows
 from tasks.registry.gates import Evidence
 from tasks.registry.package import read_model_settings
 from tasks.registry.promotion import Contest
-from tasks.registry.versions import PARITY, Version, download
+from tasks.registry.versions import PARITY, Version, downloaded
 from tasks.scoring.latency import latency_p99_ms
 from tasks.scoring.predictor import Predictor
 
@@ -41,9 +40,8 @@ class Case:
 
 def gather(contest: Contest, home: Path) -> Case:
     """The evidence for a contest. Raises InputError when an artefact's hash is not the registered one."""
-    with tempfile.TemporaryDirectory() as scratch:
-        challenger = _load(contest.challenger, Path(scratch) / "challenger")
-        champion = _load(contest.champion, Path(scratch) / "champion") if contest.champion else None
+    challenger = _load(contest.challenger)
+    champion = _load(contest.champion) if contest.champion else None
     predictor, model_file = challenger.predictor, challenger.model_file
     folder = snapshot_folder(home, model_file.name)
     snapshot = _snapshot_of(challenger, folder)
@@ -94,10 +92,9 @@ def _unseen(snapshot: Snapshot, challenger: _Side, champion: _Side | None, folde
     return unseen, None
 
 
-def _load(version: Version, folder: Path) -> _Side:
-    folder.mkdir()
-    files = download(version, folder)
-    return _Side(Predictor.load(files, version.sha256), read_model_settings(files))
+def _load(version: Version) -> _Side:
+    with downloaded(version) as files:
+        return _Side(Predictor.load(files, version.sha256), read_model_settings(files))
 
 
 def _champion(

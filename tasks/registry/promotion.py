@@ -92,12 +92,14 @@ def apply_verdict(contest: Contest, verdict: "Verdict", why: str, run_id: str) -
     now = found.number if found else None
     if now != before:
         raise RefusedError(f"{model}: the champion changed from version {before} to {now} meanwhile; promote again")
-    tag_version(challenger, {VERDICT: _as_tag(verdict, run_id)})
-    if verdict.outcome != "yes":
+    promoted = verdict.outcome == "yes"
+    if promoted:
+        _move(Move(model, challenger.number, before, None, event))
+    else:
         record(model, event)
-        return False
-    _move(Move(model, challenger.number, before, None, event))
-    return True
+    # Last, because a version with a verdict is taken as settled: one that a kill kept from it is judged again.
+    tag_version(challenger, {VERDICT: _as_tag(verdict, run_id)})
+    return promoted
 
 
 def _as_tag(verdict: "Verdict", run_id: str) -> str:

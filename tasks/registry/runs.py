@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from mlflow.utils.mlflow_tags import (
     MLFLOW_USER,
 )
 
+from models.errors import OutsideError
 from tasks.registry.connection import connect, experiment_id, plain_errors
 from tasks.registry.history import whoami
 
@@ -64,11 +65,14 @@ def finishing(run_id: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        end_run(run_id, "KILLED")
+        # What went wrong is the news, not that a server which is gone can't be told of it.
+        with suppress(OutsideError):
+            end_run(run_id, "KILLED")
         raise
     except BaseException as error:
-        note_run(run_id, f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
-        end_run(run_id, "FAILED")
+        with suppress(OutsideError):
+            note_run(run_id, f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
+            end_run(run_id, "FAILED")
         raise
     end_run(run_id, "FINISHED")
 

@@ -3,7 +3,8 @@
 import difflib
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -241,6 +242,24 @@ def download(version: Version, folder: Path) -> Path:
     """The version's files under `folder`."""
     with plain_errors(f"downloading {version.uri}"):
         return Path(mlflow.artifacts.download_artifacts(version.uri, dst_path=str(folder)))
+
+
+@contextmanager
+def downloaded(version: Version) -> Iterator[Path]:
+    """The version's files in a folder for as long as the block runs; what is wrong with them is said of the version."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = download(version, Path(scratch))
+        try:
+            yield folder
+        except InputError as error:
+            where = f"{version.uri} ({_location(version)})"
+            raise InputError(*(problem.replace(str(folder), where) for problem in error.problems)) from None
+
+
+def _location(version: Version) -> str:
+    """Where the artefact store keeps the version's files."""
+    with plain_errors(f"looking up {version.uri}"):
+        return str(connect().get_model_version_download_uri(version.model, version.number))
 
 
 def tag_version(version: Version, tags: Mapping[str, str]) -> None:

@@ -1,6 +1,5 @@
 """Prefect tasks of this package."""
 
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,8 +35,8 @@ def score_inputs(
     version: Version, inputs: Sequence[str], output: Path, run_id: str, keep: Sequence[str] | None, overwrite: bool
 ) -> Scores:
     """Every row of the inputs in predictions or rejects."""
-    with tempfile.TemporaryDirectory() as scratch:
-        predictor = Predictor.load(versions.download(version, Path(scratch)), version.sha256)
+    with versions.downloaded(version) as files:
+        predictor = Predictor.load(files, version.sha256)
     stamp = Stamp(version.model, version.number, run_id)
     total, started = count_rows(inputs), time.monotonic()
     with progress(f"scoring with {version.model} v{version.number}", total, time_left=True) as advance:

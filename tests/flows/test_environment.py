@@ -4,6 +4,7 @@ import pytest
 
 from flows import environment
 from flows.environment import prepare, project_folder, state_folder
+from models.errors import InputError
 from tests.small import ROOT
 
 
@@ -42,3 +43,9 @@ def test_a_second_call_changes_nothing(tmp_path: Path) -> None:
 def test_the_project_is_this_checkout(home: Path) -> None:
     assert project_folder() == ROOT
     assert state_folder() == home
+
+
+def test_a_state_folder_that_sqlite_cannot_address_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="can't be the state folder"):
+        prepare({"PERENNIAL_HOME": str(tmp_path / "what?")})
+    assert list(tmp_path.iterdir()) == []

@@ -51,7 +51,9 @@ def running() -> Iterator[str]:
 def no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An environment without a server, in which none may be started."""
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
-    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    # Set first, so that what a started server leaves in the environment is taken away afterwards.
+    monkeypatch.setenv("PREFECT_API_URL", "")
+    monkeypatch.delenv("PREFECT_API_URL")
     monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("a server was started"))
     yield
 
@@ -72,6 +74,18 @@ def test_a_server_that_is_gone_is_named_in_one_line(monkeypatch: pytest.MonkeyPa
         prefect_server(),
     ):
         pass
+
+
+@pytest.mark.usefixtures("no_server")
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [("http://joe:secret@127.0.0.1:9/api", r"http://\*\*\*@127\.0\.0\.1:9/api"), ("nonsense", "nonsense")],
+)
+def test_an_address_is_shown_without_its_password(monkeypatch: pytest.MonkeyPatch, url: str, shown: str) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", url)
+    with pytest.raises(OutsideError, match=f"Prefect at {shown} does not answer") as error, prefect_server():
+        pass
+    assert "secret" not in str(error.value)
 
 
 FILES = [

@@ -90,7 +90,12 @@ def test_scoring_and_promotion_refuse_a_store_that_was_tampered_with(
     graph = bytearray(path.read_bytes())
     graph[len(graph) // 2] ^= 1
     path.write_bytes(graph)
-    plain(cli("score", "tampered", "--input", rows_csv, "--output", tmp_path / "out"), 2, "SHA-256")
+    plain(
+        cli("score", "tampered", "--input", rows_csv, "--output", tmp_path / "out"),
+        2,
+        f"models:/tampered/1 ({path.parent}",
+        "SHA-256",
+    )
     assert not (tmp_path / "out").exists()
     plain(cli("promote", "tampered"), 2, "SHA-256")
     assert versions.resolve("tampered").number == "1"

@@ -10,7 +10,7 @@ import pytest
 
 from models.errors import OutsideError
 from tasks.registry import connection
-from tasks.registry.connection import connect
+from tasks.registry.connection import connect, plain_errors
 from tests.small import ROOT
 
 
@@ -41,6 +41,13 @@ def test_a_database_that_could_not_be_made_leaves_nothing_behind(
     assert list(database.parent.iterdir()) == []
     monkeypatch.setattr(connection, "MlflowClient", real)
     assert connect().search_experiments()
+
+
+def test_a_file_that_is_no_database_is_named_in_one_line(database: Path) -> None:
+    database.parent.mkdir()
+    database.write_bytes(b"anything else" * 1000)
+    with pytest.raises(OutsideError, match=r"mlflow.db: file is not a database$"), plain_errors("looking"):
+        connect().search_experiments()
 
 
 @pytest.mark.slow

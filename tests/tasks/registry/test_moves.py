@@ -6,12 +6,14 @@ from dataclasses import asdict
 import pytest
 
 from models.errors import RefusedError
+from tasks.registry import promotion
 from tasks.registry.connection import connect
+from tasks.registry.gates import Verdict
 from tasks.registry.history import new_event, read_history
 from tasks.registry.promotion import MOVING, Move, find_contest, finish_move, is_settled, roll_back, waiting_challenger
 from tasks.registry.versions import find_version, parse_name
 from tests.conftest import Copy
-from tests.tasks.registry.test_promotion import NO, decide, numbers
+from tests.tasks.registry.test_promotion import NO, YES, decide, numbers
 
 
 @pytest.mark.parametrize("done", ["nothing", "challenger removed", "previous set", "champion set"])
@@ -78,3 +80,23 @@ def test_references_by_latest_and_by_the_id_of_a_logged_model(copy: Copy) -> Non
     model_id = find_version(name, "1").model_id
     found = parse_name(f"models:/{model_id}")
     assert (found.model, found.number) == (name, "1")
+
+
+@pytest.mark.parametrize("verdict", [YES, NO])
+def test_a_verdict_that_a_kill_cut_short_is_given_again(
+    copy: Copy, monkeypatch: pytest.MonkeyPatch, verdict: Verdict
+) -> None:
+    name = f"move-cut-short-{verdict.outcome}"
+    copy(name)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(promotion, "_move", killed)
+        patch.setattr(promotion, "record", killed)
+        decide(name, verdict)
+    waiting = waiting_challenger(name)
+    assert waiting is not None and not is_settled(waiting)
+    assert decide(name, verdict) is (verdict is YES)
+    assert len(read_history(name)) == 1

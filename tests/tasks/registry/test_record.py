@@ -108,3 +108,18 @@ def test_the_dataset_of_a_run_says_its_columns_rows_and_files(small: Small) -> N
     assert [Path(path).name for path in json.loads(dataset.source)] == ["small.csv"]
     assert run.data.metrics["rejected_rows"] == 0
     assert run.data.tags["mlflow.user"] == whoami()
+
+
+def test_what_failed_is_told_although_the_server_can_not_be_told_of_it(
+    server: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = runs.start_run(RunTitle("record-masked", "a run", "test"), home)
+
+    def gone(*_: object) -> None:
+        raise OutsideError("MLflow is gone")
+
+    monkeypatch.setattr(runs, "note_run", gone)
+    monkeypatch.setattr(runs, "end_run", gone)
+    for error in (ValueError("the first error"), KeyboardInterrupt("the first error")):
+        with pytest.raises(type(error), match="the first error"), runs.finishing(run_id):
+            raise error

@@ -1,0 +1,13 @@
+"""Addresses of servers, as they may be shown and stored."""
+
+import re
+
+
+def has_credentials(address: str) -> bool:
+    """Whether the address holds a user or password."""
+    return "@" in address.partition("://")[2].partition("/")[0]
+
+
+def without_credentials(text: str) -> str:
+    """The text with asterisks for the user and password of each address in it."""
+    return re.sub(r"://[^/\s]+@", "://***@", text)
