@@ -93,7 +93,7 @@ def test_scoring_and_promotion_refuse_a_store_that_was_tampered_with(
     plain(
         cli("score", "tampered", "--input", rows_csv, "--output", tmp_path / "out"),
         2,
-        f"models:/tampered/1 ({path.parent}",
+        f"models:/tampered/1 ({path.parent.as_uri()})/model.onnx",
         "SHA-256",
     )
     assert not (tmp_path / "out").exists()
