@@ -34,3 +34,11 @@ def is_outside(error: BaseException) -> bool:
     return isinstance(error, OSError) or any(
         (base.__module__.partition(".")[0], base.__name__) in OUTSIDE for base in type(error).__mro__
     )
+
+
+TRIED_AGAIN: dict[str, Any] = {
+    "retries": RETRIES,
+    "retry_delay_seconds": DELAYS,
+    "retry_condition_fn": failed_outside,
+}
+"""Arguments of a Prefect task that works with what is outside."""

@@ -9,7 +9,7 @@ from models import modelfile
 from models.modelfile import ModelFile
 from tasks.data import snapshot
 from tasks.data.snapshot import Ingested
-from tasks.policy import DELAYS, RETRIES, failed_outside
+from tasks.policy import TRIED_AGAIN
 
 
 @task(name="read model file", cache_policy=NO_CACHE)
@@ -18,9 +18,7 @@ def read_model_file(path: Path) -> ModelFile:
     return modelfile.read_model_file(path)
 
 
-@task(
-    name="ingest", cache_policy=NO_CACHE, retries=RETRIES, retry_delay_seconds=DELAYS, retry_condition_fn=failed_outside
-)
+@task(name="ingest", cache_policy=NO_CACHE, **TRIED_AGAIN)
 def ingest_data(model_file: ModelFile, home: Path) -> Ingested:
     """The sources as a snapshot."""
     return snapshot.ingest(model_file, home)

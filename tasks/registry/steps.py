@@ -8,7 +8,7 @@ from prefect.cache_policies import NO_CACHE
 
 from tasks.data.snapshot import Ingested
 from tasks.export.exported import Exported
-from tasks.policy import DELAYS, RETRIES, failed_outside
+from tasks.policy import TRIED_AGAIN
 from tasks.registry import promotion, record, versions
 from tasks.registry.promotion import Contest
 from tasks.registry.record import Origin
@@ -19,13 +19,7 @@ if TYPE_CHECKING:
     from tasks.registry.gates import Verdict
 
 
-@task(
-    name="open run",
-    cache_policy=NO_CACHE,
-    retries=RETRIES,
-    retry_delay_seconds=DELAYS,
-    retry_condition_fn=failed_outside,
-)
+@task(name="open run", cache_policy=NO_CACHE, **TRIED_AGAIN)
 def open_training_run(job: Job, data: Ingested, origin: Origin, fresh: bool) -> str:
     """The MLflow run of the job; that of an interrupted attempt unless everything is to start anew."""
     if fresh:
@@ -35,37 +29,19 @@ def open_training_run(job: Job, data: Ingested, origin: Origin, fresh: bool) -> 
     return run_id
 
 
-@task(
-    name="register",
-    cache_policy=NO_CACHE,
-    retries=RETRIES,
-    retry_delay_seconds=DELAYS,
-    retry_condition_fn=failed_outside,
-)
+@task(name="register", cache_policy=NO_CACHE, **TRIED_AGAIN)
 def register_version(job: Job, exported: Exported, metrics: dict[str, float], origin: Origin, run_id: str) -> Version:
     """The exported graph as challenger, with its report and figures on the run."""
     return record.register_training(job, exported, metrics, origin, run_id)
 
 
-@task(
-    name="find contest",
-    cache_policy=NO_CACHE,
-    retries=RETRIES,
-    retry_delay_seconds=DELAYS,
-    retry_condition_fn=failed_outside,
-)
+@task(name="find contest", cache_policy=NO_CACHE, **TRIED_AGAIN)
 def find_contest(model: str, version: str | None) -> Contest:
     """Challenger and champion."""
     return promotion.find_contest(model, version)
 
 
-@task(
-    name="judge",
-    cache_policy=NO_CACHE,
-    retries=RETRIES,
-    retry_delay_seconds=DELAYS,
-    retry_condition_fn=failed_outside,
-)
+@task(name="judge", cache_policy=NO_CACHE, **TRIED_AGAIN)
 def judge_challenger(contest: Contest, home: Path) -> "Verdict":
     """Whether the challenger may become champion, and why, by both versions on the rows that neither has seen."""
     from tasks.registry.evidence import gather
@@ -82,37 +58,19 @@ def apply_verdict(contest: Contest, verdict: "Verdict", why: str, home: Path) ->
     return promotion.apply_verdict(contest, verdict, why, run_id)
 
 
-@task(
-    name="find unchanged version",
-    cache_policy=NO_CACHE,
-    retries=RETRIES,
-    retry_delay_seconds=DELAYS,
-    retry_condition_fn=failed_outside,
-)
+@task(name="find unchanged version", cache_policy=NO_CACHE, **TRIED_AGAIN)
 def find_unchanged(model: str, origin: Origin) -> Version | None:
     """The newest version, if it was made from the same data, model file and code."""
     return record.find_unchanged(model, origin)
 
 
-@task(
-    name="resolve version",
-    cache_policy=NO_CACHE,
-    retries=RETRIES,
-    retry_delay_seconds=DELAYS,
-    retry_condition_fn=failed_outside,
-)
+@task(name="resolve version", cache_policy=NO_CACHE, **TRIED_AGAIN)
 def resolve_version(name_or_uri: str) -> Version:
     """The version that the name, alias or URI means now."""
     return versions.resolve(name_or_uri)
 
 
-@task(
-    name="find challenger",
-    cache_policy=NO_CACHE,
-    retries=RETRIES,
-    retry_delay_seconds=DELAYS,
-    retry_condition_fn=failed_outside,
-)
+@task(name="find challenger", cache_policy=NO_CACHE, **TRIED_AGAIN)
 def waiting_challenger(name_or_uri: str) -> Version | None:
     """The version that waits for a verdict, if any."""
     return promotion.waiting_challenger(name_or_uri)

@@ -7,7 +7,7 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from tasks.policy import DELAYS, RETRIES, failed_outside
+from tasks.policy import TRIED_AGAIN
 from tasks.progress import progress
 from tasks.registry import runs, versions
 from tasks.registry.runs import RunTitle
@@ -17,13 +17,7 @@ from tasks.scoring.predictor import Predictor
 from tasks.scoring.score import Scores, Stamp, score_files
 
 
-@task(
-    name="open scoring run",
-    cache_policy=NO_CACHE,
-    retries=RETRIES,
-    retry_delay_seconds=DELAYS,
-    retry_condition_fn=failed_outside,
-)
+@task(name="open scoring run", cache_policy=NO_CACHE, **TRIED_AGAIN)
 def open_scoring_run(version: Version, inputs: Sequence[str], home: Path) -> str:
     """The MLflow run of this scoring, beneath the training of the version."""
     title = RunTitle(version.model, f"score with v{version.number}", "score", version.run_id or None)
@@ -52,13 +46,7 @@ def progress_text(done: int, total: int | None, seconds: float) -> str:
     return f"{rows}  {done / max(seconds, 1e-3):,.0f} rows/s"
 
 
-@task(
-    name="record scores",
-    cache_policy=NO_CACHE,
-    retries=RETRIES,
-    retry_delay_seconds=DELAYS,
-    retry_condition_fn=failed_outside,
-)
+@task(name="record scores", cache_policy=NO_CACHE, **TRIED_AGAIN)
 def record_scores(run_id: str, scores: Scores) -> None:
     """Counts, reasons and labels on the run."""
     counts = {"rows": scores.rows, "scored": scores.scored, "rejected": scores.rejected, "seconds": scores.seconds}

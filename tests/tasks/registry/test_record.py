@@ -74,7 +74,6 @@ def test_a_tracking_server_that_does_not_answer_is_one_plain_line(
     server: str, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    monkeypatch.setattr("tasks.policy.DELAYS", [0.0])
     if words[0] == "promote":
         from tasks.registry import steps
 
