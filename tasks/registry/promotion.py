@@ -141,8 +141,13 @@ class Move:
 
 
 def _move(move: Move) -> None:
-    """Notes the move, makes it, and takes the note away: whoever comes after a kill in between completes it."""
+    """Notes the move, makes it, and takes the note away: whoever comes after a kill in between completes it.
+
+    Raises RefusedError when somebody moves it now, whom the lock of another Prefect server let in.
+    """
     with plain_errors(f"moving the champion of {move.model!r}"):
+        if MOVING in connect().get_registered_model(move.model).tags:
+            raise RefusedError(f"{move.model}: another promotion moves the champion now; try again when it is done")
         connect().set_registered_model_tag(move.model, MOVING, json.dumps(asdict(move), ensure_ascii=False))
     finish_move(move.model)
 

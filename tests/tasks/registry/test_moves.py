@@ -10,7 +10,16 @@ from tasks.registry import promotion
 from tasks.registry.connection import connect
 from tasks.registry.gates import Verdict
 from tasks.registry.history import new_event, read_history
-from tasks.registry.promotion import MOVING, Move, find_contest, finish_move, is_settled, roll_back, waiting_challenger
+from tasks.registry.promotion import (
+    MOVING,
+    Move,
+    apply_verdict,
+    find_contest,
+    finish_move,
+    is_settled,
+    roll_back,
+    waiting_challenger,
+)
 from tasks.registry.versions import find_version, parse_name
 from tests.conftest import Copy
 from tests.tasks.registry.test_promotion import NO, YES, decide, numbers
@@ -36,6 +45,16 @@ def test_a_move_that_was_killed_is_completed_by_whoever_comes_next(copy: Copy, d
     assert [(e.event, e.version) for e in read_history(name)] == [("promoted", "1"), ("promoted", "2")]
     assert MOVING not in client.get_registered_model(name).tags
     assert roll_back(name, "back")[0].number == "1"
+
+
+def test_a_move_that_is_under_way_is_not_overrun(copy: Copy) -> None:
+    name = "move-under-way"
+    copy(name)
+    contest = find_contest(name)
+    connect().set_registered_model_tag(name, MOVING, "{}")
+    with pytest.raises(RefusedError, match="another promotion moves the champion now"):
+        apply_verdict(contest, YES, "test", "run")
+    assert numbers(name) == {"challenger": "1"}
 
 
 def test_a_second_rollback_does_not_bring_the_bad_version_back(copy: Copy) -> None:
