@@ -70,7 +70,7 @@ def _facts(job: Job, data: Ingested, fitted: Fitted, counts: dict[str, int], flo
         train_loss=fitted.train_loss,
         validation_loss=fitted.validation_loss,
     )
-    commit = git_commit()
+    made_by = {"git commit": git_commit(), "MLflow run": job.interrupted_run()}
     return ReportFacts(
         rows=counts,
         sources=[source.uri for source in job.model_file.sources],
@@ -79,7 +79,7 @@ def _facts(job: Job, data: Ingested, fitted: Fitted, counts: dict[str, int], flo
         cost=job.model_file.target.cost,
         gates=[GateFacts(check.gate, OUTCOMES[check.outcome], check.text) for check in floors],
         made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        versions={"git commit": commit} if commit else {},
+        versions={name: value for name, value in made_by.items() if value},
     )
 
 
