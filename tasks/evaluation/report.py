@@ -14,7 +14,7 @@ from tasks.evaluation.evaluate import Evaluation
 from tasks.evaluation.metrics import NAMES, ClassRow
 from tasks.evaluation.plots.style import to_svg
 from tasks.evaluation.scored import Scored
-from tasks.evaluation.wording import FIGURES, MEANINGS, earns_its_keep, headline, show
+from tasks.evaluation.wording import FIGURES, MEANINGS, earns_its_keep, headline, show, show_time
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -70,7 +70,7 @@ def render_report(
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["show"] = show
+    environment.filters["show"], environment.filters["show_time"] = show, show_time
     template = files("tasks.evaluation").joinpath("report.html").read_text(encoding="utf-8")
     mark, keep = earns_its_keep(evaluation)
     return environment.from_string(template).render(
@@ -79,6 +79,7 @@ def render_report(
         facts=facts,
         headline=headline(contract.target, evaluation),
         mark=mark,
+        names=NAMES,
         keep=keep,
         metrics=_metric_rows(evaluation),
         decisions=_decisions(evaluation, facts.cost),
@@ -96,7 +97,7 @@ def _metric_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
     rows = []
     for name in METRICS[evaluation.task]:
         columns = [evaluation.metrics.get(name), *(by_baseline.get(b, {}).get(name) for b in ("boosting", "dummy"))]
-        known = [value for value in columns if value is not None]
+        known = [value for value in columns[:2] if value is not None]
         best = (min(known) if name in LOWER_IS_BETTER else max(known)) if known else None
         rows.append(
             {
@@ -104,7 +105,7 @@ def _metric_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
                 "meaning": MEANINGS[name],
                 "lower": name in LOWER_IS_BETTER,
                 "primary": name == evaluation.primary,
-                "columns": [(value, value is not None and value == best) for value in columns],
+                "columns": [(value, i < 2 and value is not None and value == best) for i, value in enumerate(columns)],
                 "interval": evaluation.intervals.get(name),
             }
         )

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from models.modelfile import LOWER_IS_BETTER
 from tasks.evaluation.bootstrap import Interval
 from tasks.evaluation.evaluate import Evaluation
 from tasks.evaluation.metrics import NAMES
@@ -53,6 +54,14 @@ def show(value: float | None) -> str:
     return (f"{value:.3g}" if large_or_small else f"{value:,.{digits}f}").replace("-", "−")
 
 
+def show_time(seconds: float) -> str:
+    """A duration as a person reads it: 12 s, 4 min 23 s, 2 h 5 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
 def headline(target: str, evaluation: Evaluation) -> str:
     """One sentence: what is predicted, how well, on how many unseen rows, against which baselines."""
     value = evaluation.metrics.get(evaluation.primary)
@@ -97,13 +106,16 @@ def earns_its_keep(evaluation: Evaluation) -> tuple[str, str]:
     if lead is None or lead.low != lead.low:
         return "even", "The test rows can't tell the network from gradient boosting."
     name = NAMES[evaluation.primary].lower()
-    gap = f"{name} differs by {_signed(lead.difference)} in its favour"
+    better = (lead.difference >= 0) != (evaluation.primary in LOWER_IS_BETTER)
+    gap = f"{name} is {'higher' if better else 'lower'} by {show(abs(lead.difference))} than gradient boosting's"
     if lead.low > 0:
-        return "good", f"The network earns its keep: {gap} against gradient boosting ({_range(lead)})."
+        return "good", f"The network earns its keep: its {gap} ({_range(lead)})."
     if lead.high < 0:
-        gap = f"{name} is worse by {show(-lead.difference)}"
         return "bad", f"Gradient boosting does better here: the network's {gap} ({_range(lead)}). Consider it instead."
-    return "even", f"Network and gradient boosting can't be told apart on these rows: {gap} ({_range(lead)})."
+    return (
+        "even",
+        f"Network and gradient boosting can't be told apart on these rows: the network's {gap} ({_range(lead)}).",
+    )
 
 
 def _signed(value: float) -> str:
@@ -111,4 +123,4 @@ def _signed(value: float) -> str:
 
 
 def _range(lead: Interval) -> str:
-    return f"95 % interval {_signed(lead.low)} to {_signed(lead.high)}, above zero is better"
+    return f"95 % interval {_signed(lead.low)} to {_signed(lead.high)} in its favour"

@@ -10,8 +10,8 @@ from tasks.evaluation.bootstrap import Interval
 from tasks.evaluation.evaluate import Evaluation, evaluate
 from tasks.evaluation.metrics import ClassRow
 from tasks.evaluation.plots import figures
-from tasks.evaluation.report import GateFacts, ReportFacts, TrainingFacts, render_report
-from tasks.evaluation.wording import FIGURES, MEANINGS, earns_its_keep, headline, show
+from tasks.evaluation.report import GateFacts, ReportFacts, TrainingFacts, _metric_rows, render_report
+from tasks.evaluation.wording import FIGURES, MEANINGS, earns_its_keep, headline, show, show_time
 from tests.tasks.evaluation.cases import Case, cancer, diabetes, digits
 
 FACTS = ReportFacts(
@@ -140,6 +140,26 @@ def test_the_lead_over_boosting_decides_what_is_said(
     found = earns_its_keep(replace(judged, baselines=(boosting,)))
     assert found[0] == mark
     assert text in found[1]
+
+
+def test_a_network_behind_is_said_to_be_lower(judged: Evaluation) -> None:
+    boosting = replace(judged.baselines[1], lead=Interval(-0.02, 0.01, -0.008))
+    text = earns_its_keep(replace(judged, baselines=(boosting,)))[1]
+    assert "average precision is lower by 0.008 than gradient boosting's (95 % interval −0.020 to +0.010" in text
+    error = earns_its_keep(replace(judged, baselines=(boosting,), primary="rmse"))[1]
+    assert "higher by 0.008 than" in error
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(12.3, "12 s"), (263, "4 min 23 s"), (7500, "2 h 5 min")])
+def test_durations_are_in_units_that_people_use(seconds: float, said: str) -> None:
+    assert show_time(seconds) == said
+
+
+def test_guessing_is_never_marked_as_best(judged: Evaluation) -> None:
+    dummy = replace(judged.baselines[0], metrics=dict.fromkeys(judged.metrics, 1.0))
+    rows = _metric_rows(replace(judged, baselines=(dummy, judged.baselines[1])))
+    assert not any(row["columns"][2][1] for row in rows)
+    assert all(row["columns"][0][1] or row["columns"][1][1] for row in rows)
 
 
 @pytest.mark.parametrize(
