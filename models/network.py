@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.columns import KINDS, Statistics
+from models.errors import InputError
 from models.heads import Head, TargetStatistics, build_head
 from models.modelfile import Network
 
@@ -79,14 +80,22 @@ class FusionNetwork(nn.Module):
 def build_network(
     columns: Sequence[tuple[str, Statistics]], target: TargetStatistics, network: Network, seed: int = 0
 ) -> FusionNetwork:
-    """An untrained network for the columns, each given as its kind and statistics; equal seeds give equal weights."""
+    """An untrained network for the columns, each given as its kind and statistics; equal seeds give equal weights.
+
+    Raises InputError when it does not fit the memory.
+    """
     kinds: dict[str, list[Statistics]] = {}
     for kind, statistics in columns:
         kinds.setdefault(kind, []).append(statistics)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        encoders = {kind: _encoder(kind, kinds[kind], network) for kind in KINDS if kind in kinds}
-        return FusionNetwork(encoders, build_head(network.members, network.width, target), network)
+        try:
+            encoders = {kind: _encoder(kind, kinds[kind], network) for kind in KINDS if kind in kinds}
+            return FusionNetwork(encoders, build_head(network.members, network.width, target), network)
+        except RuntimeError as error:
+            if "alloc" not in str(error):
+                raise
+            raise InputError("[network]: too large for the memory; lower width, members or embedding") from None
 
 
 def _encoder(kind: str, statistics: Sequence[Statistics], network: Network) -> nn.Module:

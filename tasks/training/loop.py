@@ -36,6 +36,8 @@ class EpochReport:
     """Training rows; the validation pass is not counted."""
     seconds_left: float
     """Until early stopping, if no later epoch is better than the best so far."""
+    longest_seconds_left: float
+    """Until the last epoch, if early stopping never comes."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,9 @@ def train_network(
 
 def _check_rows(train: Tensors, validation: Tensors) -> None:
     for name, rows in (("training", train), ("validation", validation)):
-        if not len(rows) or (rows.weight is not None and float(rows.weight.sum()) <= 0):
+        if len(rows) and rows.weight is not None and float(rows.weight.sum()) <= 0:
+            raise InputError(f"training: no row of the {name} split has a weight above 0; check training.weight")
+        if not len(rows):
             raise InputError(f"training: the {name} split has no rows; give more data or other split shares")
 
 
@@ -127,7 +131,9 @@ def _weighted(rows: Tensors, target: TargetStatistics, training: Training) -> Te
     """The rows with weights of mean 1, classes balanced if asked for; unweighted rows stay so."""
     weight = rows.weight
     if training.balance and target.prior:
-        share = torch.tensor(target.prior).clamp(min=1e-12)[rows.target] * len(target.prior)
+        prior = torch.tensor(target.prior)
+        # A class that only validation rows have is not rare, but unknown: it weighs as much as it would unbalanced.
+        share = torch.where(prior > 0, prior * len(prior), 1.0)[rows.target]
         weight = 1 / share if weight is None else weight / share
     return rows if weight is None else replace(rows, weight=weight / weight.mean())
 
@@ -160,9 +166,12 @@ def _run_epoch(run: Run, train: Tensors, validation: Tensors, training: Training
         run.best_epoch, run.best_loss = run.epoch + 1, validation_loss
         run.best_state = {name: value.detach().to("cpu", copy=True) for name, value in run.network.state_dict().items()}
     left = min(run.best_epoch + training.patience, training.epochs) - run.epoch - 1
-    seconds = (time.perf_counter() - started) * left
+    seconds = time.perf_counter() - started
+    longest = (training.epochs - run.epoch - 1) * seconds
     rate = float(run.optimizer.param_groups[0]["lr"])
-    run.history.append(EpochReport(run.epoch + 1, train_loss, validation_loss, rate, rows_per_second, seconds))
+    run.history.append(
+        EpochReport(run.epoch + 1, train_loss, validation_loss, rate, rows_per_second, seconds * left, longest)
+    )
     return run.history[-1]
 
 

@@ -50,4 +50,5 @@ def _metrics(report: EpochReport) -> dict[str, float]:
 
 def _line(report: EpochReport) -> str:
     loss = f"epoch {report.epoch}  loss {report.train_loss:.4f}  validation {report.validation_loss:.4f}"
-    return f"{loss}  {report.rows_per_second:,.0f} rows/s  about {report.seconds_left:.0f} s left"
+    left = f"at most {report.longest_seconds_left:.0f} s left, {report.seconds_left:.0f} s if it gets no better"
+    return f"{loss}  {report.rows_per_second:,.0f} rows/s  {left}"

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from models.calibration import CalibratedClasses, CalibratedValue
+from models.errors import InputError
 from models.heads import TargetStatistics
-from models.network import RowDropout
-from tests.models.networks import BINARY, SMALL, VALUE, inputs_of_every_kind, network_of_every_kind
+from models.network import RowDropout, build_network
+from tests.models.networks import BINARY, SMALL, VALUE, every_kind, inputs_of_every_kind, network_of_every_kind
 
 
 def test_outputs_are_one_row_per_row_and_member() -> None:
@@ -94,7 +95,7 @@ def test_onnx_runtime_agrees_with_torch_at_any_batch_size(session: onnxruntime.I
 def test_onnx_runtime_agrees_where_values_are_tiny(tmp_path: Path) -> None:
     """In standard deviations, since any two values of this target are within a tolerance of 1e-5."""
     network = network_of_every_kind(TargetStatistics(mean=0.7e-9, scale=1e-9))
-    _export(Positional(CalibratedValue(network).eval()), tmp_path / "model.onnx")
+    _export(Positional(CalibratedValue(network)).eval(), tmp_path / "model.onnx")
     inputs = inputs_of_every_kind(50)
     (values,) = onnxruntime.InferenceSession(tmp_path / "model.onnx").run(
         None, {kind: values.numpy() for kind, values in inputs.items()}
@@ -103,6 +104,11 @@ def test_onnx_runtime_agrees_where_values_are_tiny(tmp_path: Path) -> None:
         expected = CalibratedValue(network)(inputs).numpy()
     np.testing.assert_allclose(values / 1e-9, expected / 1e-9, atol=1e-4)
     assert np.std(values / 1e-9) > 0.1
+
+
+def test_a_network_too_large_for_the_memory_is_a_plain_line() -> None:
+    with pytest.raises(InputError, match=r"\[network\]: too large for the memory"):
+        build_network(every_kind(), BINARY, SMALL.model_copy(update={"width": 1 << 28}))
 
 
 def test_dropout_drops_the_stated_share_of_units_for_all_members_of_a_row() -> None:

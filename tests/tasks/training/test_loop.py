@@ -12,7 +12,16 @@ from models.errors import InputError
 from models.heads import TargetStatistics
 from models.modelfile import Network, Training
 from models.network import FusionNetwork, build_network
-from tasks.training.loop import DECAY, EpochReport, Trained, predict_rows, scheduled_rate, train_network
+from tasks.training.loop import (
+    DECAY,
+    EpochReport,
+    Trained,
+    _start,
+    _weighted,
+    predict_rows,
+    scheduled_rate,
+    train_network,
+)
 from tasks.training.tensors import Tensors, fit_target
 
 NETWORK = Network(width=16, depth=2, dropout=0.1, members=4, embedding=4)
@@ -171,6 +180,45 @@ def test_an_empty_split_is_named(empty: str) -> None:
     target = TargetStatistics(prior=(0.5, 0.5))
     with pytest.raises(InputError, match=f"the {empty} split has no rows"):
         train_network(network_for(full, target), train, validation, target, QUICK, device=CPU)
+
+
+def test_weights_of_zero_in_all_are_named() -> None:
+    full = rows(20, 1)
+    weightless = Tensors(full.inputs, full.target, torch.zeros(20))
+    target = TargetStatistics(prior=(0.5, 0.5))
+    with pytest.raises(InputError, match="no row of the validation split has a weight above 0"):
+        train_network(network_for(full, target), full, weightless, target, QUICK, device=CPU)
+
+
+def test_balance_does_not_let_a_class_unknown_to_training_drown_the_others() -> None:
+    train, validation = rows(300, 1), rows(100, 2)
+    one = torch.where(torch.arange(100) == 0, 2, validation.target)
+    target = TargetStatistics(prior=(0.5, 0.5, 0.0))
+    weighted = _weighted(Tensors(validation.inputs, one), target, QUICK.model_copy(update={"balance": True})).weight
+    assert weighted is not None
+    assert float(weighted[0] / weighted.sum()) < 0.02
+    assert train_network(network_for(train, target), train, validation, target, QUICK, device=CPU).best_epoch
+
+
+def test_the_first_steps_are_small() -> None:
+    _, trained = fit(rows(192, 1), rows(50, 2), QUICK)
+    assert trained.history[0].learning_rate == pytest.approx(QUICK.learning_rate * 3 / 50)
+
+
+def test_only_matrices_decay() -> None:
+    train = rows(50, 1)
+    network = network_for(train, fit_target(train, 2))
+    groups = _start(network, QUICK, CPU).optimizer.param_groups
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    decayed = {names[id(p)] for group in groups if group["weight_decay"] for p in group["params"]}
+    assert decayed == {name for name in names.values() if name.endswith("weight")}
+    assert "head.bias" in set(names.values()) - decayed
+
+
+def test_the_time_left_is_at_most_that_of_all_epochs() -> None:
+    _, trained = fit(rows(100, 1), rows(50, 2), QUICK)
+    assert trained.history[-1].longest_seconds_left >= trained.history[-1].seconds_left
+    assert trained.history[0].longest_seconds_left > trained.history[0].seconds_left > 0
 
 
 def test_the_learning_rate_falls_at_each_plateau_and_never_rises() -> None:
