@@ -95,7 +95,7 @@ def test_onnx_runtime_agrees_with_torch_at_any_batch_size(session: onnxruntime.I
 def test_onnx_runtime_agrees_where_values_are_tiny(tmp_path: Path) -> None:
     """In standard deviations, since any two values of this target are within a tolerance of 1e-5."""
     network = network_of_every_kind(TargetStatistics(mean=0.7e-9, scale=1e-9))
-    _export(Positional(CalibratedValue(network).eval()), tmp_path / "model.onnx")
+    _export(Positional(CalibratedValue(network)).eval(), tmp_path / "model.onnx")
     inputs = inputs_of_every_kind(50)
     (values,) = onnxruntime.InferenceSession(tmp_path / "model.onnx").run(
         None, {kind: values.numpy() for kind, values in inputs.items()}
