@@ -232,12 +232,3 @@ def _validate(network: FusionNetwork, validation: Tensors, device: torch.device)
         weight = torch.ones_like(losses) if batch.weight is None else batch.weight
         total, weights = total + (losses * weight).sum(), weights + weight.sum()
     return float(total / weights)
-
-
-@torch.no_grad()
-def predict_rows(network: FusionNetwork, rows: Tensors) -> Tensor:
-    """The network's common predictions, log-probabilities [N, classes] or values [N, 1], batch by batch."""
-    network.eval()
-    starts = range(0, len(rows), EVALUATION_BATCH)
-    batches = (rows.slice(start, start + EVALUATION_BATCH) for start in starts)
-    return torch.cat([network.aggregate(network(batch.inputs)) for batch in batches])

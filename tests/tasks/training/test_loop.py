@@ -18,7 +18,6 @@ from tasks.training.loop import (
     Trained,
     _start,
     _weighted,
-    predict_rows,
     scheduled_rate,
     train_network,
 )
@@ -47,6 +46,11 @@ def fit(
     target = fit_target(train, classes)
     network = network_for(train, target)
     return network, train_network(network, train, validation, target, training, checkpoint, device=CPU)
+
+
+def predict_rows(network: FusionNetwork, rows: Tensors) -> Tensor:
+    with torch.no_grad():
+        return network.aggregate(network(rows.inputs))
 
 
 def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
@@ -203,6 +207,16 @@ def test_balance_does_not_let_a_class_unknown_to_training_drown_the_others() -> 
 def test_the_first_steps_are_small() -> None:
     _, trained = fit(rows(192, 1), rows(50, 2), QUICK)
     assert trained.history[0].learning_rate == pytest.approx(QUICK.learning_rate * 3 / 50)
+
+
+def test_a_gradient_is_never_longer_than_the_clip() -> None:
+    """AdamW hardly moves by gradients far below its epsilon of 1e-8."""
+    barely = QUICK.model_copy(update={"epochs": 1, "clip": 1e-14, "weight_decay": 0.0})
+    train = rows(200, 1)
+    before = {name: value.clone() for name, value in network_for(train, fit_target(train, 2)).state_dict().items()}
+    network, _ = fit(train, rows(100, 2), barely)
+    moved = max(float((value - before[name]).abs().max()) for name, value in network.state_dict().items())
+    assert 0 < moved < 1e-5
 
 
 def test_only_matrices_decay() -> None:
