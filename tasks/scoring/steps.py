@@ -52,4 +52,4 @@ def record_scores(run_id: str, scores: Scores) -> None:
     counts = {"rows": scores.rows, "scored": scores.scored, "rejected": scores.rejected, "seconds": scores.seconds}
     runs.log_metrics(run_id, counts)
     runs.log_json(run_id, {"rejected by reason": scores.reasons, "scored by label": scores.labels}, "scores.json")
-    runs.rename_run(run_id, f"score {scores.rows:,} rows, {scores.rejected:,} rejected")
+    runs.rename_run(run_id, f"{scores.rows:,} rows, {scores.rejected:,} rejected")

@@ -59,7 +59,7 @@ def test_the_counts_are_on_the_run(small: Small, rows_csv: Path, tmp_path: Path)
         "scored": 198,
         "rejected": 2,
     }
-    assert run.info.run_name == "score 200 rows, 2 rejected"
+    assert run.info.run_name == "200 rows, 2 rejected"
     assert run.info.status == "FINISHED"
     assert run.data.tags["mlflow.parentRunId"] == small.run_id
 
