@@ -305,7 +305,7 @@ def env(as_json: AsJson = False) -> None:
     show({"settings": settings}, as_json, lines)
 
 
-@app.command(epilog="Example: PERENNIAL_HOME=/tmp/look perennial demo   (elsewhere than among your own models)")
+@app.command(epilog="Example: PERENNIAL_HOME=look perennial demo   (elsewhere than among your own models)")
 def demo(as_json: AsJson = False) -> None:
     """Show a model's whole life on real data."""
     prepare()

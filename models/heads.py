@@ -1,6 +1,7 @@
 """Heads: what the trunk's members say about the target, how wrong that is, and how their voices become one."""
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
@@ -21,7 +22,7 @@ class TargetStatistics:
     scale: float = 1.0
 
 
-class Head(nn.Module):
+class Head(nn.Module, ABC):
     """One linear map per member, [N, members, width] -> [N, members, outputs]."""
 
     def __init__(self, members: int, width: int, outputs: int) -> None:
@@ -34,17 +35,17 @@ class Head(nn.Module):
         """Each member's outputs, [N, members, outputs]."""
         return torch.bmm(hidden.transpose(0, 1), self.weight).transpose(0, 1) + self.bias
 
+    @abstractmethod
     def member_losses(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Loss of each row, the mean over its members, [N]."""
-        raise NotImplementedError
 
+    @abstractmethod
     def aggregate(self, outputs: Tensor) -> Tensor:
         """The members' common prediction, [N, outputs]."""
-        raise NotImplementedError
 
+    @abstractmethod
     def losses(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Loss of each row's common prediction, [N]."""
-        raise NotImplementedError
 
 
 class ClassHead(Head):

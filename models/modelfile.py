@@ -59,7 +59,7 @@ MOST_DAYS = 3_652_500
 class Section(BaseModel):
     """A part of the model file: immutable, and an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Source(Section):
