@@ -3,12 +3,13 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from models.contract import read_contract
 from models.errors import InputError, RefusedError
-from models.modelfile import Gate, Promotion
+from models.modelfile import Gate, Promotion, Split
 from tasks.data.snapshot import Snapshot, open_snapshot
 from tasks.data.splits import TEST, assign
 from tasks.registry import evidence
@@ -188,3 +189,20 @@ def test_a_champion_whose_rows_are_not_known_any_more_is_not_judged_against(
     found = judge(gather(find_contest(name), home).evidence, {}, Promotion())
     assert found.outcome == "undecided"
     assert found.reasons[0].startswith("it can't be told which rows the champion learnt from: ")
+
+
+def test_rows_that_the_champion_learnt_from_are_left_out_and_groups_are_passed_on(
+    copy: Copy, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "promotion-sides"
+    grouped = Split(key=("id",), group="id")
+    copy(name, split=grouped)
+    decide(name)
+    copy(name, split=grouped)
+    before = gather(find_contest(name), home).evidence
+    assert before.groups is not None and len(set(before.groups)) == len(before.challenger)
+    monkeypatch.setattr(evidence, "may_change_sides", lambda *_: True)
+    monkeypatch.setattr(evidence, "learnt_rows", lambda now, *_: np.arange(now.rows) % 2 == 0)
+    after = gather(find_contest(name), home).evidence
+    assert 0 < len(after.challenger) < len(before.challenger)
+    assert after.groups is not None and set(after.groups.tolist()) == set(range(1, len(after.challenger) + 1))
