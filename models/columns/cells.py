@@ -1,5 +1,7 @@
 """Vectorised handling of raw cells that several kinds share: trimming, missing marks and shortened types."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,6 +17,14 @@ def as_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     if isinstance(column, pa.ChunkedArray):
         return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
     return column
+
+
+def whole(chunks: Iterable[pa.Array | pa.ChunkedArray], kind: pa.DataType) -> pa.Array:
+    """All pieces of a column of one type in one array."""
+    pieces = [as_array(chunk) for chunk in chunks]
+    if len(pieces) == 1:
+        return pieces[0]
+    return pa.chunked_array(pieces, kind).unify_dictionaries().combine_chunks()
 
 
 def is_text(kind: pa.DataType) -> bool:

@@ -1,6 +1,7 @@
 """The contract every column kind keeps, so that checking, training, export and scoring treat all kinds alike."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
@@ -43,6 +44,19 @@ class Refusal:
 
 
 @dataclass(frozen=True)
+class Ragged:
+    """Rows of different lengths: the values of row i are the `lengths[i]` ones behind those of the rows before it.
+
+    They are positive: where rows are padded to one length, 0 stands behind their ends.
+    """
+
+    values: NDArray[Any]
+    """[sum of lengths]."""
+    lengths: NDArray[np.int64]
+    """[N]."""
+
+
+@dataclass(frozen=True)
 class Parsed:
     """A column in its kind's own Arrow type: null where the value is missing or refused."""
 
@@ -58,17 +72,29 @@ class ColumnKind(ABC, Generic[SettingsT, StatisticsT]):
     """One kind of column, from raw Arrow values to the array that the graph takes. Torch-free.
 
     The network half of a kind lives beside it, in the module that `encoder_module` names, and is imported by training
-    and export alone.
+    and export alone. Its `Encoder(settings, statistics, network)` takes one of each per column.
     """
 
     name: ClassVar[str]
-    arrow_type: ClassVar[pa.DataType]
-    """The type of a parsed column, in snapshots too."""
+    joined: ClassVar[bool] = True
+    """Whether one encoder takes all columns of the kind, stacked [N, C, ...]; else each column [N, ...] has its own."""
+    fetched: ClassVar[bool] = False
+    """Whether texts are paths or URIs of files, whose contents `parse` is given in their place."""
     input_type: ClassVar[Any]
     """The numpy dtype of the graph input, `numpy.object_` for strings."""
+    encoded_type: ClassVar[Any]
+    """The numpy dtype of what the encoder takes."""
     encoder_module: ClassVar[str]
     settings: type[SettingsT]
     statistics: type[StatisticsT]
+
+    @abstractmethod
+    def arrow_type(self, settings: SettingsT) -> pa.DataType:
+        """The type of a parsed column, in snapshots too."""
+
+    def shape(self, settings: SettingsT) -> tuple[int, ...]:
+        """Shape of one value in the graph input; () for a single number or string."""
+        return ()
 
     @abstractmethod
     def reads(self, raw: pa.DataType, settings: SettingsT) -> bool:
@@ -79,22 +105,30 @@ class ColumnKind(ABC, Generic[SettingsT, StatisticsT]):
         """The column in the kind's own type, and the rows that break its rules.
 
         `missing` are the marks that stand for a missing value in columns of strings. Never raises for bad values.
+        What `arrow_type` says is passed on as it is.
         """
 
     @abstractmethod
-    def fit(self, values: pa.Array, settings: SettingsT) -> StatisticsT:
-        """Statistics of the parsed training values."""
+    def fit(self, chunks: Iterable[pa.Array], settings: SettingsT) -> StatisticsT:
+        """Statistics of the parsed training values, given in pieces, each looked at once."""
 
     @abstractmethod
     def to_input(self, values: pa.Array, settings: SettingsT) -> NDArray[Any]:
-        """The graph input of shape [N]: numbers with NaN, strings with "" where the value is missing."""
+        """The graph input [N, *shape]: numbers with NaN, strings with "" where the value is missing."""
 
-    def encode(self, values: pa.Array, settings: SettingsT, statistics: StatisticsT) -> NDArray[Any]:
-        """What the torch encoder takes, [N]: the graph input itself unless the kind has a look-up in the graph."""
+    def encode(self, values: pa.Array, settings: SettingsT, statistics: StatisticsT) -> "NDArray[Any] | Ragged":
+        """What the torch encoder takes, [N, ...]: the graph input itself unless the kind has a look-up in the graph."""
         return self.to_input(values, settings)
 
-    def graph_nodes(self, source: str, target: str, statistics: StatisticsT) -> "list[NodeProto]":
-        """ONNX nodes that do to the graph input `source` [N] what `encode` does, into `target` [N]."""
+    def graph_nodes(self, source: str, target: str, settings: SettingsT, statistics: StatisticsT) -> "list[NodeProto]":
+        """ONNX nodes that do to the graph input `source` [N, *shape] what `encode` does, into `target` [N, ...].
+
+        Names of inner values begin with `target` and a slash. Rows of a `Ragged` end in zeros.
+        """
         from onnx import helper
 
         return [helper.make_node("Identity", [source], [target])]
+
+    def sizes(self, feed: NDArray[Any]) -> NDArray[np.int64]:
+        """How much work each row of a graph input is, [N]; rows of similar size share a batch."""
+        return np.full(len(feed), int(np.prod(feed.shape[1:], initial=1)), dtype=np.int64)

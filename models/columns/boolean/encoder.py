@@ -6,13 +6,16 @@ import torch
 from torch import Tensor, nn
 
 from models.columns.boolean.feed import BooleanStatistics
+from models.columns.kind import ColumnSettings
 from models.modelfile import Network
 
 
 class Encoder(nn.Module):
     """Two features per boolean column, [N, C] float32 with NaN for missing -> [N, 2 * C]: -1, 0 or 1, and missing."""
 
-    def __init__(self, statistics: Sequence[BooleanStatistics], network: Network) -> None:
+    def __init__(
+        self, settings: Sequence[ColumnSettings], statistics: Sequence[BooleanStatistics], network: Network
+    ) -> None:
         super().__init__()
         self.out_features = 2 * len(statistics)
 

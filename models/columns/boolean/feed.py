@@ -1,5 +1,6 @@
 """Booleans from raw cells to the graph: 0, 1 and NaN for missing."""
 
+from collections.abc import Iterable
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -7,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from models.columns.cells import as_array, is_numeric, is_text, mask_missing, plain, valid
+from models.columns.cells import as_array, is_numeric, is_text, mask_missing, plain, valid, whole
 from models.columns.kind import ColumnKind, ColumnSettings, Parsed, Refusal, Statistics
 
 TRUE = ("true", "t", "yes", "y", "1", "1.0", "on")
@@ -30,11 +31,15 @@ class BooleanKind(ColumnKind[BooleanSettings, BooleanStatistics]):
     """Booleans, 0 and 1, and the usual words in any case."""
 
     name = "boolean"
-    arrow_type: ClassVar[pa.DataType] = pa.bool_()
     input_type: ClassVar[Any] = np.float32
+    encoded_type: ClassVar[Any] = np.float32
     encoder_module = "models.columns.boolean.encoder"
     settings = BooleanSettings
     statistics = BooleanStatistics
+
+    def arrow_type(self, settings: BooleanSettings) -> pa.DataType:
+        """Booleans."""
+        return pa.bool_()
 
     def reads(self, raw: pa.DataType, settings: BooleanSettings) -> bool:
         """Booleans, numeric types and text."""
@@ -57,8 +62,9 @@ class BooleanKind(ColumnKind[BooleanSettings, BooleanStatistics]):
         wrong = valid(cells) & ~valid(values)
         return Parsed(values, (Refusal("wrong type", wrong),) if wrong.any() else ())
 
-    def fit(self, values: pa.Array, settings: BooleanSettings) -> BooleanStatistics:
+    def fit(self, chunks: Iterable[pa.Array], settings: BooleanSettings) -> BooleanStatistics:
         """Counts of true and missing."""
+        values = whole(chunks, self.arrow_type(settings))
         true = pc.sum(values).as_py() or 0
         return BooleanStatistics(count=len(values), missing=values.null_count, true=int(true))
 

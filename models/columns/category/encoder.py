@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from models.columns.category.statistics import CategoryStatistics
+from models.columns.kind import ColumnSettings
 from models.modelfile import Network
 
 UNSEEN = 1
@@ -24,7 +25,9 @@ class Encoder(nn.Module):
 
     offsets: Tensor
 
-    def __init__(self, statistics: Sequence[CategoryStatistics], network: Network) -> None:
+    def __init__(
+        self, settings: Sequence[ColumnSettings], statistics: Sequence[CategoryStatistics], network: Network
+    ) -> None:
         super().__init__()
         sizes = torch.tensor([len(s.vocabulary) + 2 for s in statistics])
         self.out_features = len(statistics) * network.embedding

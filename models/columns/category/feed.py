@@ -1,5 +1,6 @@
 """Categories from raw cells to the graph: every type becomes a string, looked at once per distinct value."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from models.columns.category.statistics import CategoryStatistics, fit_category
-from models.columns.cells import as_array, canonical, is_numeric, is_text, mask_missing, valid
+from models.columns.cells import as_array, canonical, is_numeric, is_text, mask_missing, valid, whole
 from models.columns.kind import ColumnKind, ColumnSettings, Parsed, Refusal
 
 if TYPE_CHECKING:
@@ -33,11 +34,15 @@ class CategoryKind(ColumnKind[CategorySettings, CategoryStatistics]):
     """Strings, numbers and booleans, compared as trimmed text that is the same whatever type the file stored."""
 
     name = "category"
-    arrow_type: ClassVar[pa.DataType] = pa.dictionary(pa.int32(), pa.string())
     input_type: ClassVar[Any] = np.object_
+    encoded_type: ClassVar[Any] = np.int64
     encoder_module = "models.columns.category.encoder"
     settings = CategorySettings
     statistics = CategoryStatistics
+
+    def arrow_type(self, settings: CategorySettings) -> pa.DataType:
+        """Dictionary-encoded strings."""
+        return pa.dictionary(pa.int32(), pa.string())
 
     def reads(self, raw: pa.DataType, settings: CategorySettings) -> bool:
         """Every type but nested and binary ones."""
@@ -48,7 +53,7 @@ class CategoryKind(ColumnKind[CategorySettings, CategoryStatistics]):
         encoded = _dictionary(as_array(raw))
         text = _to_text(encoded.dictionary)
         if text is None:
-            nothing = pa.nulls(len(raw), self.arrow_type)
+            nothing = pa.nulls(len(raw), self.arrow_type(settings))
             return Parsed(nothing, (Refusal("wrong type", valid(encoded)),))
         marks = canonical(pa.array(missing, pa.string())).to_pylist()
         named = mask_missing(canonical(text), (*missing, *marks))
@@ -58,9 +63,9 @@ class CategoryKind(ColumnKind[CategorySettings, CategoryStatistics]):
         refusals = (Refusal("too long", too_long),) if too_long.any() else ()
         return Parsed(_merge(encoded.indices, named), refusals)
 
-    def fit(self, values: pa.Array, settings: CategorySettings) -> CategoryStatistics:
+    def fit(self, chunks: Iterable[pa.Array], settings: CategorySettings) -> CategoryStatistics:
         """The vocabulary of the training values, most frequent first."""
-        return fit_category(values, settings.max_values, settings.min_count)
+        return fit_category(whole(chunks, self.arrow_type(settings)), settings.max_values, settings.min_count)
 
     def to_input(self, values: pa.Array, settings: CategorySettings) -> NDArray[Any]:
         """Strings [N], "" where missing; equal values share one Python string."""
@@ -78,7 +83,9 @@ class CategoryKind(ColumnKind[CategorySettings, CategoryStatistics]):
         codes = np.append(found.to_numpy(zero_copy_only=False).astype(np.int64) + 2, 0)
         return np.asarray(codes[_codes(encoded, missing=len(codes) - 1)])
 
-    def graph_nodes(self, source: str, target: str, statistics: CategoryStatistics) -> "list[NodeProto]":
+    def graph_nodes(
+        self, source: str, target: str, settings: CategorySettings, statistics: CategoryStatistics
+    ) -> "list[NodeProto]":
         """The look-up of the vocabulary."""
         from models.columns.category.graph import lookup_nodes
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from models.columns.datetime.statistics import DatetimeStatistics
+from models.columns.kind import ColumnSettings
 from models.modelfile import Network
 
 DAY = 86400.0
@@ -23,7 +24,9 @@ class Encoder(nn.Module):
     first: Tensor
     span: Tensor
 
-    def __init__(self, statistics: Sequence[DatetimeStatistics], network: Network) -> None:
+    def __init__(
+        self, settings: Sequence[ColumnSettings], statistics: Sequence[DatetimeStatistics], network: Network
+    ) -> None:
         super().__init__()
         self.out_features = FEATURES * len(statistics)
         first = torch.tensor([s.first for s in statistics], dtype=torch.float64)

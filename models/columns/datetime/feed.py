@@ -1,6 +1,7 @@
 """Dates and times from raw cells to the graph: seconds on the wall clock of the column's time zone."""
 
 import re
+from collections.abc import Iterable
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -10,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
-from models.columns.cells import as_array, is_numeric, is_text, mask_missing, plain, valid
+from models.columns.cells import as_array, is_numeric, is_text, mask_missing, plain, valid, whole
 from models.columns.datetime.statistics import DatetimeStatistics, fit_datetime
 from models.columns.kind import ColumnKind, ColumnSettings, Mask, Parsed, Refusal
 from models.moments import checked_zone
@@ -49,11 +50,15 @@ class DatetimeKind(ColumnKind[DatetimeSettings, DatetimeStatistics]):
     """Timestamps, dates, and text or numbers in a stated format."""
 
     name = "datetime"
-    arrow_type: ClassVar[pa.DataType] = INSTANT
     input_type: ClassVar[Any] = np.float64
+    encoded_type: ClassVar[Any] = np.float64
     encoder_module = "models.columns.datetime.encoder"
     settings = DatetimeSettings
     statistics = DatetimeStatistics
+
+    def arrow_type(self, settings: DatetimeSettings) -> pa.DataType:
+        """Instants in UTC."""
+        return INSTANT
 
     def reads(self, raw: pa.DataType, settings: DatetimeSettings) -> bool:
         """Timestamps, dates and text; numbers where the format says what they count."""
@@ -66,9 +71,9 @@ class DatetimeKind(ColumnKind[DatetimeSettings, DatetimeStatistics]):
         found = (("wrong type", wrong), ("out of range", outside))
         return Parsed(instants, tuple(Refusal(reason, rows) for reason, rows in found if rows.any()))
 
-    def fit(self, values: pa.Array, settings: DatetimeSettings) -> DatetimeStatistics:
+    def fit(self, chunks: Iterable[pa.Array], settings: DatetimeSettings) -> DatetimeStatistics:
         """First, last and typical instant of the training rows."""
-        return fit_datetime(self.to_input(values, settings))
+        return fit_datetime(self.to_input(whole(chunks, self.arrow_type(settings)), settings))
 
     def to_input(self, values: pa.Array, settings: DatetimeSettings) -> NDArray[Any]:
         """Seconds since 1970 on the local wall clock, float64 [N], NaN where missing."""

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from models.columns.kind import ColumnSettings
 from models.columns.number.statistics import NumberStatistics
 from models.modelfile import Network
 
@@ -27,7 +28,9 @@ class Encoder(nn.Module):
     starts: Tensor
     inverse_widths: Tensor
 
-    def __init__(self, statistics: Sequence[NumberStatistics], network: Network) -> None:
+    def __init__(
+        self, settings: Sequence[ColumnSettings], statistics: Sequence[NumberStatistics], network: Network
+    ) -> None:
         super().__init__()
         columns, width = len(statistics), network.embedding
         starts, inverse_widths = _bins(statistics)

@@ -1,5 +1,6 @@
 """Numbers from raw cells to the graph: any numeric type or numeric text becomes float32 with NaN for missing."""
 
+from collections.abc import Iterable
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -8,7 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from models.columns.cells import as_array, is_numeric, is_text, mask_missing, plain, valid
+from models.columns.cells import as_array, is_numeric, is_text, mask_missing, plain, valid, whole
 from models.columns.kind import ColumnKind, ColumnSettings, Mask, Parsed, Refusal
 from models.columns.number.statistics import NumberStatistics, fit_number
 
@@ -35,11 +36,15 @@ class NumberKind(ColumnKind[NumberSettings, NumberStatistics]):
     """Any numeric type, and strings that read as numbers."""
 
     name = "number"
-    arrow_type: ClassVar[pa.DataType] = pa.float64()
     input_type: ClassVar[Any] = np.float32
+    encoded_type: ClassVar[Any] = np.float32
     encoder_module = "models.columns.number.encoder"
     settings = NumberSettings
     statistics = NumberStatistics
+
+    def arrow_type(self, settings: NumberSettings) -> pa.DataType:
+        """Float64."""
+        return pa.float64()
 
     def reads(self, raw: pa.DataType, settings: NumberSettings) -> bool:
         """Numeric types, booleans and text."""
@@ -59,9 +64,9 @@ class NumberKind(ColumnKind[NumberSettings, NumberStatistics]):
         null = missing_rows | infinite | outside
         return Parsed(pa.array(numbers, pa.float64(), mask=null if null.any() else None), refusals)
 
-    def fit(self, values: pa.Array, settings: NumberSettings) -> NumberStatistics:
+    def fit(self, chunks: Iterable[pa.Array], settings: NumberSettings) -> NumberStatistics:
         """Median, spread and quantile bins of the training values."""
-        return fit_number(self.to_input(values, settings))
+        return fit_number(self.to_input(whole(chunks, self.arrow_type(settings)), settings))
 
     def to_input(self, values: pa.Array, settings: NumberSettings) -> NDArray[Any]:
         """Float32 [N], NaN where missing."""
