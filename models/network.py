@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.columns import KINDS, Statistics
+from models.columns import KINDS, ColumnSettings, Statistics, tensor_groups
 from models.errors import InputError
 from models.heads import Head, TargetStatistics, build_head
 from models.modelfile import Network
@@ -52,7 +52,7 @@ class RowDropout(nn.Module):
 
 
 class FusionNetwork(nn.Module):
-    """Encoders of the column kinds, whose features one trunk fuses for several members, and a head (TabM)."""
+    """Encoders of the columns, whose features one trunk fuses for several members, and a head (TabM)."""
 
     def __init__(self, encoders: dict[str, nn.Module], head: Head, network: Network) -> None:
         super().__init__()
@@ -67,8 +67,8 @@ class FusionNetwork(nn.Module):
         self.head = head
 
     def forward(self, inputs: dict[str, Tensor]) -> Tensor:
-        """Each member's outputs [N, members, outputs], from each kind's columns [N, columns]."""
-        features = torch.cat([encoder(inputs[kind]) for kind, encoder in self.encoders.items()], dim=1)
+        """Each member's outputs [N, members, outputs], from the tensor [N, ...] of each group of columns."""
+        features = torch.cat([encoder(inputs[group]) for group, encoder in self.encoders.items()], dim=1)
         outputs: Tensor = self.head(self.trunk(features.unsqueeze(1)))
         return outputs
 
@@ -78,19 +78,17 @@ class FusionNetwork(nn.Module):
 
 
 def build_network(
-    columns: Sequence[tuple[str, Statistics]], target: TargetStatistics, network: Network, seed: int = 0
+    columns: Sequence[tuple[ColumnSettings, Statistics]], target: TargetStatistics, network: Network, seed: int = 0
 ) -> FusionNetwork:
-    """An untrained network for the columns, each given as its kind and statistics; equal seeds give equal weights.
+    """An untrained network for the columns, by settings and statistics; equal seeds give equal weights.
 
     Raises InputError when it does not fit the memory.
     """
-    kinds: dict[str, list[Statistics]] = {}
-    for kind, statistics in columns:
-        kinds.setdefault(kind, []).append(statistics)
+    groups = tensor_groups([settings.kind for settings, _ in columns])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
-            encoders = {kind: _encoder(kind, kinds[kind], network) for kind in KINDS if kind in kinds}
+            encoders = {name: _encoder([columns[i] for i in group], network) for name, group in groups.items()}
             return FusionNetwork(encoders, build_head(network.members, network.width, target), network)
         except RuntimeError as error:
             if "alloc" not in str(error):
@@ -98,6 +96,9 @@ def build_network(
             raise InputError("[network]: too large for the memory; lower width, members or embedding") from None
 
 
-def _encoder(kind: str, statistics: Sequence[Statistics], network: Network) -> nn.Module:
-    encoder: nn.Module = importlib.import_module(KINDS[kind].encoder_module).Encoder(statistics, network)
+def _encoder(columns: Sequence[tuple[ColumnSettings, Statistics]], network: Network) -> nn.Module:
+    """The encoder of columns of one kind."""
+    settings, statistics = zip(*columns, strict=True)
+    module = importlib.import_module(KINDS[settings[0].kind].encoder_module)
+    encoder: nn.Module = module.Encoder(settings, statistics, network)
     return encoder

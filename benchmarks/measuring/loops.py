@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from benchmarks.measuring.tables import TARGET, write_table
 from benchmarks.measuring.trained import new_model_file
@@ -17,9 +17,11 @@ from models.network import FusionNetwork
 from tasks.data.snapshot import ingest, open_snapshot
 from tasks.data.splits import fit_split
 from tasks.training.fit import Prepared, prepare
-from tasks.training.loop import EVALUATION_BATCH, EpochReport, train_network
+from tasks.training.loop import EpochReport, train_network
+from tasks.training.tensors import Tensors
 
 EPOCHS = 2
+EVALUATION_BATCH = 4096
 
 
 def prepare_rows(home: Path, rows: int) -> tuple[ModelFile, Prepared]:
@@ -57,7 +59,7 @@ def time_platform(network: FusionNetwork, prepared: Prepared, training: Training
 
 def time_bare(network: FusionNetwork, prepared: Prepared, training: Training) -> float:
     """Seconds of a loop as one writes it by hand for this network and nothing else."""
-    train = prepared.train
+    train, columns = prepared.train, dense(prepared.train)
     started = time.perf_counter()
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay, fused=True
@@ -67,7 +69,7 @@ def time_bare(network: FusionNetwork, prepared: Prepared, training: Training) ->
         network.train()
         total = 0.0
         for index in torch.randperm(len(train)).tensor_split(math.ceil(len(train) / training.batch_size)):
-            inputs = {kind: values[index] for kind, values in train.inputs.items()}
+            inputs = {kind: values[index] for kind, values in columns.items()}
             loss = network.head.member_losses(network(inputs), train.target[index]).mean()
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -85,9 +87,14 @@ def time_bare(network: FusionNetwork, prepared: Prepared, training: Training) ->
 def validate(network: FusionNetwork, prepared: Prepared) -> float:
     """Mean loss of the validation rows."""
     network.eval()
-    rows, total = prepared.validation, 0.0
+    rows, columns, total = prepared.validation, dense(prepared.validation), 0.0
     for start in range(0, len(rows), EVALUATION_BATCH):
-        inputs = {kind: values[start : start + EVALUATION_BATCH] for kind, values in rows.inputs.items()}
+        inputs = {kind: values[start : start + EVALUATION_BATCH] for kind, values in columns.items()}
         target = rows.target[start : start + EVALUATION_BATCH]
         total += network.head.losses(network.aggregate(network(inputs)), target).sum().item()
     return total / len(rows)
+
+
+def dense(rows: Tensors) -> dict[str, Tensor]:
+    """The inputs that are plain tensors, which all of the table's are."""
+    return {kind: values for kind, values in rows.inputs.items() if isinstance(values, Tensor)}

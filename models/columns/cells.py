@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from models.columns.kind import Mask
 
@@ -63,6 +64,14 @@ def mask_missing(text: pa.Array, missing: tuple[str, ...]) -> pa.Array:
     trimmed = pc.utf8_trim_whitespace(text.cast(pa.string()))
     marks = pa.array(["", *missing], pa.string())
     return pc.if_else(pc.is_in(trimmed, value_set=marks), pa.scalar(None, pa.string()), trimmed)
+
+
+def fixed_rows(values: pa.Array) -> NDArray[np.uint8]:
+    """Values of one width as bytes [N, width], not copied unless some are null; those are zeros."""
+    width = values.type.byte_width
+    content = np.frombuffer(values.buffers()[1] or b"", np.uint8, len(values) * width, values.offset * width)
+    rows = content.reshape(len(values), width)
+    return rows if values.null_count == 0 else np.where(valid(values)[:, None], rows, np.uint8(0))
 
 
 def valid(values: pa.Array) -> Mask:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
     from onnx import NodeProto
@@ -24,6 +24,12 @@ class ColumnSettings(BaseModel):
     kind: str
     sensitive: bool = False
     """Keep this column's values out of rejects, profiles, reports, logs and examples."""
+
+
+class FileSettings(ColumnSettings):
+    """What the model file may say about a column of files, whose contents `parse` is given in place of their names."""
+
+    folder: str = Field(".", description="no file may lie outside; relative to the table that names them")
 
 
 class Statistics(BaseModel):
@@ -78,8 +84,8 @@ class ColumnKind(ABC, Generic[SettingsT, StatisticsT]):
     name: ClassVar[str]
     joined: ClassVar[bool] = True
     """Whether one encoder takes all columns of the kind, stacked [N, C, ...]; else each column [N, ...] has its own."""
-    fetched: ClassVar[bool] = False
-    """Whether texts are paths or URIs of files, whose contents `parse` is given in their place."""
+    ragged: ClassVar[bool] = False
+    """Whether `encode` gives rows of different lengths; only kinds that are not joined may."""
     input_type: ClassVar[Any]
     """The numpy dtype of the graph input, `numpy.object_` for strings."""
     encoded_type: ClassVar[Any]

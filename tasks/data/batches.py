@@ -1,7 +1,7 @@
 """What every reader of files yields: batches of raw rows, numbered within their file."""
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -12,6 +12,8 @@ from pyarrow import fs
 from models.errors import InputError
 
 BATCH_ROWS = 65_536
+BATCH_BYTES = 1 << 28
+"""Of a batch whose rows are large."""
 Format = Literal["csv", "jsonl", "parquet", "feather"]
 
 
@@ -48,6 +50,8 @@ class RawBatch:
     """Number of each row within the file, from 1, the header not counted; shape [N]."""
     table: pa.Table
     malformed: tuple[Malformed, ...] = ()
+    gathered: Mapping[str, pa.Array] = field(default_factory=dict)
+    """Columns whose values lie outside of the table, such as in the files that it names; each [N]."""
 
 
 def check_names(names: Collection[str], path: str) -> None:

@@ -62,7 +62,7 @@ def check_batch(
     rules = (*feature_rules(columns, missing), *others)
     hidden = {name for name, settings in columns.items() if settings.sensitive} if sensitive is None else sensitive
     require_columns((rule.column for rule in rules), batch.table.column_names, batch.source)
-    parsed = {rule.name: rule.parse(batch.table[rule.column]) for rule in rules}
+    parsed = {rule.name: rule.parse(batch.gathered.get(rule.name, batch.table[rule.column])) for rule in rules}
     findings = [
         Finding(rule.column, refusal.reason, refusal.rows)
         for rule in rules

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 
 from models.columns.cells import is_text
 from models.errors import InputError
-from tasks.data.batches import BATCH_ROWS, RawBatch, SourceFile, check_names, numbered, wanted_names
+from tasks.data.batches import BATCH_BYTES, BATCH_ROWS, RawBatch, SourceFile, check_names, numbered, wanted_names
 
 
 def read(file: SourceFile, columns: Collection[str] | None) -> Iterator[RawBatch]:
@@ -34,8 +34,15 @@ def _parquet(file: SourceFile, columns: Collection[str] | None) -> Iterator[pa.T
     with _open_parquet(file, texts) as opened:
         if not opened.metadata.num_rows:
             raise InputError(f"{file.path}: no rows")
-        for batch in opened.iter_batches(BATCH_ROWS, columns=wanted or None, use_threads=True):
+        for batch in opened.iter_batches(_rows_at_once(opened.metadata), columns=wanted or None, use_threads=True):
             yield pa.Table.from_batches([batch]).select(wanted)
+
+
+def _rows_at_once(metadata: pq.FileMetaData) -> int:
+    """Fewer rows where they are large, as those with whole pictures are."""
+    size = sum(int(metadata.row_group(group).total_byte_size) for group in range(metadata.num_row_groups))
+    rows = int(metadata.num_rows)
+    return max(1, min(BATCH_ROWS, BATCH_BYTES * rows // max(size, 1)))
 
 
 def _open_parquet(file: SourceFile, texts: Collection[str] = ()) -> pq.ParquetFile:

@@ -14,6 +14,7 @@ from models.modelfile import ModelFile
 from tasks.data import parts
 from tasks.data.batches import SourceFile
 from tasks.data.checks import Checked, Rule, check_batch
+from tasks.data.contents import row_bytes, with_contents
 from tasks.data.layout import NEWEST, ROW, display_name
 from tasks.data.rejects import SCHEMA, RejectsFile, raw_values
 from tasks.data.selection import Marks, Selection, join_marks, mark, select
@@ -68,9 +69,10 @@ def take_in(model_file: ModelFile, files: Sequence[SourceFile], others: Sequence
     counts: list[FileCount] = []
     marks: list[Marks] = []
     facts = Facts()
+    part_rows = parts.rows_of_part(row_bytes(model_file.columns))
     for file in files:
         before, rows = room.rejects.total, Counter[str]()
-        for table in parts.gather(_checked(model_file, file, others, room.rejects, rows)):
+        for table in parts.gather(_checked(model_file, file, others, room.rejects, rows), part_rows):
             marks.append(mark(table, model_file))
             stored = table.drop_columns([NEWEST]) if NEWEST in table.column_names else table
             staged.append((file, parts.stage(stored, room.folder, room.aside)))
@@ -88,7 +90,7 @@ def _checked(
 ) -> Iterator[Checked]:
     wanted = dict.fromkeys([*model_file.columns, *(rule.column for rule in others)])
     missing, sensitive = model_file.data.missing, model_file.sensitive
-    for batch in read_batches(file, wanted):
+    for batch in with_contents(read_batches(file, wanted), file, model_file.columns, missing):
         full = fill_absent(batch, wanted)
         checked = check_batch(full, model_file.columns, missing, others=others, sensitive=sensitive)
         rejects.add(checked.rejects)

@@ -11,13 +11,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from models.columns.cells import as_array
+from models.columns.cells import as_array, fixed_rows
 from tasks.data.checks import Checked
 from tasks.data.layout import ROW
 from tasks.data.manifest import PARTS, move_into_place
 
 PART_ROWS = 1 << 18
 """Rows of a file that share a part; counted in the file, so that bad rows don't move the borders of later parts."""
+
+
+PART_BYTES = 1 << 27
+"""Of pictures and other large values in one part."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +34,21 @@ class StagedPart:
     """Where it waits; None where a part of these values is already in place."""
 
 
-def gather(batches: Iterable[Checked]) -> Iterator[pa.Table]:
-    """The accepted rows of one file, one table per `PART_ROWS` rows of the file, with `perennial.row`."""
+def rows_of_part(row_bytes: int) -> int:
+    """Rows of a file that share a part, where a row's large values have so many bytes: fewer, by powers of 2."""
+    rows = PART_ROWS
+    while rows > 1 and rows * row_bytes > PART_BYTES:
+        rows //= 2
+    return rows
+
+
+def gather(batches: Iterable[Checked], part_rows: int) -> Iterator[pa.Table]:
+    """The accepted rows of one file, one table per `part_rows` rows of the file, with `perennial.row`."""
     pending: list[pa.Table] = []
     current = 0
     for checked in batches:
         table = checked.table.append_column(ROW, pa.array(checked.rows))
-        numbers = (checked.rows - 1) // PART_ROWS
+        numbers = (checked.rows - 1) // part_rows
         for number in np.unique(numbers):
             if number != current and pending:
                 yield _joined(pending)
@@ -102,6 +114,9 @@ def _value_buffers(column: pa.Array) -> Iterator[bytes | memoryview]:
         yield pc.binary_length(texts).to_numpy(zero_copy_only=False).tobytes()
         offsets = np.frombuffer(texts.buffers()[1], dtype=np.int32)[texts.offset : texts.offset + len(texts) + 1]
         yield memoryview(texts.buffers()[2] or b"")[offsets[0] : offsets[-1]]
+        return
+    if pa.types.is_fixed_size_binary(column.type):
+        yield fixed_rows(column).tobytes()
         return
     if pa.types.is_timestamp(column.type):
         column = column.cast(pa.int64())

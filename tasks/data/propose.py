@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from models.columns.datetime.feed import DatetimeKind
 from models.errors import InputError
 from models.modelfile import DEFAULT_MISSING, Promotion, Split, SplitName, Task
 from models.problems import near_match
@@ -188,7 +187,7 @@ def _unique(found: Observed, rows: int) -> bool:
 
 def _in_order(found: Observed, sample: Sample) -> bool:
     """Whether the column holds instants in which the rows were written."""
-    if not isinstance(found.values.type, type(DatetimeKind.arrow_type)) or found.missing or found.distinct < 10:
+    if found.settings.kind != "datetime" or found.missing or found.distinct < 10:
         return False
     stamps = found.values.cast(pa.int64()).to_numpy(zero_copy_only=False)
     same_file = np.diff(sample.file) == 0

@@ -120,6 +120,8 @@ def _as_json(cell: Any) -> Any:
         return cell
     if isinstance(cell, float):
         return cell if np.isfinite(cell) else str(cell)
+    if isinstance(cell, bytes):
+        return f"{len(cell)} bytes"
     return str(cell)[:LONGEST_VALUE]
 
 

@@ -104,7 +104,7 @@ def evaluate(
         baselines=_baselines(contract, scored, train, test, resampling),
         slices=tuple(evaluate_slices(scored, test, sliced_by, METRICS[contract.task], contract.sensitive)),
         importance=tuple(importance),
-        notes=_notes(train_rows or train.num_rows, train.num_rows, test.num_rows, len(names)),
+        notes=_notes(train_rows or train.num_rows, train.num_rows, test, len(names)),
         scored=scored,
     )
 
@@ -151,8 +151,9 @@ def _compare(scored: Scored, baseline: Baseline, resampling: Resampling) -> Base
     )
 
 
-def _notes(train_rows: int, learnt_rows: int, test_rows: int, columns: int) -> tuple[str, ...]:
-    used, resampled = importance_rows(test_rows, columns), rows_resampled(test_rows)
+def _notes(train_rows: int, learnt_rows: int, test: pa.Table, columns: int) -> tuple[str, ...]:
+    test_rows = test.num_rows
+    used, resampled = importance_rows(test_rows, columns, test.nbytes), rows_resampled(test_rows)
     said = (
         (
             train_rows > learnt_rows,

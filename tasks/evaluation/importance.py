@@ -14,6 +14,7 @@ Predict = Callable[[pa.Table], Scored]
 
 MOST_ROWS = 3_000
 REPEATS = 3
+MOST_BYTES = 1 << 29
 BUDGET = 40_000
 """Predictions in all, so that wide tables don't take minutes."""
 
@@ -32,7 +33,8 @@ def permutation_importance(
 ) -> list[Importance]:
     """The drop of the named metric per column, largest first, on `sample_rows` of the table."""
     generator = np.random.default_rng(seed)
-    sample = table.take(_sample(table.num_rows, importance_rows(table.num_rows, len(columns), budget), generator))
+    rows = importance_rows(table.num_rows, len(columns), table.nbytes, budget)
+    sample = table.take(_sample(table.num_rows, rows, generator))
     base = metric(name)(predict(sample))
     if np.isnan(base):
         return []
@@ -42,9 +44,10 @@ def permutation_importance(
     return sorted(found, key=lambda importance: -importance.drop)
 
 
-def importance_rows(rows: int, columns: int, budget: int = BUDGET) -> int:
-    """How many of the rows are used: at most 3,000, and no more than the budget of predictions allows."""
-    return max(1, min(rows, MOST_ROWS, budget // (REPEATS * max(columns, 1))))
+def importance_rows(rows: int, columns: int, nbytes: int, budget: int = BUDGET) -> int:
+    """How many of the rows are used: at most 3,000, and no more than the budgets of predictions and memory allow."""
+    affordable = MOST_BYTES * rows // (REPEATS * max(nbytes, 1))
+    return max(1, min(rows, MOST_ROWS, affordable, budget // (REPEATS * max(columns, 1))))
 
 
 def _sample(rows: int, wanted: int, generator: np.random.Generator) -> Indices:

@@ -15,7 +15,7 @@ from tasks.export.graph import GraphColumn, export_graph
 from tasks.export.parity import check_parity
 from tasks.scoring.predictor import Predictor
 from tasks.training.fit import Weights, load_weights
-from tasks.training.tensors import Layout, encode_inputs
+from tasks.training.tensors import Layout, Tensors, encode_inputs
 
 
 def export_model(
@@ -27,7 +27,7 @@ def export_model(
     """
     trained = load_weights(weights, model_file)
     encoded = encode_inputs(judged, Layout(model_file.columns, trained.statistics, model_file.target.column))
-    columns = [GraphColumn(n, s.kind, trained.statistics[n]) for n, s in model_file.columns.items()]
+    columns = [GraphColumn(n, s, trained.statistics[n]) for n, s in model_file.columns.items()]
     network = trained.calibrated()
     graph = export_graph(network, _example(encoded), columns, trained.classes)
     contract = _contract(model_file, task, split, digests, trained, hashlib.sha256(graph).hexdigest())
@@ -37,9 +37,9 @@ def export_model(
     return Exported(folder, contract.graph_sha256, len(graph), check_parity(network, encoded, predictor, rows))
 
 
-def _example(encoded: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def _example(encoded: Tensors) -> dict[str, torch.Tensor]:
     """A few rows to trace the network with: more than one, since a size of 1 would be taken for a constant."""
-    return {kind: values[[0, -1, 0]].clone() for kind, values in encoded.items()}
+    return encoded.take(torch.tensor([0, len(encoded) - 1, 0])).inputs
 
 
 def _write(folder: Path, graph: bytes, contract: Contract) -> None:

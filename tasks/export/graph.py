@@ -1,7 +1,7 @@
 """One ONNX graph from raw columns to decisions: look-ups and joins in front, the network, the class names behind.
 
-raw column [N] -> graph_nodes of its kind -> [N, 1] -> one tensor a kind [N, C] -> network -> index -> label [N]
-                                                                                         \\-> probabilities [N, K]
+raw column [N, ...] -> graph_nodes of its kind -> one tensor a group [N, C, ...] -> network -> index -> label [N]
+                                                                                    \\-> probabilities [N, K]
 """
 
 import logging
@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
@@ -16,12 +17,12 @@ import torch
 from onnx import NodeProto, TensorProto, ValueInfoProto, compose, helper, numpy_helper
 from torch import nn
 
-from models.columns import KINDS, Statistics
+from models.columns import KINDS, ColumnKind, ColumnSettings, Statistics, tensor_groups
 from models.contract import output_names
 
 ROWS = "rows"
 IR_VERSION = 10
-OPSETS = [helper.make_opsetid("", 20), helper.make_opsetid("ai.onnx.ml", 3)]
+OPSETS = {"": 20, "ai.onnx.ml": 3, "com.microsoft": 1}
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,13 @@ class GraphColumn:
     """A raw column as the graph sees it."""
 
     name: str
-    kind: str
+    settings: ColumnSettings
     statistics: Statistics
+
+    @property
+    def kind(self) -> ColumnKind[Any, Any]:
+        """Its kind."""
+        return KINDS[self.settings.kind]
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,7 @@ class _Inner:
 
     @property
     def joined(self) -> str:
-        """What a kind's tensor of all its columns begins with."""
+        """What the tensor of a group of columns begins with."""
         return f"{self.root}/joined/"
 
     def at(self, stage: str, position: int) -> str:
@@ -62,15 +68,15 @@ def export_graph(
 ) -> bytes:
     """The serialised graph, checked by `onnx.checker`.
 
-    `network` takes one tensor [N, C] for each kind in `example`, and returns (index, probabilities), or one value [N]
-    when there are no classes. Inputs of the graph are named as the columns are; see `output_names` for outputs.
+    `network` takes one tensor [N, ...] for each group in `example`, and returns (index, probabilities), or one value
+    [N] when there are no classes. Inputs of the graph are named as the columns are; see `output_names` for outputs.
     """
     inner = _inner_names([column.name for column in columns])
-    core = _export_network(network, example, inner, bool(classes))
+    core = _export_network(network, example, columns, inner, bool(classes))
     joined = compose.merge_models(
         _joining_graph(columns, inner),
         core,
-        io_map=[(inner.joined + kind, inner.network + kind) for kind in example],
+        io_map=[(inner.joined + group, inner.network + group) for group in example],
         name="perennial",
     )
     model = _with_labels(joined, columns, inner, classes)
@@ -86,9 +92,12 @@ def _inner_names(columns: Sequence[str]) -> _Inner:
 
 
 def _export_network(
-    network: nn.Module, example: dict[str, torch.Tensor], inner: _Inner, classified: bool
+    network: nn.Module,
+    example: dict[str, torch.Tensor],
+    columns: Sequence[GraphColumn],
+    inner: _Inner,
+    classified: bool,
 ) -> onnx.ModelProto:
-    rows = torch.export.Dim(ROWS)
     with _quiet():
         program = torch.onnx.export(
             network.eval(),
@@ -97,7 +106,7 @@ def _export_network(
             opset_version=20,
             input_names=list(example),
             output_names=["index", "probabilities"] if classified else ["value"],
-            dynamic_shapes={"inputs": {kind: {0: rows} for kind in example}},
+            dynamic_shapes={"inputs": _dynamic_shapes(columns)},
             verbose=False,
         )
     if program is None:
@@ -105,6 +114,16 @@ def _export_network(
     model = program.model_proto
     model.ir_version = IR_VERSION
     return compose.add_prefix(model, inner.network)
+
+
+def _dynamic_shapes(columns: Sequence[GraphColumn]) -> dict[str, dict[int, Any]]:
+    """The rows of every group's tensor, and the lengths of ragged ones."""
+    rows = torch.export.Dim(ROWS)
+    groups = tensor_groups([column.kind.name for column in columns])
+    return {
+        group: {0: rows, 1: torch.export.Dim(f"{group}_length")} if columns[of[0]].kind.ragged else {0: rows}
+        for group, of in groups.items()
+    }
 
 
 @contextmanager
@@ -122,36 +141,46 @@ def _quiet() -> Iterator[None]:
 
 
 def _joining_graph(columns: Sequence[GraphColumn], inner: _Inner) -> onnx.ModelProto:
-    """Raw columns in, one tensor a kind out."""
+    """Raw columns in, one tensor a group out."""
     nodes: list[NodeProto] = []
     outputs: list[ValueInfoProto] = []
     axis = numpy_helper.from_array(np.array([1], dtype=np.int64), f"{inner.root}/axis")
-    for kind in dict.fromkeys(column.kind for column in columns):
-        group = [position for position, column in enumerate(columns) if column.kind == kind]
-        for position in group:
-            nodes += _column_nodes(columns[position], inner.at("encoded", position), inner.at("column", position), axis)
-        joined = inner.joined + kind
-        nodes.append(helper.make_node("Concat", [inner.at("column", i) for i in group], [joined], axis=1))
-        outputs.append(helper.make_tensor_value_info(joined, _encoded_type(kind), [ROWS, len(group)]))
-    inputs = [helper.make_tensor_value_info(c.name, _raw_type(c.kind), [ROWS]) for c in columns]
-    graph = helper.make_graph(nodes, "columns", inputs, outputs, [axis])
-    return helper.make_model(graph, opset_imports=OPSETS, ir_version=IR_VERSION)
-
-
-def _column_nodes(column: GraphColumn, code: str, target: str, axis: TensorProto) -> list[NodeProto]:
-    return [
-        *KINDS[column.kind].graph_nodes(column.name, code, column.statistics),
-        helper.make_node("Unsqueeze", [code, axis.name], [target]),
+    for group, positions in tensor_groups([column.kind.name for column in columns]).items():
+        joined, first = inner.joined + group, columns[positions[0]]
+        if first.kind.joined:
+            for i in positions:
+                nodes += [*_encoded(columns[i], inner.at("encoded", i)), _unsqueezed(i, inner, axis)]
+            nodes.append(helper.make_node("Concat", [inner.at("column", i) for i in positions], [joined], axis=1))
+        else:
+            nodes += _encoded(first, joined)
+        outputs.append(_encoded_info(joined, first, len(positions)))
+    inputs = [
+        helper.make_tensor_value_info(c.name, _raw_type(c.kind), [ROWS, *c.kind.shape(c.settings)]) for c in columns
     ]
+    graph = helper.make_graph(nodes, "columns", inputs, outputs, [axis])
+    used = {node.domain for node in nodes} | {"", "ai.onnx.ml"}
+    opsets = [helper.make_opsetid(domain, OPSETS[domain]) for domain in sorted(used)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
 
 
-def _raw_type(kind: str) -> int:
-    dtype = KINDS[kind].input_type
+def _encoded(column: GraphColumn, target: str) -> list[NodeProto]:
+    return column.kind.graph_nodes(column.name, target, column.settings, column.statistics)
+
+
+def _unsqueezed(position: int, inner: _Inner, axis: TensorProto) -> NodeProto:
+    return helper.make_node("Unsqueeze", [inner.at("encoded", position), axis.name], [inner.at("column", position)])
+
+
+def _raw_type(kind: ColumnKind[Any, Any]) -> int:
+    dtype = kind.input_type
     return TensorProto.STRING if dtype is np.object_ else helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
 
 
-def _encoded_type(kind: str) -> int:
-    return TensorProto.INT64 if KINDS[kind].input_type is np.object_ else _raw_type(kind)
+def _encoded_info(name: str, column: GraphColumn, columns: int) -> ValueInfoProto:
+    kind = column.kind
+    inner = [f"{name}/length"] if kind.ragged else [*kind.shape(column.settings)]
+    shape = [ROWS, *([columns] if kind.joined else []), *inner]
+    return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(kind.encoded_type)), shape)
 
 
 def _with_labels(

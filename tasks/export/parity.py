@@ -11,8 +11,8 @@ from torch import nn
 from models.errors import RefusedError
 from tasks.export.exported import TOLERANCE, Parity
 from tasks.scoring.predictor import Predictor
+from tasks.training.tensors import Tensors
 
-CHUNK = 8192
 RESOLUTIONS = 4
 """Steps of float32 that rounding in another order may add up to."""
 
@@ -21,12 +21,10 @@ class ParityError(RefusedError):
     """The exported graph and the network disagree: no version may be made of it."""
 
 
-def check_parity(
-    network: nn.Module, encoded: dict[str, torch.Tensor], predictor: Predictor, columns: dict[str, pa.Array]
-) -> Parity:
+def check_parity(network: nn.Module, encoded: Tensors, predictor: Predictor, columns: dict[str, pa.Array]) -> Parity:
     """The comparison on all given rows; raises ParityError beyond `TOLERANCE`.
 
-    `encoded` holds one tensor [N, C] a kind for the network, `columns` the same rows parsed, for the graph.
+    `encoded` holds the rows for the network, `columns` the same rows parsed, for the graph.
     """
     ours = _run_network(network, encoded)
     theirs = predictor.predict(columns)
@@ -44,10 +42,9 @@ def check_parity(
     return parity
 
 
-def _run_network(network: nn.Module, encoded: dict[str, torch.Tensor]) -> list[NDArray[Any]]:
-    rows = len(next(iter(encoded.values())))
+def _run_network(network: nn.Module, encoded: Tensors) -> list[NDArray[Any]]:
     with torch.inference_mode():
-        parts = [network({k: t[s : s + CHUNK] for k, t in encoded.items()}) for s in range(0, rows, CHUNK)]
+        parts = [network(rows.inputs) for rows in encoded.chunks()]
     columns = zip(*parts, strict=True) if isinstance(parts[0], tuple) else [parts]
     return [torch.cat(list(part)).cpu().numpy() for part in columns]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-from models.columns import KINDS
+from models.columns import KINDS, ColumnSettings
 from models.modelfile import ModelFile
 from tasks.data.snapshot import Ingested
 from tasks.export.exported import Exported
@@ -63,15 +63,15 @@ def open_training_run(model_file: ModelFile, origin: Origin, data: Ingested, hom
     runs.log_params(run_id, _parameters(model_file))
     runs.log_metrics(run_id, {"rows": data.rows, "rejected_rows": data.rejected})
     files = {file.path: file.rows for file in data.files}
-    columns = {name: _type(settings.kind) for name, settings in model_file.columns.items()}
+    columns = {name: _type(settings) for name, settings in model_file.columns.items()}
     columns[model_file.target.column] = "double" if data.task == "regression" else "string"
     runs.log_dataset(run_id, model_file.name, origin.snapshot, files, columns, data.rows)
     return run_id
 
 
-def _type(kind: str) -> str:
-    """MLflow's word for the values of a kind."""
-    values = KINDS[kind].arrow_type
+def _type(settings: ColumnSettings) -> str:
+    """MLflow's word for the values of a column."""
+    values = KINDS[settings.kind].arrow_type(settings)
     words = ((pa.types.is_floating, "double"), (pa.types.is_boolean, "boolean"), (pa.types.is_timestamp, "datetime"))
     return next((word for holds, word in words if holds(values)), "string")
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +19,12 @@ from models.errors import InputError
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
+Rows = slice | NDArray[np.int64]
 NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"
 BATCH = 1024
 """Rows that one thread scores at once: what a layer hands to the next still lies in the processor's cache."""
+BATCH_ELEMENTS = 1 << 18
+"""Numbers, bytes or characters that one thread scores at once, where rows are large."""
 
 
 @dataclass(frozen=True)
@@ -71,22 +74,48 @@ class Predictor:
         return self.run(feed)
 
     def run(self, feed: Mapping[str, NDArray[Any]]) -> Predictions:
-        """Predictions for graph inputs, each [N]; the number of threads makes no difference to them."""
-        starts = range(0, max(len(next(iter(feed.values()))), 1), BATCH)
+        """Predictions for graph inputs, each [N, ...]; the number of threads makes no difference to them."""
+        batches, order = self._batches(feed)
 
-        def run_batch(start: int) -> list[NDArray[Any]]:
-            batch = {name: values[start : start + BATCH] for name, values in feed.items()}
+        def run_batch(rows: Rows) -> list[NDArray[Any]]:
+            batch = {name: values[rows] for name, values in feed.items()}
             return self.session.run(self._outputs, batch)  # type: ignore[no-any-return]
 
-        if len(starts) == 1:
-            parts = [run_batch(0)]
+        if len(batches) == 1:
+            parts = [run_batch(batches[0])]
         else:
             with ThreadPoolExecutor(self.threads) as pool:
-                parts = list(pool.map(run_batch, starts))
+                parts = list(pool.map(run_batch, batches))
         outputs = parts[0] if len(parts) == 1 else [np.concatenate(part) for part in zip(*parts, strict=True)]
+        if order is not None:
+            back = np.argsort(order)
+            outputs = [output[back] for output in outputs]
         if self.contract.task == "regression":
             return Predictions(None, None, outputs[0])
         return Predictions(outputs[0], outputs[1], None)
+
+    def _batches(self, feed: Mapping[str, NDArray[Any]]) -> "tuple[list[Rows], NDArray[np.int64] | None]":
+        """What is scored together: neighbours where all rows have one size, else rows of similar sizes in an order."""
+        count = len(next(iter(feed.values())))
+        sizes = sum(
+            (KINDS[c.settings.kind].sizes(feed[c.name]) for c in self.contract.columns), np.zeros(count, dtype=np.int64)
+        )
+        if not count or sizes.min() == sizes.max():
+            rows = min(BATCH, max(1, BATCH_ELEMENTS // max(int(sizes[0]) if count else 1, 1)))
+            return [slice(start, start + rows) for start in range(0, max(count, 1), rows)], None
+        order = np.argsort(sizes, kind="stable")
+        return list(_of_similar_size(order, sizes[order])), order
+
+
+def _of_similar_size(order: NDArray[np.int64], sizes: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """The rows in `order` cut so that a batch, all of its rows as large as the last, has a bounded size."""
+    start = 0
+    while start < len(order):
+        end = min(start + BATCH, len(order))
+        area = sizes[start:end] * np.arange(1, end - start + 1)
+        end = start + max(1, int(np.searchsorted(area, BATCH_ELEMENTS, side="right")))
+        yield order[start:end]
+        start = end
 
 
 def _start_session(graph: bytes) -> "InferenceSession":

@@ -7,10 +7,12 @@ import pandas as pd
 import pyarrow as pa
 
 from models.columns import KINDS
-from models.columns.cells import plain
+from models.columns.cells import is_text, plain
+from models.columns.kind import FileSettings
 from models.contract import Contract
 from models.errors import InputError
 from models.problems import near_match
+from tasks.data.contents import fetch
 from tasks.scoring.output import output_columns
 from tasks.scoring.predictor import Predictor
 
@@ -54,6 +56,8 @@ def _parse(frame: pd.DataFrame, contract: Contract) -> dict[str, pa.Array]:
     for column in contract.columns:
         kind = KINDS[column.settings.kind]
         raw = _to_arrow(frame, column.name)
+        if isinstance(column.settings, FileSettings) and is_text(raw.type):
+            raw = fetch(raw, str(Path(column.settings.folder).absolute()), contract.missing)
         result = kind.parse(raw, column.settings, contract.missing)
         parsed[column.name] = result.values
         problems += [f"{column.name!r}, row {int(r.rows.argmax()) + 1}: {r.reason}" for r in result.refusals]

@@ -13,6 +13,7 @@ from models.contract import Contract, free_name
 from models.errors import InputError, PerennialError
 from tasks.data.batches import RawBatch, SourceFile
 from tasks.data.checks import Checked, check_batch
+from tasks.data.contents import with_contents
 from tasks.data.rejects import SCHEMA, count_reasons
 from tasks.data.sources import peek, read_batches
 from tasks.scoring.inputs import kept_schema, resolve_inputs
@@ -134,7 +135,8 @@ def _coded(kind: pa.DataType) -> pa.DataType:
 def _batches(files: Sequence[SourceFile], contract: Contract, kept: pa.Schema) -> Iterator[RawBatch]:
     wanted = {column.name for column in contract.columns} | set(kept.names)
     for file in files:
-        yield from read_batches(file, wanted)
+        columns = {column.name: column.settings for column in contract.columns}
+        yield from with_contents(read_batches(file, wanted), file, columns, contract.missing)
 
 
 def _stream(

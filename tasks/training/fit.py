@@ -1,7 +1,7 @@
 """From a snapshot to trained, calibrated weights in one file."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,6 @@ from tasks.training.classes import order_classes
 from tasks.training.fitted import Fitted
 from tasks.training.loop import EpochReport, train_network
 from tasks.training.tensors import Layout, Tensors, encode_rows, fit_statistics, fit_target
-
-CHUNK = 8192
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,7 @@ class Prepared:
 
     def build(self, model_file: ModelFile) -> FusionNetwork:
         """An untrained network that fits the rows."""
-        columns = [(settings.kind, self.statistics[name]) for name, settings in model_file.columns.items()]
+        columns = [(settings, self.statistics[name]) for name, settings in model_file.columns.items()]
         return build_network(columns, self.target, model_file.network, model_file.training.seed)
 
 
@@ -106,8 +104,8 @@ def prepare(model_file: ModelFile, snapshot: Snapshot, split: SplitSpec, scratch
         model_file.target, snapshot.table([model_file.target.column]), assigned == TRAIN, snapshot.task
     )
 
-    def read_column(name: str) -> pa.ChunkedArray:
-        return snapshot.table([name]).column(name).filter(pa.array(assigned == TRAIN))
+    def read_column(name: str) -> Iterator[pa.ChunkedArray]:
+        return (rows.column(name) for rows in masked_batches(snapshot, assigned == TRAIN, [name]))
 
     statistics = fit_statistics(read_column, model_file.columns)
     layout = Layout(model_file.columns, statistics, model_file.target.column, classes, model_file.training.weight)
@@ -136,7 +134,7 @@ def _calibrate(model_file: ModelFile, prepared: Prepared, network: FusionNetwork
     prior = prepared.target.prior if model_file.training.balance else ()
     raw = CalibratedClasses(network, prior=prior).eval()
     with torch.inference_mode():
-        parts = [raw.logits(rows.slice(s, s + CHUNK).inputs) for s in range(0, len(rows), CHUNK)]
+        parts = [raw.logits(part.inputs) for part in rows.chunks()]
     weight = None if rows.weight is None else rows.weight.numpy().astype(np.float64)
     return fit_temperature(torch.cat(parts).numpy().astype(np.float64), rows.target.numpy(), weight)
 
@@ -166,7 +164,7 @@ def load_weights(path: Path, model_file: ModelFile) -> Weights:
         for name, settings in model_file.columns.items()
     }
     target = TargetStatistics(tuple(kept["target"]["prior"]), kept["target"]["mean"], kept["target"]["scale"])
-    columns = [(settings.kind, statistics[name]) for name, settings in model_file.columns.items()]
+    columns = [(settings, statistics[name]) for name, settings in model_file.columns.items()]
     network = build_network(columns, target, model_file.network, model_file.training.seed)
     state: dict[str, Tensor] = kept["state"]
     network.load_state_dict(state)

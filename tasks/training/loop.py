@@ -17,7 +17,6 @@ from models.network import FusionNetwork
 from tasks.training.checkpoint import load_checkpoint, save_checkpoint
 from tasks.training.tensors import Tensors
 
-EVALUATION_BATCH = 4096
 WARM_UP_STEPS = 50
 DECAY = 0.3
 """What the learning rate is multiplied by when the validation loss has not improved for a third of the patience."""
@@ -226,8 +225,8 @@ def _validate(network: FusionNetwork, validation: Tensors, device: torch.device)
     """Weighted mean loss of the members' common prediction."""
     network.eval()
     total, weights = torch.zeros((), device=device), torch.zeros((), device=device)
-    for start in range(0, len(validation), EVALUATION_BATCH):
-        batch = validation.slice(start, start + EVALUATION_BATCH).to(device)
+    for rows in validation.chunks():
+        batch = rows.to(device)
         losses = network.head.losses(network.aggregate(network(batch.inputs)), batch.target)
         weight = torch.ones_like(losses) if batch.weight is None else batch.weight
         total, weights = total + (losses * weight).sum(), weights + weight.sum()

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.columns import Statistics
+from models.columns import KINDS, ColumnSettings, Statistics
 from models.columns.boolean.feed import BooleanStatistics
 from models.columns.category.statistics import CategoryStatistics
 from models.columns.datetime.statistics import DatetimeStatistics
@@ -18,15 +18,18 @@ BINARY = TargetStatistics(prior=(0.8, 0.2))
 VALUE = TargetStatistics(mean=100.0, scale=10.0)
 
 
-def every_kind() -> list[tuple[str, Statistics]]:
+def every_kind() -> list[tuple[ColumnSettings, Statistics]]:
     """Two numbers and one column of each other kind."""
     numbers = np.random.default_rng(0).normal(size=200).astype(np.float32)
     return [
-        ("number", fit_number(numbers)),
-        ("category", CategoryStatistics(count=9, missing=0, vocabulary=("a", "b"), counts=(5, 4), rare=0)),
-        ("boolean", BooleanStatistics(count=9, missing=0, true=4)),
-        ("datetime", DatetimeStatistics(count=9, missing=0, first=0.0, last=1e9)),
-        ("number", fit_number(numbers * 10)),
+        (KINDS["number"].settings(), fit_number(numbers)),
+        (
+            KINDS["category"].settings(),
+            CategoryStatistics(count=9, missing=0, vocabulary=("a", "b"), counts=(5, 4), rare=0),
+        ),
+        (KINDS["boolean"].settings(), BooleanStatistics(count=9, missing=0, true=4)),
+        (KINDS["datetime"].settings(), DatetimeStatistics(count=9, missing=0, first=0.0, last=1e9)),
+        (KINDS["number"].settings(), fit_number(numbers * 10)),
     ]
 
 

@@ -13,7 +13,7 @@ from models.errors import InputError
 
 def column(kind: str, values: pa.Array, **given: object) -> ContractColumn:
     settings = KINDS[kind].settings(**given)
-    return ContractColumn(name=kind, settings=settings, statistics=KINDS[kind].fit(values, settings))
+    return ContractColumn(name=kind, settings=settings, statistics=KINDS[kind].fit([values], settings))
 
 
 def contract() -> Contract:

@@ -81,7 +81,9 @@ class _Logits(torch.nn.Module):
 def test_the_temperature_is_in_the_graph() -> None:
     """p = 1 / (1 + exp(-2x / temperature)) for logits -x and x."""
     values = np.array([-2.0, 0.5, 3.0], dtype=np.float32)
-    column = GraphColumn("x", "number", KINDS["number"].fit(pa.array(values), KINDS["number"].settings()))
+    column = GraphColumn(
+        "x", KINDS["number"].settings(), KINDS["number"].fit([pa.array(values)], KINDS["number"].settings())
+    )
     example = {"number": torch.zeros(3, 1)}
     for temperature in (0.5, 1.0, 4.0):
         network = CalibratedClasses(_Logits(), temperature, 0.5)  # type: ignore[arg-type]

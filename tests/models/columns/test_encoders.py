@@ -27,7 +27,7 @@ NAN = float("nan")
 
 def number_encoder(*columns: list[float]) -> NumberEncoder:
     torch.manual_seed(0)
-    encoder = NumberEncoder([fit_number(np.array(column, np.float32)) for column in columns], NETWORK)
+    encoder = NumberEncoder((), [fit_number(np.array(column, np.float32)) for column in columns], NETWORK)
     torch.nn.init.normal_(encoder.pieces)
     torch.nn.init.normal_(encoder.missing)
     return encoder
@@ -71,7 +71,7 @@ def category_encoder() -> CategoryEncoder:
     torch.manual_seed(0)
     two = CategoryStatistics(count=5, missing=1, vocabulary=("a", "b"), counts=(2, 2), rare=0)
     one = CategoryStatistics(count=5, missing=1, vocabulary=("c",), counts=(4,), rare=0)
-    return CategoryEncoder([two, one], NETWORK)
+    return CategoryEncoder((), [two, one], NETWORK)
 
 
 def test_every_code_of_every_category_has_a_vector_of_its_own() -> None:
@@ -86,7 +86,7 @@ def test_a_missing_category_is_neutral_where_training_had_none(missing: int) -> 
     """Four rare values, three times a and once b: the mean by frequency. A trained code keeps its own vector."""
     torch.manual_seed(0)
     rows = CategoryStatistics(count=8 + missing, missing=missing, vocabulary=("a", "b"), counts=(3, 1), rare=4)
-    encoder = CategoryEncoder([category_encoder_statistics(), rows], NETWORK)
+    encoder = CategoryEncoder((), [category_encoder_statistics(), rows], NETWORK)
     before = encoder.vectors.weight[5].clone()
     encoder.eval()
     unknown, unseen, a, b = encoder(torch.tensor([[0, code] for code in range(4)]))[:, 4:]
@@ -110,7 +110,7 @@ def test_a_small_share_of_training_values_is_shown_as_unseen() -> None:
 
 
 def test_booleans_are_signs_and_missing_is_neither() -> None:
-    encoder = BooleanEncoder([BooleanStatistics(count=3, missing=1, true=1)], NETWORK)
+    encoder = BooleanEncoder((), [BooleanStatistics(count=3, missing=1, true=1)], NETWORK)
     assert encoder(torch.tensor([[1.0], [0.0], [NAN]])).tolist() == [[1, 0], [-1, 0], [0, 1]]
 
 
@@ -127,7 +127,7 @@ def test_calendar_fractions_agree_with_the_standard_library(stamp: dt.datetime) 
 
 
 def test_dates_become_cyclic_parts_age_and_a_missing_indicator() -> None:
-    encoder = DatetimeEncoder([DatetimeStatistics(count=3, missing=1, first=0, last=86400 * 10)], NETWORK)
+    encoder = DatetimeEncoder((), [DatetimeStatistics(count=3, missing=1, first=0, last=86400 * 10)], NETWORK)
     seconds = torch.tensor([[86400 * 5 + 21600.0], [NAN], [1e12]], dtype=torch.float64)
     morning, missing, far = encoder(seconds)
     # 6 January 1970, six in the morning: a quarter of the day, a Tuesday.
@@ -139,5 +139,5 @@ def test_dates_become_cyclic_parts_age_and_a_missing_indicator() -> None:
 
 
 def test_a_date_column_without_values_trains_to_finite_features() -> None:
-    encoder = DatetimeEncoder([DatetimeStatistics(count=1, missing=1, first=0, last=0)], NETWORK)
+    encoder = DatetimeEncoder((), [DatetimeStatistics(count=1, missing=1, first=0, last=0)], NETWORK)
     assert torch.isfinite(encoder(torch.tensor([[5.0]], dtype=torch.float64))).all()

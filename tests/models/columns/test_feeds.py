@@ -56,14 +56,14 @@ ARRAYS = [
 def test_every_type_is_parsed_or_refused(kind: str, array: pa.Array) -> None:
     for raw in (array, pa.chunked_array([array, array]), array.slice(len(array) // 2)):
         parsed = parse(kind, raw)
-        assert parsed.values.type == KINDS[kind].arrow_type
+        assert parsed.values.type == KINDS[kind].arrow_type(KINDS[kind].settings())
         assert len(parsed.values) == len(raw)
         for refusal in parsed.refusals:
             assert refusal.rows.shape == (len(raw),)
             assert not np.asarray(parsed.values.is_valid())[refusal.rows].any()
         settings = KINDS[kind].settings()
         assert KINDS[kind].to_input(parsed.values, settings).shape == (len(raw),)
-        assert KINDS[kind].fit(parsed.values, settings).count == len(raw)
+        assert KINDS[kind].fit([parsed.values], settings).count == len(raw)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -143,7 +143,7 @@ def test_long_and_nested_categories_are_refused() -> None:
 def test_category_codes_and_inputs_agree_with_the_vocabulary() -> None:
     kind, settings = KINDS["category"], KINDS["category"].settings(min_count=2, max_values=2)
     values = pa.array(["b", "a", "b", "a", "c", "c", "c", "d", None]).dictionary_encode()
-    found = kind.fit(values, settings)
+    found = kind.fit([values], settings)
     assert (found.vocabulary, found.counts, found.rare, found.missing) == (("c", "a"), (3, 2), 3, 1)
     assert kind.encode(values, settings, found).tolist() == [1, 3, 1, 3, 2, 2, 2, 1, 0]
     assert kind.encode(pa.array(["zz", None, "a"]), settings, found).tolist() == [1, 0, 3]
@@ -159,7 +159,7 @@ def test_booleans_in_all_their_words() -> None:
     assert refused(parse("boolean", pa.array(["maybe", "1", "2"]))) == {"wrong type": [0, 2]}
     fed = KINDS["boolean"].to_input(pa.array([True, False, None]), KINDS["boolean"].settings())
     assert fed[:2].tolist() == [1, 0] and np.isnan(fed[2])
-    assert KINDS["boolean"].fit(pa.array([True, True, None]), KINDS["boolean"].settings()).true == 2
+    assert KINDS["boolean"].fit([pa.array([True, True, None])], KINDS["boolean"].settings()).true == 2
 
 
 def instants(*texts: str | None) -> list[pd.Timestamp | None]:
@@ -212,7 +212,7 @@ def test_the_input_is_the_local_clock_in_seconds() -> None:
     stamps = pa.array([pd.Timestamp("2024-07-01T12:00Z"), None], pa.timestamp("us", tz="UTC"))
     fed = KINDS["datetime"].to_input(stamps, settings)
     assert fed[0] == pd.Timestamp("2024-07-01T08:00").timestamp() and np.isnan(fed[1])
-    found = KINDS["datetime"].fit(stamps, settings)
+    found = KINDS["datetime"].fit([stamps], settings)
     assert (found.first, found.last, found.missing) == (fed[0], fed[0], 1)
 
 
@@ -236,7 +236,7 @@ def test_each_accepted_instant_reaches_the_graph(zone: str) -> None:
     assert fed[:3].tolist() == [
         np.datetime64(day, "s").astype(int) for day in ("0002-01-01", "1600-01-01", "9999-12-30")
     ]
-    assert KINDS["datetime"].fit(parsed.values, settings).last == fed[2]
+    assert KINDS["datetime"].fit([parsed.values], settings).last == fed[2]
 
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us"])

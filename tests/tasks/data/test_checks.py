@@ -35,7 +35,7 @@ def test_good_rows_pass_in_their_kinds_types() -> None:
     checked = check_batch(batch(n=["1", "?", " 2.5 "], c=["x", "", "y"], b=["yes", "0", "?"]), COLUMNS, ("?",))
     assert checked.table.to_pydict() == {"n": [1.0, None, 2.5], "c": ["x", None, "y"], "b": [True, False, None]}
     assert [field.type for field in checked.table.schema] == [
-        KINDS[k].arrow_type for k in ("number", "category", "boolean")
+        KINDS[k].arrow_type(KINDS[k].settings()) for k in ("number", "category", "boolean")
     ]
     assert (checked.rows.tolist(), len(checked.rejects)) == ([1, 2, 3], 0)
     assert checked.rejects.schema == SCHEMA

@@ -39,7 +39,7 @@ def make_contract(
             settings: ColumnSettings = kind.settings(sensitive=name in sensitive)
             columns.append(
                 ContractColumn(
-                    name=name, settings=settings, statistics=kind.fit(table[name].combine_chunks(), settings)
+                    name=name, settings=settings, statistics=kind.fit([table[name].combine_chunks()], settings)
                 )
             )
     return Contract(

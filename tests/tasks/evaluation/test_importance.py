@@ -46,9 +46,10 @@ def test_predictions_stay_within_the_budget(table: pa.Table) -> None:
 
 
 def test_few_rows_are_all_used() -> None:
-    assert importance_rows(rows=500, columns=4) == 500
-    assert importance_rows(rows=50_000, columns=4) == 3000
-    assert importance_rows(rows=50_000, columns=100_000) == 1
+    assert importance_rows(rows=500, columns=4, nbytes=1000) == 500
+    assert importance_rows(rows=50_000, columns=4, nbytes=1000) == 3000
+    assert importance_rows(rows=50_000, columns=100_000, nbytes=1000) == 1
+    assert importance_rows(rows=50_000, columns=1, nbytes=50_000 << 20) == 170
 
 
 def test_a_metric_that_the_rows_cannot_define_has_no_importance(table: pa.Table) -> None:

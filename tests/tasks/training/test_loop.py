@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from models.columns import KINDS
 from models.columns.number.statistics import fit_number
 from models.errors import InputError
 from models.heads import TargetStatistics
@@ -36,7 +37,7 @@ def rows(count: int, seed: int, classes: int = 2) -> Tensors:
 
 
 def network_for(train: Tensors, target: TargetStatistics) -> FusionNetwork:
-    columns = [("number", fit_number(column)) for column in train.inputs["number"].numpy().T]
+    columns = [(KINDS["number"].settings(), fit_number(column)) for column in train.inputs["number"].numpy().T]
     return build_network(columns, target, NETWORK)
 
 

@@ -24,7 +24,7 @@ TABLE = pa.table(
         "w": pa.array([1.0, 1.0, 1.0, 3.0]),
     }
 )
-STATISTICS = fit_statistics(TABLE.column, COLUMNS)
+STATISTICS = fit_statistics(lambda name: [TABLE.column(name)], COLUMNS)
 LAYOUT = Layout(COLUMNS, STATISTICS, "y", ("no", "yes"), "w")
 
 
@@ -58,7 +58,7 @@ def test_large_data_is_memory_mapped_with_the_same_values(tmp_path: Path) -> Non
     in_memory = encode(TABLE.to_batches(), LAYOUT, 1, tmp_path)
     assert not list(tmp_path.iterdir())
     mapped = encode(TABLE.to_batches(max_chunksize=2), LAYOUT, 1e-9, tmp_path / "rows")
-    assert {path.name for path in (tmp_path / "rows").iterdir()} >= {"number.npy", "category.npy"}
+    assert {path.name for path in (tmp_path / "rows").iterdir()} >= {"number.bin", "category.bin"}
     assert torch.equal(mapped.inputs["number"].nan_to_num(), in_memory.inputs["number"].nan_to_num())
     assert torch.equal(mapped.take(torch.tensor([3, 0])).target, in_memory.target[[3, 0]])
 
@@ -80,7 +80,7 @@ def test_rows_are_taken_by_index_with_everything_that_belongs_to_them() -> None:
 
 
 def test_inputs_alone_are_the_same_as_with_the_target() -> None:
-    inputs, rows = encode_inputs(TABLE, LAYOUT), encode(TABLE.to_batches(), LAYOUT)
+    inputs, rows = encode_inputs(TABLE, LAYOUT).inputs, encode(TABLE.to_batches(), LAYOUT)
     assert all(torch.equal(inputs[k].nan_to_num(), rows.inputs[k].nan_to_num()) for k in rows.inputs)
 
 
