@@ -7,8 +7,8 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 from torch import Tensor, nn
 
-from models.modelfile import Cost
 from models.network import FusionNetwork
+from models.sections import Cost
 
 Floats = NDArray[np.float64]
 LARGEST_LOG_TEMPERATURE = 3.0

@@ -9,7 +9,7 @@ from pydantic import Field, SerializeAsAny, ValidationError, field_validator
 
 from models.columns import KINDS, ColumnSettings, Statistics
 from models.errors import InputError
-from models.modelfile import Section, SplitName, Task
+from models.sections import Section, SplitName, Task
 
 FORMAT_VERSION = 1
 CONTRACT_FILE = "contract.json"

@@ -11,7 +11,7 @@ from torch.nn import functional
 from models.columns import KINDS, ColumnSettings, Statistics, tensor_groups
 from models.errors import InputError
 from models.heads import Head, TargetStatistics, build_head
-from models.modelfile import Network
+from models.sections import Network
 
 
 class MemberLayer(nn.Module):

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from benchmarks.measuring.tables import TARGET, write_table
 from benchmarks.measuring.trained import new_model_file
-from models.modelfile import ModelFile, Training, read_model_file
+from models.modelfile import ModelFile, read_model_file
 from models.network import FusionNetwork
+from models.sections import Training
 from tasks.data.snapshot import ingest, open_snapshot
 from tasks.data.splits import fit_split
 from tasks.training.fit import Prepared, prepare

@@ -13,8 +13,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from models.errors import InputError
-from models.modelfile import SPLITS, ModelFile, Task, gate_problems, read_model_file
+from models.modelfile import ModelFile, gate_problems, read_model_file
 from models.problems import near_match
+from models.sections import SPLITS, Task
 from tasks.data.batches import SourceFile
 from tasks.data.intake import Intake, Room, take_in
 from tasks.data.layout import target_parser

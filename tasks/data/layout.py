@@ -14,7 +14,8 @@ from models.columns.datetime.feed import DatetimeSettings
 from models.columns.kind import Parsed, Refusal
 from models.columns.number.feed import NumberSettings
 from models.errors import InputError
-from models.modelfile import ModelFile, SplitName, Task
+from models.modelfile import ModelFile
+from models.sections import SplitName, Task
 from tasks.data.checks import Rule
 
 SOURCE = "perennial.source"

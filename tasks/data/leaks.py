@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from models.modelfile import Task
+from models.sections import Task
 from tasks.data.observe import Observed
 
 ENOUGH = 0.99

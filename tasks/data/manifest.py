@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from pydantic import Field, ValidationError
 
 from models.errors import InputError
-from models.modelfile import Section, Task
+from models.sections import Section, Task
 from tasks.data.batches import BATCH_ROWS, constant
 from tasks.data.layout import FILE, SOURCE
 

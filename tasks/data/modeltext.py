@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from models.modelfile import LOWER_IS_BETTER, Task
+from models.modelfile import LOWER_IS_BETTER
+from models.sections import Task
 from tasks.data.observe import Observed
 
 SHOWN_CLASSES = 5

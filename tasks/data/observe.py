@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from models.columns import KINDS, ColumnSettings
 from models.columns.boolean.feed import FALSE, TRUE
 from models.columns.cells import as_array, is_numeric, is_text
-from models.modelfile import DEFAULT_MISSING
+from models.sections import DEFAULT_MISSING
 
 EXTRA_MARKS = ("n/a", "#N/A", "<NA>", "None", "none", "-", "--", ".", "#NULL!", "(null)")
 """Marks that are believed only where everything else in the column is a number or a date."""

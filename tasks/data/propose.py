@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from models.errors import InputError
-from models.modelfile import DEFAULT_MISSING, Promotion, Split, SplitName, Task
 from models.problems import near_match
+from models.sections import DEFAULT_MISSING, Promotion, Split, SplitName, Task
 from tasks.data.batches import SourceFile
 from tasks.data.layout import SPLIT_WORDS, target_parser
 from tasks.data.leaks import find_leaks

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from models.errors import InputError, OutsideError
-from models.modelfile import ModelFile, Task, gate_problems
+from models.modelfile import ModelFile, gate_problems
+from models.sections import Task
 from tasks.aside import folder_aside
 from tasks.data import parts
 from tasks.data.batches import SourceFile

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from models.columns.kind import Mask
 from models.contract import SplitSpec
 from models.errors import InputError
-from models.modelfile import SPLITS, ModelFile, SplitName
+from models.modelfile import ModelFile
+from models.sections import SPLITS, SplitName
 from tasks.data.hashing import hash_rows, unit_interval
 from tasks.data.layout import SOURCE, display_name, stored_split_name
 from tasks.data.manifest import Snapshot

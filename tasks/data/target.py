@@ -10,8 +10,9 @@ from models.columns import KINDS
 from models.columns.category.feed import CategorySettings
 from models.columns.cells import as_array, is_numeric, is_text, plain
 from models.columns.number.feed import NumberSettings
-from models.modelfile import ModelFile, Task
+from models.modelfile import ModelFile
 from models.problems import near_match
+from models.sections import Task
 
 MOST_CLASSES = 20
 """Whole numbers with more distinct values are quantities, not classes."""

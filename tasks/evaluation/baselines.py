@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from models.columns.cells import as_array
 from models.columns.kind import Mask
-from models.modelfile import Task
+from models.sections import Task
 from tasks.evaluation.scored import Floats, Indices, Scored, scored_values
 
 MOST_ROWS = 200_000

@@ -13,7 +13,8 @@ from models.classes import Classes, class_codes
 from models.columns.cells import as_array
 from models.contract import Contract
 from models.errors import InputError
-from models.modelfile import METRICS, Task
+from models.modelfile import METRICS
+from models.sections import Task
 from tasks.evaluation.baselines import Baseline, Rows, feature_matrix, train_baselines
 from tasks.evaluation.bootstrap import Interval, Resampling, intervals, paired_difference, rows_resampled
 from tasks.evaluation.groups import group_codes

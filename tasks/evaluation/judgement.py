@@ -10,7 +10,7 @@ import numpy as np
 from models.columns.kind import Mask
 from models.contract import SplitSpec, read_contract
 from models.errors import OutsideError
-from models.modelfile import SPLITS
+from models.sections import SPLITS
 from tasks.data.layout import stored_split_name
 from tasks.data.rows import assign_rows, masked_rows
 from tasks.data.snapshot import Ingested, open_snapshot

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from models.contract import Contract
-from models.modelfile import LOWER_IS_BETTER, METRICS, Cost
+from models.modelfile import LOWER_IS_BETTER, METRICS
+from models.sections import Cost
 from tasks.evaluation.evaluate import Evaluation
 from tasks.evaluation.metrics import NAMES, ClassRow
 from tasks.evaluation.plots.style import to_svg

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.modelfile import Task
+from models.sections import Task
 
 Indices = NDArray[np.int64]
 Floats = NDArray[np.float64]

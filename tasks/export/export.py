@@ -9,7 +9,8 @@ import torch
 from models.columns import ColumnSettings, Statistics
 from models.contract import GRAPH_FILE, Contract, ContractColumn, SplitSpec, write_contract
 from models.errors import OutsideError
-from models.modelfile import ModelFile, Task
+from models.modelfile import ModelFile
+from models.sections import Task
 from tasks.export.exported import Digests, Exported
 from tasks.export.graph import GraphColumn, export_graph
 from tasks.export.parity import check_parity

@@ -7,7 +7,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from models.modelfile import BUDGETS, METRICS, Gate, Promotion
+from models.modelfile import BUDGETS, METRICS
+from models.sections import Gate, Promotion
 from tasks.evaluation.bootstrap import Interval, Resampling, paired_difference
 from tasks.evaluation.metrics import metric
 from tasks.evaluation.scored import Scored

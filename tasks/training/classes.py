@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from models.classes import Class, Classes, typed
 from models.columns.cells import as_array
 from models.errors import InputError
-from models.modelfile import Target, Task
+from models.sections import Target, Task
 
 
 def order_classes(target: Target, rows: pa.Table, training: NDArray[np.bool_], task: Task) -> Classes:

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from models.errors import InputError
 from models.heads import TargetStatistics
-from models.modelfile import Training
 from models.network import FusionNetwork
+from models.sections import Training
 from tasks.training.checkpoint import load_checkpoint, save_checkpoint
 from tasks.training.tensors import Tensors
 

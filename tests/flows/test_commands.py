@@ -16,7 +16,7 @@ import pytest
 
 from flows.environment import QUIET, defaults
 from flows.propose import model_name
-from models.modelfile import Gate, Promotion
+from models.sections import Gate, Promotion
 from tasks.export import export
 from tasks.registry.connection import connect
 from tests.conftest import Copy, Small

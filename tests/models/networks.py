@@ -10,8 +10,8 @@ from models.columns.category.statistics import CategoryStatistics
 from models.columns.datetime.statistics import DatetimeStatistics
 from models.columns.number.statistics import fit_number
 from models.heads import TargetStatistics
-from models.modelfile import Network
 from models.network import FusionNetwork, build_network
+from models.sections import Network
 
 SMALL = Network(width=16, depth=2, dropout=0.1, members=3, embedding=4)
 BINARY = TargetStatistics(prior=(0.8, 0.2))

@@ -8,7 +8,7 @@ from scipy.special import softmax
 from sklearn.metrics import log_loss
 
 from models.calibration import CalibratedClasses, CalibratedValue, choose_threshold, fit_temperature
-from models.modelfile import Cost
+from models.sections import Cost
 from tests.models.networks import BINARY, VALUE, inputs_of_every_kind, network_of_every_kind
 
 

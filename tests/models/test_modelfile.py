@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import InputError
-from models.modelfile import DEFAULT_MISSING, ModelFile, read_model_file, read_model_files
+from models.modelfile import ModelFile, read_model_file, read_model_files
 from models.problems import PLAIN, near_match
+from models.sections import DEFAULT_MISSING
 
 GOOD = """
 name = "m"

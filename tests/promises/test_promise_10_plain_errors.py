@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from models.errors import InputError, OutsideError, PerennialError, RefusedError
-from models.modelfile import Gate, Promotion
+from models.sections import Gate, Promotion
 from tests.conftest import Copy, Small
 from tests.small import cli, command, finished, plain, table, write_model
 

@@ -16,7 +16,7 @@ from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 from flows import locks
 from flows.locks import promotion_lock
 from models.errors import InputError, OutsideError, RefusedError
-from models.modelfile import Promotion
+from models.sections import Promotion
 from tasks.registry.connection import connect
 from tasks.registry.history import read_history, whoami
 from tasks.registry.versions import find_alias

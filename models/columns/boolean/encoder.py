@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from models.columns.boolean.feed import BooleanStatistics
 from models.columns.kind import ColumnSettings
-from models.modelfile import Network
+from models.sections import Network
 
 
 class Encoder(nn.Module):

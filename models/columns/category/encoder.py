@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from models.columns.category.statistics import CategoryStatistics
 from models.columns.kind import ColumnSettings
-from models.modelfile import Network
+from models.sections import Network
 
 UNSEEN = 1
 MASKED = 0.01

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from models.columns.datetime.statistics import DatetimeStatistics
 from models.columns.kind import ColumnSettings
-from models.modelfile import Network
+from models.sections import Network
 
 DAY = 86400.0
 FEATURES = 10

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from models.columns.kind import ColumnSettings
 from models.columns.number.statistics import NumberStatistics
-from models.modelfile import Network
+from models.sections import Network
 
 SOFT_LIMIT = 3.0
 """Spreads from the median at which scaled values begin to saturate."""

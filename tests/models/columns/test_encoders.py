@@ -19,7 +19,7 @@ from models.columns.datetime.encoder import calendar_fractions
 from models.columns.datetime.statistics import DatetimeStatistics
 from models.columns.number.encoder import Encoder as NumberEncoder
 from models.columns.number.statistics import fit_number
-from models.modelfile import Network
+from models.sections import Network
 
 NETWORK = Network(embedding=4)
 NAN = float("nan")

@@ -8,7 +8,7 @@ import pytest
 from models.columns.category.feed import CategorySettings
 from models.columns.datetime.feed import DatetimeSettings
 from models.columns.number.feed import NumberSettings
-from models.modelfile import Task
+from models.sections import Task
 from tasks.data.leaks import find_leaks
 from tasks.data.observe import Observed
 

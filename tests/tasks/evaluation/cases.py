@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from models.columns import KINDS, ColumnSettings
 from models.contract import Contract, ContractColumn, SplitSpec
-from models.modelfile import Task
+from models.sections import Task
 from tasks.evaluation.baselines import feature_matrix
 from tasks.evaluation.scored import Scored
 

@@ -6,7 +6,8 @@ import pyarrow as pa
 import pytest
 
 from models.errors import InputError
-from models.modelfile import METRICS, Task
+from models.modelfile import METRICS
+from models.sections import Task
 from tasks.evaluation.evaluate import Evaluation, evaluate
 from tasks.evaluation.metrics import compute_metrics
 from tasks.evaluation.plots import figures

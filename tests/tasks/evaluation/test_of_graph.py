@@ -12,7 +12,7 @@ from models.columns.number.feed import NumberSettings
 from models.columns.number.statistics import NumberStatistics
 from models.contract import Contract, ContractColumn, SplitSpec
 from models.errors import InputError
-from models.modelfile import Task
+from models.sections import Task
 from tasks.evaluation.metrics import metric
 from tasks.evaluation.of_graph import score_rows
 from tasks.scoring.predictor import Predictions

@@ -5,7 +5,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from models.modelfile import METRICS, Cost
+from models.modelfile import METRICS
+from models.sections import Cost
 from tasks.evaluation.bootstrap import Interval
 from tasks.evaluation.evaluate import Evaluation, evaluate
 from tasks.evaluation.metrics import ClassRow

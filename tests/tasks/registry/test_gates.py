@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.modelfile import Gate, Promotion
+from models.sections import Gate, Promotion
 from tasks.evaluation.scored import Scored, scored_classes, scored_values
 from tasks.registry.gates import Evidence, Verdict, judge
 

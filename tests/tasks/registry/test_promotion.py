@@ -9,7 +9,7 @@ import pytest
 
 from models.contract import read_contract
 from models.errors import InputError, RefusedError
-from models.modelfile import Gate, Promotion, Split
+from models.sections import Gate, Promotion, Split
 from tasks.data.snapshot import Snapshot, open_snapshot
 from tasks.data.splits import TEST, assign
 from tasks.registry import evidence

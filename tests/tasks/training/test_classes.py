@@ -3,7 +3,7 @@ import pyarrow as pa
 import pytest
 
 from models.errors import InputError
-from models.modelfile import Target
+from models.sections import Target
 from tasks.training.classes import order_classes
 
 

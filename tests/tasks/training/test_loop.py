@@ -11,8 +11,8 @@ from models.columns import KINDS
 from models.columns.number.statistics import fit_number
 from models.errors import InputError
 from models.heads import TargetStatistics
-from models.modelfile import Network, Training
 from models.network import FusionNetwork, build_network
+from models.sections import Network, Training
 from tasks.training.loop import (
     DECAY,
     EpochReport,
