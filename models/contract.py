@@ -9,7 +9,7 @@ from pydantic import Field, SerializeAsAny, ValidationError, field_validator
 
 from models.columns import KINDS, ColumnSettings, Statistics
 from models.errors import InputError
-from models.sections import Section, SplitName, Task
+from models.sections import Section, Series, SplitName, Task
 
 FORMAT_VERSION = 1
 CONTRACT_FILE = "contract.json"
@@ -67,6 +67,8 @@ class Contract(Section):
     target: str
     columns: tuple[ContractColumn, ...]
     missing: tuple[str, ...]
+    series: Series | None = None
+    """How rows become windows, where a column is a series."""
     sensitive_columns: tuple[str, ...] = ()
     """Columns besides features whose values must not be shown, such as a key."""
     classes: tuple[str | int | bool, ...] = ()
@@ -82,6 +84,12 @@ class Contract(Section):
     code: str
     """Digest of the code that made the graph."""
     graph_sha256: str
+
+    @property
+    def raw_columns(self) -> tuple[str, ...]:
+        """Names of the columns that raw rows must have: the features, and what sorts rows into windows."""
+        series = () if self.series is None else (self.series.group, self.series.time)
+        return tuple(dict.fromkeys([*(column.name for column in self.columns), *filter(None, series)]))
 
     @property
     def sensitive(self) -> frozenset[str]:

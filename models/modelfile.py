@@ -13,6 +13,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from models.columns import ColumnSettings
@@ -29,11 +30,13 @@ from models.sections import (
     Promotion,
     Schedule,
     Section,
+    Series,
     Source,
     Split,
     Target,
     Training,
 )
+from models.windowing import with_windows_shared
 
 # fmt: off
 METRICS: dict[str, tuple[str, ...]] = {
@@ -62,6 +65,7 @@ class ModelFile(Section):
     target: Target
     columns: dict[str, SerializeAsAny[ColumnSettings]] = Field(min_length=1)
     data: Data = Data()
+    series: Series | None = Field(None, description="how rows become windows; needed by series columns alone")
     split: Split = Split()
     network: Network = Network()
     training: Training = Training()
@@ -69,6 +73,11 @@ class ModelFile(Section):
     promotion: Promotion = Promotion()
     evaluation: Evaluation = Evaluation()
     schedule: Schedule = Schedule()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _share_windows(cls, raw: Any) -> Any:
+        return with_windows_shared(raw) if isinstance(raw, dict) else raw
 
     @field_validator("columns", mode="before")
     @classmethod

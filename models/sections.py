@@ -99,6 +99,21 @@ SHARES = {name: Split.model_fields[name].default for name in ("validation", "tes
 """Shares of the rows where the model file gives none."""
 
 
+class Series(Section):
+    """How rows become windows, for columns of the kind series; every row with enough rows before it ends one."""
+
+    group: str | None = Field(None, description="column of the machine, engine or sensor; no window holds two of them")
+    time: str | None = Field(
+        None, description="number or date by which the rows of a group are sorted; else as they lie"
+    )
+    window: int = Field(30, ge=2, le=100_000, description="rows of a window")
+    stride: int = Field(1, ge=1, description="training only: rows from one window's end to the next")
+    max_gap: float | None = Field(
+        None, gt=0, description="largest step of time within a window: seconds between dates, else in its own unit"
+    )
+    target: Literal["end", "max", "mean"] = Field("end", description="of the window's rows, whose target is learnt")
+
+
 class Network(Section):
     """The size of the default network."""
 

@@ -8,9 +8,10 @@ from models.columns.category.feed import CategoryKind
 from models.columns.datetime.feed import DatetimeKind
 from models.columns.kind import ColumnKind, ColumnSettings, Statistics
 from models.columns.number.feed import NumberKind
+from models.columns.series.feed import SeriesKind
 
 KINDS: dict[str, ColumnKind[Any, Any]] = {
-    kind.name: kind for kind in (NumberKind(), CategoryKind(), BooleanKind(), DatetimeKind())
+    kind.name: kind for kind in (NumberKind(), CategoryKind(), BooleanKind(), DatetimeKind(), SeriesKind())
 }
 
 

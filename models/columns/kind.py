@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -68,6 +69,15 @@ class Parsed:
 
     values: pa.Array
     refusals: tuple[Refusal, ...] = ()
+
+
+def failures(gathered: pa.StructArray) -> tuple[Refusal, ...]:
+    """A refusal for each distinct `failure` of the structs that stand for values from outside of the table."""
+    reasons = pc.struct_field(gathered, "failure")
+    return tuple(
+        Refusal(reason, np.asarray(pc.fill_null(pc.equal(reasons, reason), False).to_numpy(zero_copy_only=False)))
+        for reason in pc.unique(reasons).drop_null().to_pylist()
+    )
 
 
 SettingsT = TypeVar("SettingsT", bound=ColumnSettings)

@@ -52,6 +52,8 @@ class RawBatch:
     malformed: tuple[Malformed, ...] = ()
     gathered: Mapping[str, pa.Array] = field(default_factory=dict)
     """Columns whose values lie outside of the table, such as in the files that it names; each [N]."""
+    skipped: int = 0
+    """Rows before these that were passed over on purpose."""
 
 
 def check_names(names: Collection[str], path: str) -> None:

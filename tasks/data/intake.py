@@ -12,14 +12,15 @@ import pyarrow.compute as pc
 from models.columns.kind import Mask
 from models.modelfile import ModelFile
 from tasks.data import parts
-from tasks.data.batches import SourceFile
+from tasks.data.batches import RawBatch, SourceFile
 from tasks.data.checks import Checked, Rule, check_batch
 from tasks.data.contents import row_bytes, with_contents
 from tasks.data.layout import NEWEST, ROW, display_name
 from tasks.data.rejects import SCHEMA, RejectsFile, raw_values
 from tasks.data.selection import Marks, Selection, join_marks, mark, select
 from tasks.data.sources import read_batches
-from tasks.data.survey import fill_absent
+from tasks.data.survey import fill_absent, needed_columns
+from tasks.data.windows import Windows, windows_of
 
 DUPLICATE = "duplicate key"
 
@@ -32,6 +33,8 @@ class FileCount:
     path: str
     rows: int
     rejected: int
+    skipped: int = 0
+    """Rows between the ends of the windows that are learnt from."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +73,17 @@ def take_in(model_file: ModelFile, files: Sequence[SourceFile], others: Sequence
     marks: list[Marks] = []
     facts = Facts()
     part_rows = parts.rows_of_part(row_bytes(model_file.columns))
+    windows = windows_of(model_file.series, model_file.columns, model_file.data.missing, model_file.target.column)
     for file in files:
         before, rows = room.rejects.total, Counter[str]()
-        for table in parts.gather(_checked(model_file, file, others, room.rejects, rows), part_rows):
+        batches = _gathered(model_file, file, others, windows)
+        for table in parts.gather(_checked(batches, model_file, others, room.rejects, rows), part_rows):
             marks.append(mark(table, model_file))
             stored = table.drop_columns([NEWEST]) if NEWEST in table.column_names else table
             staged.append((file, parts.stage(stored, room.folder, room.aside)))
             _count(facts, stored, model_file, 1)
-        counts.append(FileCount(file.source, file.path, rows.total(), room.rejects.total - before))
+        rejected = room.rejects.total - before
+        counts.append(FileCount(file.source, file.path, rows.total(), rejected, rows["skipped"]))
     selection = select(join_marks(marks), sum(part.rows for _, part in staged), model_file)
     conflicts = Counter[str]()
     kept = tuple(_take_out(staged, selection, model_file, room, facts, conflicts))
@@ -85,16 +91,32 @@ def take_in(model_file: ModelFile, files: Sequence[SourceFile], others: Sequence
     return Intake(kept, counted, facts, selection)
 
 
+def _gathered(
+    model_file: ModelFile, file: SourceFile, others: Sequence[Rule], windows: Windows | None
+) -> Iterator[RawBatch]:
+    """The rows of a file with what belongs to them but lies elsewhere: absent columns, windows, contents of files."""
+    wanted = dict.fromkeys([*needed_columns(model_file), *(rule.column for rule in others)])
+    declared = any(source.split for source in model_file.sources if source.uri == file.source)
+    alone = (*model_file.split.key, *filter(None, [model_file.split.group])) if declared else ()
+    full = (fill_absent(batch, wanted, alone) for batch in read_batches(file, wanted))
+    whole = windows.of(full) if windows else full
+    return with_contents(whole, file, model_file.columns, model_file.data.missing)
+
+
 def _checked(
-    model_file: ModelFile, file: SourceFile, others: Sequence[Rule], rejects: RejectsFile, rows: Counter[str]
+    batches: Iterator[RawBatch],
+    model_file: ModelFile,
+    others: Sequence[Rule],
+    rejects: RejectsFile,
+    rows: Counter[str],
 ) -> Iterator[Checked]:
-    wanted = dict.fromkeys([*model_file.columns, *(rule.column for rule in others)])
+    """The checked batches; `rows` counts what was read."""
     missing, sensitive = model_file.data.missing, model_file.sensitive
-    for batch in with_contents(read_batches(file, wanted), file, model_file.columns, missing):
-        full = fill_absent(batch, wanted)
-        checked = check_batch(full, model_file.columns, missing, others=others, sensitive=sensitive)
+    for batch in batches:
+        checked = check_batch(batch, model_file.columns, missing, others=others, sensitive=sensitive)
         rejects.add(checked.rejects)
         rows["rows"] += len(batch.rows) + len(batch.malformed)
+        rows["skipped"] += batch.skipped
         yield checked
 
 

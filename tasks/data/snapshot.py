@@ -24,6 +24,7 @@ from tasks.data.rejects import RejectsFile
 from tasks.data.sources import read_batches
 from tasks.data.survey import Survey, survey
 from tasks.data.target import class_problems, decide_task
+from tasks.data.windows import TOO_SHORT
 
 __all__ = ["FileCount", "Ingested", "Snapshot", "find_task", "ingest", "open_snapshot", "snapshot_folder"]
 
@@ -52,6 +53,8 @@ class Ingested:
     superseded: int
     """Rows that gave way to a newer one of the same key."""
     outside_window: int
+    skipped: int
+    """Rows between the ends of the windows that are learnt from; they are not among those read."""
     files: tuple[FileCount, ...]
     warnings: tuple[str, ...]
 
@@ -120,13 +123,15 @@ def _staging(folder: Path) -> Iterator[Path]:
 
 def judge(model_file: ModelFile, task: Task, intake: Intake, reasons: Counter[str]) -> Iterator[str]:
     """What keeps the data from being learnt from: too many rejects, no rows, or nothing to tell apart."""
-    read, rejected = sum(file.rows for file in intake.files), reasons.total()
+    read, rejected = sum(file.rows for file in intake.files), reasons.total() - reasons[TOO_SHORT]
     limit = model_file.data.max_rejects
-    if rejected and (rejected > limit * read or rejected == read):
-        listed = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+    if read == reasons[TOO_SHORT]:
+        yield f"{model_file.name}: every row is a reject: {TOO_SHORT}; lower series.window, or give longer series"
+    elif rejected and (rejected > limit * read or rejected == read - reasons[TOO_SHORT]):
+        listed = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common() if reason != TOO_SHORT)
         share = f"{rejected} of {read} rows are rejects ({rejected / read:.1%})"
         yield f"{model_file.name}: {share}, more than data.max_rejects = {limit:g} allows: {listed}"
-    if rejected < read:
+    if reasons.total() < read:
         yield from class_problems(model_file, task, {name: n for name, n in intake.facts.classes.items() if n})
 
 
@@ -173,6 +178,7 @@ def _publish(manifest: Manifest, intake: Intake, rejects: RejectsFile, found: Su
         collapsed=intake.selection.collapsed,
         superseded=intake.selection.superseded,
         outside_window=intake.selection.outside_window,
+        skipped=sum(file.skipped for file in intake.files),
         files=intake.files,
         warnings=(*found.warnings, *(f"column {name!r} is missing in every row" for name in empty)),
     )

@@ -27,6 +27,8 @@ def needed_columns(model_file: ModelFile) -> tuple[str, ...]:
     """Every raw column that the model file names: features, target, weight and what decides the split."""
     split, weight = model_file.split, model_file.training.weight
     single = [weight, split.group, split.time, split.column, split.newest_by]
+    if model_file.series:
+        single += [model_file.series.group, model_file.series.time]
     return tuple(dict.fromkeys([*model_file.columns, model_file.target.column, *split.key, *filter(None, single)]))
 
 
@@ -54,12 +56,16 @@ def survey(model_file: ModelFile) -> Survey:
     return Survey(files, tuple(names), tuple(warnings))
 
 
-def fill_absent(batch: RawBatch, columns: Collection[str]) -> RawBatch:
-    """The batch with columns of nulls for those that its file lacks and other files of the sources have."""
+def fill_absent(batch: RawBatch, columns: Collection[str], alone: Collection[str] = ()) -> RawBatch:
+    """The batch with columns of nulls for those that its file lacks and other files of the sources have.
+
+    Columns in `alone` give each row a name of its own instead: no other row has the same group or key.
+    """
     table = batch.table
     for name in columns:
         if name not in table.column_names:
-            table = table.append_column(name, pa.nulls(len(batch.rows)))
+            named = pa.array([f"{batch.source}, row {row}" for row in batch.rows.tolist()]) if name in alone else None
+            table = table.append_column(name, pa.nulls(len(batch.rows)) if named is None else named)
     return replace(batch, table=table)
 
 

@@ -64,6 +64,7 @@ def _contract(
             for name, settings in model_file.columns.items()
         ),
         missing=model_file.data.missing,
+        series=model_file.series,
         sensitive_columns=model_file.data.sensitive,
         classes=trained.classes,
         threshold=trained.threshold,

@@ -48,7 +48,7 @@ def signature(contract: Contract) -> ModelSignature:
     """Raw columns in, all optional, since a missing value is imputed in the graph; decisions out."""
     # MLflow refuses int64 where a signature says double, and text where it says datetime; our side reads all of them.
     anything: Any = AnyType()  # type: ignore[no-untyped-call]
-    inputs: list[ColSpec | TensorSpec] = [ColSpec(anything, name=c.name, required=False) for c in contract.columns]
+    inputs: list[ColSpec | TensorSpec] = [ColSpec(anything, name=name, required=False) for name in contract.raw_columns]
     if contract.task == "regression":
         return ModelSignature(Schema(inputs), Schema([ColSpec(DataType.float, name="value")]))
     label = {str: DataType.string, int: DataType.long, bool: DataType.boolean}[type(contract.classes[0])]

@@ -57,7 +57,7 @@ def kept_schema(files: Sequence[SourceFile], contract: Contract, keep: Sequence[
     """Types of the input columns that go along, for all rows of all files; all must have the model's columns."""
     schemas = [peek(file).schema for file in files]
     for file, schema in zip(files, schemas, strict=True):
-        require_columns([column.name for column in contract.columns], schema.names, file.path)
+        require_columns(contract.raw_columns, schema.names, file.path)
         require_types(schema, {column.name: column.settings for column in contract.columns}, file.path)
         require_columns(keep or (), schema.names, file.path)
     names = {name for schema in schemas for name in schema.names}

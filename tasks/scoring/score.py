@@ -16,6 +16,7 @@ from tasks.data.checks import Checked, check_batch
 from tasks.data.contents import with_contents
 from tasks.data.rejects import SCHEMA, count_reasons
 from tasks.data.sources import peek, read_batches
+from tasks.data.windows import windows_of
 from tasks.scoring.inputs import kept_schema, resolve_inputs
 from tasks.scoring.output import output_columns
 from tasks.scoring.overlap import read_ahead, write_behind
@@ -133,10 +134,12 @@ def _coded(kind: pa.DataType) -> pa.DataType:
 
 
 def _batches(files: Sequence[SourceFile], contract: Contract, kept: pa.Schema) -> Iterator[RawBatch]:
-    wanted = {column.name for column in contract.columns} | set(kept.names)
+    wanted = {*contract.raw_columns, *kept.names}
+    columns = {column.name: column.settings for column in contract.columns}
+    windows = windows_of(contract.series, columns, contract.missing)
     for file in files:
-        columns = {column.name: column.settings for column in contract.columns}
-        yield from with_contents(read_batches(file, wanted), file, columns, contract.missing)
+        batches = read_batches(file, wanted)
+        yield from with_contents(windows.of(batches) if windows else batches, file, columns, contract.missing)
 
 
 def _stream(

@@ -1,0 +1,1 @@
+"""Series: one channel of a window of rows, in the order of time."""

@@ -1,0 +1,72 @@
+"""The network half of series: embedded statistics of each channel's window beside a convolution over all of them."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from models.columns.kind import ColumnSettings
+from models.columns.number.encoder import Encoder as NumberEncoder
+from models.columns.series.statistics import SeriesStatistics, trend_weights
+from models.sections import Network
+
+CHANNELS = 48
+FAR = 8.0
+"""Scaled values beyond are held here, so that a broken sensor can't drown the others."""
+
+
+class Encoder(nn.Module):
+    """Features of windows, float32 [N, C, window] with NaN for what was not measured -> [N, out_features].
+
+    Statistics of a window (last, mean, spread, trend, ...) are embedded as numbers are; convolutions over the scaled
+    values see shapes that statistics don't, and are pooled by mean and maximum.
+    """
+
+    median: Tensor
+    scale: Tensor
+    trend: Tensor
+
+    def __init__(
+        self, settings: Sequence[ColumnSettings], statistics: Sequence[SeriesStatistics], network: Network
+    ) -> None:
+        super().__init__()
+        features = [feature for s in statistics for feature in s.features]
+        self.embedded = NumberEncoder((), features, network)
+        self.register_buffer("median", torch.tensor([[s.median] for s in statistics]))
+        self.register_buffer("scale", torch.tensor([[max(s.scale, 1e-30)] for s in statistics]))
+        self.register_buffer("trend", torch.from_numpy(trend_weights(statistics[0].window)))
+        self.shapes = nn.Sequential(
+            nn.Conv1d(2 * len(statistics), CHANNELS, 5, padding=2),
+            nn.BatchNorm1d(CHANNELS),
+            nn.ReLU(),
+            nn.Conv1d(CHANNELS, CHANNELS, 5, padding=4, dilation=2),
+            nn.BatchNorm1d(CHANNELS),
+            nn.ReLU(),
+        )
+        self.out_features = self.embedded.out_features + 2 * CHANNELS
+
+    def forward(self, windows: Tensor) -> Tensor:
+        """Embedded statistics beside pooled shapes, [N, out_features]."""
+        missing = torch.isnan(windows)
+        embedded = self.embedded(window_features(windows, missing, self.trend).flatten(1))
+        scaled = torch.where(missing, 0.0, (windows - self.median) / self.scale).clamp(-FAR, FAR)
+        shapes = self.shapes(torch.cat([scaled, missing.to(scaled.dtype)], dim=1))
+        return torch.cat([embedded, shapes.mean(dim=2), shapes.amax(dim=2)], dim=1)
+
+
+def window_features(windows: Tensor, missing: Tensor, trend: Tensor) -> Tensor:
+    """What the statistics module's function of this name gives, for all channels: [N, C, window] -> [N, C, 7]."""
+    count = (~missing).sum(dim=2, keepdim=True).to(windows.dtype)
+    mean = torch.where(missing, 0.0, windows).sum(dim=2, keepdim=True) / count.clamp(min=1)
+    centred = torch.where(missing, 0.0, windows - mean)
+    steps = centred[:, :, 1:] - centred[:, :, :-1]
+    parts = (
+        mean[..., 0] + centred[..., -1],
+        mean[..., 0],
+        ((centred**2).sum(dim=2) / count[..., 0].clamp(min=1)).sqrt(),
+        (centred * trend).sum(dim=2),
+        mean[..., 0] + centred.amin(dim=2),
+        mean[..., 0] + centred.amax(dim=2),
+        (steps**2).mean(dim=2).sqrt(),
+    )
+    return torch.where(count > 0, torch.stack(parts, dim=2), torch.nan)

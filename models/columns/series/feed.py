@@ -1,0 +1,63 @@
+"""Windows of one channel, from structs or stored bytes to the graph: float32 with NaN for what was not measured."""
+
+from collections.abc import Iterable
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from pydantic import Field
+
+from models.columns.cells import as_array, fixed_rows, is_numeric, is_text, valid
+from models.columns.kind import ColumnKind, ColumnSettings, Parsed, Refusal, failures
+from models.columns.series.statistics import SeriesStatistics, fit_series
+
+
+class SeriesSettings(ColumnSettings):
+    """A channel; how rows become windows is said once for all channels, in [series]."""
+
+    kind: Literal["series"] = "series"
+    window: int = Field(30, ge=2, le=100_000, description="rows of a window; taken from series.window")
+
+
+class SeriesKind(ColumnKind[SeriesSettings, SeriesStatistics]):
+    """Numbers row by row in the raw table; what is parsed are the windows that end at each row."""
+
+    name = "series"
+    input_type: ClassVar[Any] = np.float32
+    encoded_type: ClassVar[Any] = np.float32
+    encoder_module = "models.columns.series.encoder"
+    settings = SeriesSettings
+    statistics = SeriesStatistics
+
+    def arrow_type(self, settings: SeriesSettings) -> pa.DataType:
+        """The bytes of `window` float32 values, the newest last."""
+        return pa.binary(4 * settings.window)
+
+    def shape(self, settings: SeriesSettings) -> tuple[int, ...]:
+        """(window,)."""
+        return (settings.window,)
+
+    def reads(self, raw: pa.DataType, settings: SeriesSettings) -> bool:
+        """Numeric types, booleans and text."""
+        return is_text(raw) or is_numeric(raw) or pa.types.is_boolean(raw) or pa.types.is_null(raw)
+
+    def parse(self, raw: pa.Array, settings: SeriesSettings, missing: tuple[str, ...]) -> Parsed:
+        """Windows of structs of `content` and `failure`; rows that are no windows are refused as such."""
+        wanted, values = self.arrow_type(settings), as_array(raw)
+        if values.type == wanted:
+            return Parsed(values)
+        if pa.types.is_struct(values.type) and pc.struct_field(values, "content").type == wanted:
+            return Parsed(pc.struct_field(values, "content"), failures(values))
+        given = valid(values)
+        return Parsed(pa.nulls(len(values), wanted), (Refusal("not a window", given),) if given.any() else ())
+
+    def fit(self, chunks: Iterable[pa.Array], settings: SeriesSettings) -> SeriesStatistics:
+        """Statistics of what windows come to."""
+        return fit_series((self.to_input(chunk, settings) for chunk in chunks), settings.window)
+
+    def to_input(self, values: pa.Array, settings: SeriesSettings) -> NDArray[Any]:
+        """Float32 [N, window], NaN where nothing was measured."""
+        windows = fixed_rows(values).view("<f4")
+        return windows if values.null_count == 0 else np.where(valid(values)[:, None], windows, np.float32(np.nan))

@@ -1,0 +1,77 @@
+"""What training windows say about a channel: the distributions of the numbers that a window comes to."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.columns.kind import Statistics
+from models.columns.number.statistics import NumberStatistics, fit_number
+
+FEATURES = ("last", "mean", "spread", "trend", "lowest", "highest", "roughness")
+"""What `window_features` gives, in this order."""
+FEWEST_BINS, MOST_WINDOWS = 24, 200_000
+"""Windows whose features are kept for quantiles; of more, every k-th."""
+
+
+class SeriesStatistics(Statistics):
+    """Location and scale of the raw values, and statistics of each feature of `FEATURES`."""
+
+    window: int
+    median: float
+    scale: float
+    features: tuple[NumberStatistics, ...]
+
+
+def fit_series(chunks: Iterable[NDArray[np.float32]], window: int) -> SeriesStatistics:
+    """Statistics of windows [N, window], given in pieces."""
+    count = missing = 0
+    kept = [np.empty((0, len(FEATURES)), np.float32)]
+    lasts = [np.empty(0, np.float32)]
+    for windows in chunks:
+        count += len(windows)
+        missing += int(np.isnan(windows).all(axis=1).sum())
+        kept.append(window_features(windows))
+        lasts.append(windows[:, -1])
+    features = np.concatenate(kept)
+    step = -(-max(len(features), 1) // MOST_WINDOWS)
+    values = fit_number(np.concatenate(lasts)[::step])
+    return SeriesStatistics(
+        count=count,
+        missing=missing,
+        window=window,
+        median=values.median,
+        scale=values.scale,
+        features=tuple(fit_number(column, FEWEST_BINS) for column in features[::step].T),
+    )
+
+
+def window_features(windows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The `FEATURES` of windows [N, window] of one channel, float32 [N, 7]; NaN where nothing was measured.
+
+    Values that were not measured count as the mean of those that were. The trend is the least-squares slope times the
+    window's length; the roughness is the root mean square of the steps from row to row.
+    """
+    given = ~np.isnan(windows)
+    count = given.sum(axis=1, keepdims=True)
+    mean = np.where(given, windows, 0).sum(axis=1, keepdims=True) / np.maximum(count, 1)
+    centred = np.where(given, windows - mean, 0).astype(np.float32)
+    slope = centred @ trend_weights(windows.shape[1])
+    steps = np.diff(centred, axis=1)
+    parts = (
+        mean[:, 0] + centred[:, -1],
+        mean[:, 0],
+        np.sqrt((centred**2).sum(axis=1) / np.maximum(count[:, 0], 1)),
+        slope,
+        mean[:, 0] + centred.min(axis=1),
+        mean[:, 0] + centred.max(axis=1),
+        np.sqrt((steps**2).mean(axis=1)),
+    )
+    found = np.stack(parts, axis=1).astype(np.float32)
+    return np.where(count > 0, found, np.float32(np.nan))
+
+
+def trend_weights(window: int) -> NDArray[np.float32]:
+    """Weights [window] whose product with centred values is the rise of their least-squares line over the window."""
+    place = np.arange(window, dtype=np.float64) - (window - 1) / 2
+    return np.asarray(place / (place**2).sum() * (window - 1), dtype=np.float32)

@@ -1,0 +1,228 @@
+"""Rows become windows: sorted by time within their group, each row with enough rows before it ends one.
+
+One shared way for training, batch and live scoring. A file is looked at as a whole; groups go on from file to file.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from models.columns import KINDS, ColumnSettings
+from models.columns.category.feed import CategorySettings
+from models.columns.datetime.feed import DatetimeSettings
+from models.columns.kind import Parsed
+from models.columns.number.feed import NumberSettings
+from models.errors import InputError
+from models.sections import Series
+from tasks.data.batches import RawBatch
+
+TOO_SHORT = "window too short"
+BYTES_AT_ONCE = 1 << 26
+Floats = NDArray[np.float32]
+Numbers = NDArray[np.int64]
+Reasons = dict[str, NDArray[np.object_]]
+"""Why a row ends no window, by channel; None where it does."""
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Rows of one file and those carried over from earlier ones, sorted by group and time, without unusable ones."""
+
+    values: Floats
+    """[M, C]."""
+    target: NDArray[np.float64] | None
+    """[M], where windows have a target over all of their rows."""
+    group: pa.Array
+    """Name of the group of each row, [M]."""
+    time: NDArray[np.float64]
+    row: Numbers
+    """Position in the file, -1 for rows of earlier ones."""
+    place: Numbers
+    """Rows since the start of the group or the last gap."""
+
+
+def windows_of(
+    series: Series | None, columns: Mapping[str, ColumnSettings], missing: Sequence[str], target: str | None = None
+) -> "Windows | None":
+    """What makes windows of rows, where a column is a series; see `Windows` for the arguments."""
+    has_series = any(settings.kind == "series" for settings in columns.values())
+    return Windows(series or Series(), columns, missing, target) if has_series else None
+
+
+class Windows:
+    """Turns the batches of one file after the other into batches of windows; keeps the ends of their groups."""
+
+    def __init__(
+        self,
+        series: Series,
+        columns: Mapping[str, ColumnSettings],
+        missing: Sequence[str],
+        target: str | None = None,
+    ) -> None:
+        """`target` is the column to learn; None while scoring, when every row with a full window ends one."""
+        self._series = series
+        self._channels = [name for name, settings in columns.items() if settings.kind == "series"]
+        self._missing = tuple(missing)
+        self._target = target if series.target != "end" else None
+        self._stride = 1 if target is None else series.stride
+        self._carried: Sequences | None = None
+
+    def of(self, batches: Iterator[RawBatch]) -> Iterator[RawBatch]:
+        """The rows of one file with the windows that they end under `gathered`, in the order of the file."""
+        read = list(batches)
+        if not read:
+            return
+        table = pa.concat_tables([batch.table for batch in read], promote_options="permissive")
+        rows = np.concatenate([batch.rows for batch in read])
+        whole = RawBatch(read[0].source, rows, table, tuple(bad for batch in read for bad in batch.malformed))
+        yield from self._windows(whole)
+
+    def _windows(self, whole: RawBatch) -> Iterator[RawBatch]:
+        reasons: Reasons = {name: np.full(len(whole.rows), None, dtype=object) for name in self._channels}
+        sequences = self._sequences(whole, reasons)
+        self._carried = _tail(sequences, self._series.window - 1)
+        position = np.full(len(whole.rows), -1, dtype=np.int64)
+        own = sequences.row >= 0
+        position[sequences.row[own]] = np.flatnonzero(own)
+        place = np.where(position >= 0, sequences.place[position], -1)
+        self._note(reasons, (position >= 0) & (place < self._series.window - 1), TOO_SHORT)
+        kept = np.flatnonzero((place < self._series.window - 1) | ((place + 1) % self._stride == 0))
+        size = max(1, BYTES_AT_ONCE // (4 * self._series.window * len(self._channels)))
+        for start in range(0, max(len(kept), 1), size):
+            chosen = kept[start : start + size]
+            malformed = whole.malformed if start == 0 else ()
+            skipped = len(whole.rows) - len(kept) if start == 0 else 0
+            table = whole.table.take(pa.array(chosen))
+            gathered = self._gathered(sequences, position[chosen], {name: why[chosen] for name, why in reasons.items()})
+            yield RawBatch(whole.source, whole.rows[chosen], table, malformed, gathered, skipped)
+
+    def _note(self, reasons: Reasons, rows: NDArray[np.bool_], reason: str) -> None:
+        """Says it of the first channel alone: once is enough for a row to be a reject."""
+        first = reasons[self._channels[0]]
+        first[rows & pd.isna(first)] = reason
+
+    def _gathered(self, sequences: Sequences, position: Numbers, reasons: Reasons) -> dict[str, pa.Array]:
+        """The windows that end at `position` in the sequences, -1 for none, by channel; and the target over them."""
+        window = self._series.window
+        index = np.maximum(position[:, None] + np.arange(1 - window, 1), 0)
+        full = pa.array(pd.isna(reasons[self._channels[0]]))
+        found: dict[str, pa.Array] = {}
+        for channel, name in enumerate(self._channels):
+            content = (
+                np.ascontiguousarray(sequences.values[:, channel][index], dtype="<f4")
+                if len(sequences.row)
+                else (np.zeros((len(position), window), "<f4"))
+            )
+            stored = pa.FixedSizeBinaryArray.from_buffers(
+                pa.binary(4 * window), len(position), [None, pa.py_buffer(content)]
+            )
+            stored = pc.if_else(full, stored, pa.scalar(None, stored.type))
+            found[name] = pa.StructArray.from_arrays(
+                [stored, pa.array(reasons[name], pa.string())], ["content", "failure"]
+            )
+        if self._target is not None and sequences.target is not None:
+            over = np.nanmax if self._series.target == "max" else np.nanmean
+            found[self._target] = pa.array(
+                over(sequences.target[index], axis=1), pa.float64(), mask=pc.invert(full).to_numpy(zero_copy_only=False)
+            )
+        return found
+
+    def _sequences(self, whole: RawBatch, reasons: Reasons) -> Sequences:
+        """The usable rows behind those that earlier files left; notes why others are not usable."""
+        count = len(whole.rows)
+        values = np.stack([self._channel(whole, name, reasons[name]) for name in self._channels], axis=1)
+        group, ungrouped = self._groups(whole)
+        time, untimed = self._times(whole)
+        self._note(reasons, ungrouped, f"missing {self._series.group}")
+        self._note(reasons, untimed & ~ungrouped, f"no time in {self._series.time}")
+        usable = ~(ungrouped | untimed)
+        own = Sequences(
+            values[usable], self._targets(whole, usable), group.filter(pa.array(usable)), time[usable],
+            np.arange(count)[usable], np.zeros(int(usable.sum()), dtype=np.int64),
+        )  # fmt: skip
+        joined = own if self._carried is None else _joined(self._carried, own)
+        codes = joined.group.dictionary_encode().indices.to_numpy()
+        order = np.lexsort((joined.row, joined.time, codes))
+        joined, codes = _taken(joined, order), codes[order]
+        twice = (np.diff(codes, prepend=-1) == 0) & (np.diff(joined.time, prepend=np.nan) == 0)
+        self._note(reasons, np.isin(np.arange(count), joined.row[twice & (joined.row >= 0)]), "duplicate time")
+        joined, codes = _taken(joined, np.flatnonzero(~twice)), codes[~twice]
+        starts = np.diff(codes, prepend=-1) != 0
+        if self._series.max_gap is not None:
+            starts |= np.diff(joined.time, prepend=0.0) > self._series.max_gap
+        first = np.maximum.accumulate(np.where(starts, np.arange(len(codes)), 0))
+        return replace(joined, place=np.arange(len(codes)) - first)
+
+    def _channel(self, whole: RawBatch, name: str, reasons: NDArray[np.object_]) -> Floats:
+        parsed = KINDS["number"].parse(whole.table[name], NumberSettings(), self._missing)
+        for refusal in parsed.refusals:
+            reasons[refusal.rows] = refusal.reason
+        return np.asarray(parsed.values.to_numpy(zero_copy_only=False), dtype=np.float32)
+
+    def _targets(self, whole: RawBatch, usable: NDArray[np.bool_]) -> NDArray[np.float64] | None:
+        if self._target is None:
+            return None
+        parsed = KINDS["number"].parse(whole.table[self._target], NumberSettings(), self._missing)
+        if parsed.refusals:
+            raise InputError(f"{whole.source}: series.target = {self._series.target!r} needs a target of numbers")
+        return np.asarray(parsed.values.to_numpy(zero_copy_only=False), dtype=np.float64)[usable]
+
+    def _groups(self, whole: RawBatch) -> tuple[pa.Array, NDArray[np.bool_]]:
+        if self._series.group is None:
+            return pa.array([""] * len(whole.rows)), np.zeros(len(whole.rows), dtype=bool)
+        settings = CategorySettings(max_characters=10_000, min_count=1)
+        names = KINDS["category"].parse(whole.table[self._series.group], settings, self._missing).values
+        return names.cast(pa.string()), np.asarray(names.is_null())
+
+    def _times(self, whole: RawBatch) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Numbers, or seconds since 1970 where more cells read as dates."""
+        if self._series.time is None:
+            return whole.rows.astype(np.float64), np.zeros(len(whole.rows), dtype=bool)
+        raw = whole.table[self._series.time]
+        numbers = KINDS["number"].parse(raw, NumberSettings(), self._missing)
+        instants = KINDS["datetime"].parse(raw, DatetimeSettings(), self._missing)
+        if _refused(instants) < _refused(numbers):
+            found = pc.divide(instants.values.cast(pa.int64()).cast(pa.float64(), safe=False), 1e6)
+        else:
+            found = numbers.values
+        stamps = np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.float64)
+        return stamps, np.isnan(stamps)
+
+
+def _refused(parsed: Parsed) -> int:
+    return sum(int(refusal.rows.sum()) for refusal in parsed.refusals)
+
+
+def _taken(rows: Sequences, index: Numbers) -> Sequences:
+    target = None if rows.target is None else rows.target[index]
+    group = rows.group.take(pa.array(index))
+    return Sequences(rows.values[index], target, group, rows.time[index], rows.row[index], rows.place[index])
+
+
+def _joined(earlier: Sequences, own: Sequences) -> Sequences:
+    """Carried rows of the groups that go on, before the file's own; a group whose clock jumped back starts anew."""
+    if own.time.size:
+        first = pa.table({"group": own.group, "time": own.time}).group_by("group").aggregate([("time", "min")])
+        begins = pc.take(first["time_min"], pc.index_in(earlier.group, value_set=first["group"].combine_chunks()))
+        goes_on = pc.fill_null(pc.greater(begins, pa.array(earlier.time)), True)
+        earlier = _taken(earlier, np.flatnonzero(np.asarray(goes_on)))
+    target = None if own.target is None or earlier.target is None else np.append(earlier.target, own.target)
+    return Sequences(
+        np.concatenate([earlier.values, own.values]), target, pa.concat_arrays([earlier.group, own.group]),
+        np.append(earlier.time, own.time), np.append(np.full(len(earlier.row), -1), own.row),
+        np.append(earlier.place, own.place),
+    )  # fmt: skip
+
+
+def _tail(rows: Sequences, length: int) -> Sequences:
+    """The last rows of every group, as many as a window needs besides its end."""
+    codes = rows.group.dictionary_encode().indices.to_numpy()
+    behind = np.arange(len(codes))
+    ends = np.flatnonzero(np.diff(codes, append=-1) != 0)
+    last = ends[np.searchsorted(ends, behind)] if len(ends) else behind
+    return _taken(rows, np.flatnonzero(last - behind < length))
