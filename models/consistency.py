@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from models.problems import near_match
-
 
 def cross_problems(raw: dict[str, Any], shares: Mapping[str, float]) -> Iterator[str]:
     """Lines about sections that don't fit together; sections with problems of their own are passed over.
@@ -33,17 +31,17 @@ def cross_problems(raw: dict[str, Any], shares: Mapping[str, float]) -> Iterator
     for column in columns:
         if column.startswith("perennial."):
             yield f"columns.{column!r}: names that start with 'perennial.' are reserved; rename the column"
-    yield from _slice_problems(raw, list(columns))
+    yield from _series_problems(raw)
 
 
-def _slice_problems(raw: dict[str, Any], columns: list[str]) -> Iterator[str]:
-    sections = {"evaluation": raw.get("evaluation")}
-    sections |= {f"gates.{name}": gate for name, gate in section_of(raw, "gates").items()}
-    for where, section in sections.items():
-        names = section.get("slices") if isinstance(section, dict) else None
-        for name in names if isinstance(names, list) else []:
-            if isinstance(name, str) and name not in columns:
-                yield f"{where}.slices: {name!r} is none of [columns]{near_match(name, columns)}"
+def _series_problems(raw: dict[str, Any]) -> Iterator[str]:
+    """Windows overlap, so that rows dealt out one by one would be learnt from and judged at once."""
+    columns, split, series = (section_of(raw, key) for key in ("columns", "split", "series"))
+    windowed = any(given == "series" or given == {"kind": "series"} for given in columns.values())
+    if windowed and not any(split.get(rule) for rule in ("group", "time", "column")) and not series.get("group"):
+        yield "split: series need a group, a time or a column to split by; give series.group, or split.time"
+    if split.get("time") and windowed and split["time"] != series.get("time"):
+        yield f"split.time: windows are sorted by series.time; give {split['time']!r} there too"
 
 
 def section_of(raw: dict[str, Any], key: str) -> dict[str, Any]:

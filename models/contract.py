@@ -54,7 +54,7 @@ class ContractColumn(Section):
     def _statistics_of_kind(cls, given: Any, info: Any) -> Any:
         if not isinstance(given, dict):
             return given
-        kept = KINDS[info.data["settings"].kind].statistics
+        kept = KINDS[info.data["settings"].kind].profile
         return kept.model_validate(given) if set(kept.model_fields) <= set(given) else Statistics.model_validate(given)
 
 

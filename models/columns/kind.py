@@ -71,6 +71,11 @@ class Parsed:
     refusals: tuple[Refusal, ...] = ()
 
 
+def is_gathered(kind: pa.DataType) -> bool:
+    """Whether values are structs of `content` and `failure`, from outside of the table."""
+    return bool(pa.types.is_struct(kind) and {field.name for field in kind} == {"content", "failure"})
+
+
 def failures(gathered: pa.StructArray) -> tuple[Refusal, ...]:
     """A refusal for each distinct `failure` of the structs that stand for values from outside of the table."""
     reasons = pc.struct_field(gathered, "failure")
@@ -103,6 +108,15 @@ class ColumnKind(ABC, Generic[SettingsT, StatisticsT]):
     encoder_module: ClassVar[str]
     settings: type[SettingsT]
     statistics: type[StatisticsT]
+
+    @property
+    def profile(self) -> type[Statistics]:
+        """What the contract keeps of the statistics."""
+        return self.statistics
+
+    def profiled(self, statistics: StatisticsT) -> Statistics:
+        """The part of the statistics that says what the column looks like, of the type `profile`."""
+        return statistics
 
     @abstractmethod
     def arrow_type(self, settings: SettingsT) -> pa.DataType:

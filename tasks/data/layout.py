@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from models.columns import KINDS
 from models.columns.category.feed import CategorySettings
+from models.columns.cells import as_array
 from models.columns.datetime.feed import DatetimeSettings
 from models.columns.kind import Parsed, Refusal
 from models.columns.number.feed import NumberSettings
@@ -22,6 +23,9 @@ SOURCE = "perennial.source"
 FILE = "perennial.file"
 ROW = "perennial.row"
 SPLIT_PREFIX = "perennial.split."
+WINDOW_SPAN = "perennial.window_span"
+"""Time from a window's first row to its last, where windows are split by time."""
+SLICE_PREFIX = "perennial.slice."
 NEWEST = "perennial.newest"
 """Only while ingesting: by which the newest of several rows with one key is found."""
 
@@ -48,7 +52,14 @@ def stored_split_name(column: str) -> str:
 
 def display_name(stored: str) -> str:
     """The name that the user gave the column."""
-    return stored.removeprefix(SPLIT_PREFIX)
+    return stored.removeprefix(SPLIT_PREFIX).removeprefix(SLICE_PREFIX)
+
+
+def slice_columns(model_file: ModelFile) -> dict[str, str]:
+    """The columns to slice by, of the report and of gates, by the name under which a snapshot stores them."""
+    gated = (name for gate in model_file.gates.values() for name in gate.slices)
+    names = dict.fromkeys([*model_file.evaluation.slices, *gated])
+    return {name if name in model_file.columns else SLICE_PREFIX + name: name for name in names}
 
 
 def extra_rules(model_file: ModelFile, task: Task, newest: Newest = "number") -> tuple[Rule, ...]:
@@ -68,8 +79,15 @@ def extra_rules(model_file: ModelFile, task: Task, newest: Newest = "number") ->
     rules += [Rule(stored_split_name(name), name, _text_parser(_role(model_file, name), marks)) for name in names]
     if split.time:
         rules.append(Rule(stored_split_name(split.time), split.time, _time_parser(model_file, split.time)))
+        if model_file.series:
+            rules.append(Rule(WINDOW_SPAN, split.time, lambda raw: Parsed(as_array(raw))))
     if split.column:
         rules.append(Rule(stored_split_name(split.column), split.column, _given_parser(marks)))
+    rules += [
+        Rule(stored, name, lambda raw: KINDS["category"].parse(raw, CategorySettings(min_count=1), marks))
+        for stored, name in slice_columns(model_file).items()
+        if name not in model_file.columns
+    ]
     if split.newest_by:
         rules.append(Rule(NEWEST, split.newest_by, _newest_parser(newest, marks)))
     return tuple(rules)

@@ -14,11 +14,12 @@ from models.errors import InputError
 from models.modelfile import ModelFile
 from models.sections import SPLITS, SplitName
 from tasks.data.hashing import hash_rows, unit_interval
-from tasks.data.layout import SOURCE, display_name, stored_split_name
+from tasks.data.layout import SOURCE, WINDOW_SPAN, display_name, stored_split_name
 from tasks.data.manifest import Snapshot
 from tasks.data.parsing import parsing_digests
 
-TRAIN, VALIDATION, TEST = range(3)
+TRAIN, VALIDATION, TEST, ASTRIDE = range(4)
+"""A window that holds rows of two splits is in none."""
 Assignment = NDArray[np.int8]
 UNDECLARED = -1
 
@@ -34,6 +35,8 @@ def fit_split(model_file: ModelFile, snapshot: Snapshot) -> SplitSpec:
     shares["parsing"] = parsing_digests(model_file)
     if split.time:
         spec = _time_spec(snapshot, stored_split_name(split.time), shares)
+        if model_file.series:
+            spec = spec.model_copy(update={"columns": (*spec.columns, WINDOW_SPAN)})
     elif split.column:
         spec = SplitSpec(rule="column", columns=(stored_split_name(split.column),), **shares)
     else:
@@ -41,10 +44,13 @@ def fit_split(model_file: ModelFile, snapshot: Snapshot) -> SplitSpec:
         columns = tuple(stored_split_name(name) for name in named) or tuple(sorted(model_file.columns))
         spec = SplitSpec(rule="hash", columns=columns, **shares)
     counts = sum(
-        (np.bincount(assign(rows, spec), minlength=len(SPLITS)) for rows in snapshot.batches(required_columns(spec))),
-        start=np.zeros(len(SPLITS), dtype=np.int64),
+        (
+            np.bincount(assign(rows, spec), minlength=len(SPLITS) + 1)
+            for rows in snapshot.batches(required_columns(spec))
+        ),
+        start=np.zeros(len(SPLITS) + 1, dtype=np.int64),
     )
-    _require_all(counts, spec)
+    _require_all(counts[: len(SPLITS)], spec)
     return spec
 
 
@@ -54,7 +60,7 @@ def required_columns(spec: SplitSpec) -> tuple[str, ...]:
 
 
 def assign(table: pa.Table, spec: SplitSpec) -> Assignment:
-    """The split of each row: 0 train, 1 validation, 2 test; int8 [N]. Needs `required_columns(spec)`."""
+    """The split of each row: 0 train, 1 validation, 2 test, 3 none; int8 [N]. Needs `required_columns(spec)`."""
     declared = _declared(table, spec)
     undeclared = declared == UNDECLARED
     if not undeclared.any():
@@ -137,7 +143,11 @@ def _by_time(table: pa.Table, spec: SplitSpec) -> Assignment:
     seconds = _seconds(table[spec.columns[0]])
     test = np.inf if spec.test_from is None else spec.test_from
     validation = test if spec.validation_from is None else spec.validation_from
-    return _cut(seconds >= test, seconds >= validation)
+    ends = _cut(seconds >= test, seconds >= validation)
+    if len(spec.columns) == 1:
+        return ends
+    begins = seconds - table[spec.columns[1]].to_numpy()
+    return np.where(_cut(begins >= test, begins >= validation) == ends, ends, np.int8(ASTRIDE))
 
 
 def _by_column(table: pa.Table, spec: SplitSpec) -> Assignment:

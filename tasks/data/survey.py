@@ -10,6 +10,7 @@ from models.modelfile import ModelFile
 from models.problems import near_match
 from tasks.data.batches import RawBatch, SourceFile
 from tasks.data.checks import require_types
+from tasks.data.layout import slice_columns
 from tasks.data.sources import peek, resolve
 
 
@@ -29,7 +30,8 @@ def needed_columns(model_file: ModelFile) -> tuple[str, ...]:
     single = [weight, split.group, split.time, split.column, split.newest_by]
     if model_file.series:
         single += [model_file.series.group, model_file.series.time]
-    return tuple(dict.fromkeys([*model_file.columns, model_file.target.column, *split.key, *filter(None, single)]))
+    named = [*model_file.columns, model_file.target.column, *split.key, *slice_columns(model_file).values()]
+    return tuple(dict.fromkeys([*named, *filter(None, single)]))
 
 
 def survey(model_file: ModelFile) -> Survey:

@@ -20,6 +20,7 @@ from models.columns.number.feed import NumberSettings
 from models.errors import InputError
 from models.sections import Series
 from tasks.data.batches import RawBatch
+from tasks.data.layout import WINDOW_SPAN
 
 TOO_SHORT = "window too short"
 BYTES_AT_ONCE = 1 << 26
@@ -125,6 +126,10 @@ class Windows:
             found[name] = pa.StructArray.from_arrays(
                 [stored, pa.array(reasons[name], pa.string())], ["content", "failure"]
             )
+        span = (
+            sequences.time[index[:, -1]] - sequences.time[index[:, 0]] if len(sequences.row) else np.zeros(len(index))
+        )
+        found[WINDOW_SPAN] = pa.array(span)
         if self._target is not None and sequences.target is not None:
             over = np.nanmax if self._series.target == "max" else np.nanmean
             found[self._target] = pa.array(

@@ -11,7 +11,7 @@ from models.columns.kind import Mask
 from models.contract import SplitSpec, read_contract
 from models.errors import OutsideError
 from models.sections import SPLITS
-from tasks.data.layout import stored_split_name
+from tasks.data.layout import slice_columns, stored_split_name
 from tasks.data.rows import assign_rows, masked_rows
 from tasks.data.snapshot import Ingested, open_snapshot
 from tasks.data.splits import TEST, TRAIN, VALIDATION, Assignment
@@ -45,7 +45,7 @@ def judge_graph(job: Job, data: Ingested, split: SplitSpec, fitted: Fitted, expo
         lambda table: score_rows(predictor, table),
         train,
         test,
-        slices=settings.slices,
+        slices=[stored for stored, name in slice_columns(job.model_file).items() if name in settings.slices],
         group=stored_split_name(group) if group else None,
         train_rows=int(learnt.sum()),
         resamples=settings.resamples,

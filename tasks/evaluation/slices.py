@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from models.columns.cells import as_array
+from tasks.data.layout import display_name
 from tasks.evaluation.metrics import compute_metrics
 from tasks.evaluation.scored import Floats, Indices, Scored
 
@@ -38,7 +39,7 @@ def evaluate_slices(
 ) -> list[Slice]:
     """The named metrics of each slice of each column; row i of `table` is row i of `scored`."""
     return [
-        Slice(column, name, int(rows.sum()), compute_metrics(scored.take(rows), names))
+        Slice(display_name(column), name, int(rows.sum()), compute_metrics(scored.take(rows), names))
         for column in columns
         for name, rows in slice_rows(table, column, sensitive=column in sensitive).items()
     ]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import torch
 
-from models.columns import ColumnSettings, Statistics
+from models.columns import KINDS, ColumnSettings, Statistics
 from models.contract import GRAPH_FILE, Contract, ContractColumn, SplitSpec, write_contract
 from models.errors import OutsideError
 from models.modelfile import ModelFile
@@ -82,4 +82,4 @@ def _shown(settings: ColumnSettings, statistics: Statistics) -> Statistics:
     """The profile that everyone may read: counts alone where the column is sensitive."""
     if settings.sensitive:
         return Statistics(count=statistics.count, missing=statistics.missing)
-    return statistics
+    return KINDS[settings.kind].profiled(statistics)

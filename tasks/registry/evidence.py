@@ -12,7 +12,7 @@ from models.columns.kind import Mask
 from models.contract import SplitSpec
 from models.errors import InputError
 from models.modelfile import BUDGETS, ModelFile
-from tasks.data.layout import SOURCE, stored_split_name
+from tasks.data.layout import SOURCE, slice_columns, stored_split_name
 from tasks.data.learnt import learnt_rows, may_change_sides
 from tasks.data.rows import masked_rows
 from tasks.data.snapshot import Snapshot, open_snapshot, snapshot_folder
@@ -118,11 +118,11 @@ def _champion(
 def _slices(
     model_file: ModelFile, rows: pa.Table, sensitive: frozenset[str]
 ) -> Mapping[str, Mapping[str, NDArray[np.bool_]]]:
-    columns = dict.fromkeys(column for gate in model_file.gates.values() for column in gate.slices)
+    gated = {column for gate in model_file.gates.values() for column in gate.slices}
     return {
-        column: slice_rows(rows, column, sensitive=column in sensitive)
-        for column in columns
-        if column in rows.column_names
+        name: slice_rows(rows, stored, sensitive=name in sensitive)
+        for stored, name in slice_columns(model_file).items()
+        if name in gated and stored in rows.column_names
     }
 
 

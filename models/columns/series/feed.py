@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from models.columns.cells import as_array, fixed_rows, is_numeric, is_text, valid
-from models.columns.kind import ColumnKind, ColumnSettings, Parsed, Refusal, failures
+from models.columns.kind import ColumnKind, ColumnSettings, Parsed, Refusal, failures, is_gathered
 from models.columns.series.statistics import SeriesStatistics, fit_series
 
 
@@ -48,7 +48,7 @@ class SeriesKind(ColumnKind[SeriesSettings, SeriesStatistics]):
         wanted, values = self.arrow_type(settings), as_array(raw)
         if values.type == wanted:
             return Parsed(values)
-        if pa.types.is_struct(values.type) and pc.struct_field(values, "content").type == wanted:
+        if is_gathered(values.type) and pc.struct_field(values, "content").type == wanted:
             return Parsed(pc.struct_field(values, "content"), failures(values))
         given = valid(values)
         return Parsed(pa.nulls(len(values), wanted), (Refusal("not a window", given),) if given.any() else ())

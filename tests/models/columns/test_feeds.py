@@ -51,6 +51,10 @@ ARRAYS = [
 ]
 
 
+CELLS = [name for name, kind in KINDS.items() if not kind.shape(kind.settings())]
+"""Kinds whose values are single cells."""
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("array", ARRAYS, ids=lambda array: f"{array.type}-{len(array)}")
 def test_every_type_is_parsed_or_refused(kind: str, array: pa.Array) -> None:
@@ -62,11 +66,11 @@ def test_every_type_is_parsed_or_refused(kind: str, array: pa.Array) -> None:
             assert refusal.rows.shape == (len(raw),)
             assert not np.asarray(parsed.values.is_valid())[refusal.rows].any()
         settings = KINDS[kind].settings()
-        assert KINDS[kind].to_input(parsed.values, settings).shape == (len(raw),)
+        assert KINDS[kind].to_input(parsed.values, settings).shape == (len(raw), *KINDS[kind].shape(settings))
         assert KINDS[kind].fit([parsed.values], settings).count == len(raw)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CELLS)
 @given(texts=st.lists(st.one_of(st.none(), st.text(max_size=12)), max_size=15))
 def test_any_text_is_a_value_missing_or_refused(kind: str, texts: list[str | None]) -> None:
     parsed = parse(kind, pa.array(texts, pa.string()))
