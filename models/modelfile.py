@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from models.columns import ColumnSettings
+from models.columns.kind import LargeSettings
 from models.columnsettings import settings_by_kind
 from models.consistency import cross_problems, section_of
 from models.errors import InputError
@@ -73,6 +74,9 @@ class ModelFile(Section):
     promotion: Promotion = Promotion()
     evaluation: Evaluation = Evaluation()
     schedule: Schedule = Schedule()
+    own_code: dict[str, str] = Field(
+        default_factory=dict, description="found when the file is read: SHA-256 of the Python files that it names"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -103,11 +107,35 @@ def read_model_file(path: Path) -> ModelFile:
     """The model file at `path`, with source URIs made absolute. Raises InputError that lists every problem."""
     raw = _read_toml(path)
     problems = _problems(raw)
+    if "own_code" in raw:
+        problems.append("own_code: unknown key; remove it")
     if problems:
         raise InputError(*(f"{path}: {problem}" for problem in problems))
     parsed = ModelFile.model_validate(raw)
     sources = tuple(source.model_copy(update={"uri": _absolute(source.uri, path.parent)}) for source in parsed.sources)
-    return parsed.model_copy(update={"sources": sources})
+    return with_own_code(parsed.model_copy(update={"sources": sources}), path)
+
+
+def with_own_code(model_file: ModelFile, path: Path) -> ModelFile:
+    """The model file with the Python files that it names made absolute, and their digests.
+
+    Raises InputError for each that is not there.
+    """
+    network, folder = model_file.network, path.parent.resolve()
+    columns = {n: s for n, s in model_file.columns.items() if isinstance(s, LargeSettings) and s.encoder}
+    named = {"network.file": network.file} | {f"columns.{name!r}.encoder": s.encoder for name, s in columns.items()}
+    files = {key: folder / file for key, file in named.items() if file}
+    absent = [f"{path}: {key}: {file} is no file" for key, file in files.items() if not file.is_file()]
+    if absent:
+        raise InputError(*absent)
+    placed = {n: s.model_copy(update={"encoder": str(folder / str(s.encoder))}) for n, s in columns.items()}
+    return model_file.model_copy(
+        update={
+            "network": network.model_copy(update={"file": str(folder / network.file)}) if network.file else network,
+            "columns": {**model_file.columns, **placed},
+            "own_code": {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in files.values()},
+        }
+    )
 
 
 def read_model_files(paths: Sequence[Path]) -> list[ModelFile]:

@@ -1,16 +1,21 @@
 """The default network: an encoder per column kind, one trunk shared by several members, and a head."""
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from models.columns import KINDS, ColumnSettings, Statistics, tensor_groups
+from models.columns.kind import LargeSettings
 from models.errors import InputError
 from models.heads import Head, TargetStatistics, build_head
+from models.ownnetwork import ROWS, own_encoder, own_trunk
 from models.sections import Network
 
 
@@ -51,19 +56,29 @@ class RowDropout(nn.Module):
         return x * functional.dropout(x.new_ones(len(x), 1, x.shape[2]), self.share)
 
 
+class SingleMember(nn.Module):
+    """A trunk of one prediction a row, [N, inputs] -> [N, width], where one of several members is expected."""
+
+    def __init__(self, trunk: nn.Module) -> None:
+        super().__init__()
+        self.trunk = trunk
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, 1, inputs] -> [N, 1, width]."""
+        hidden: Tensor = self.trunk(x.squeeze(1))
+        return hidden.unsqueeze(1)
+
+
 class FusionNetwork(nn.Module):
     """Encoders of the columns, whose features one trunk fuses for several members, and a head (TabM)."""
 
-    def __init__(self, encoders: dict[str, nn.Module], head: Head, network: Network) -> None:
+    def __init__(
+        self, encoders: dict[str, nn.Module], head: Head, network: Network, trunk: nn.Module | None = None
+    ) -> None:
         super().__init__()
         self.encoders = nn.ModuleDict(encoders)
-        inputs = sum(cast(int, encoder.out_features) for encoder in encoders.values())
-        layers: list[nn.Module] = []
-        for position in range(network.depth):
-            shared = MemberLayer(network.members, inputs, network.width, first=position == 0)
-            layers += [shared, nn.ReLU(), RowDropout(network.dropout)]
-            inputs = network.width
-        self.trunk = nn.Sequential(*layers)
+        inputs = count_features(encoders)
+        self.trunk = trunk or _members_trunk(inputs, network)
         self.head = head
 
     def forward(self, inputs: dict[str, Tensor]) -> Tensor:
@@ -78,27 +93,65 @@ class FusionNetwork(nn.Module):
 
 
 def build_network(
-    columns: Sequence[tuple[ColumnSettings, Statistics]], target: TargetStatistics, network: Network, seed: int = 0
+    columns: Sequence[tuple[ColumnSettings, Statistics]],
+    target: TargetStatistics,
+    network: Network,
+    seed: int = 0,
+    own_code: Mapping[str, str] = MappingProxyType({}),
 ) -> FusionNetwork:
     """An untrained network for the columns, by settings and statistics; equal seeds give equal weights.
 
-    Raises InputError when it does not fit the memory.
+    `own_code` holds the SHA-256 of the user's Python files that settings name. Raises InputError when the network does
+    not fit the memory, or such a file can't be used.
     """
     groups = tensor_groups([settings.kind for settings, _ in columns])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
-            encoders = {name: _encoder([columns[i] for i in group], network) for name, group in groups.items()}
-            return FusionNetwork(encoders, build_head(network.members, network.width, target), network)
+            encoders = {n: _encoder([columns[i] for i in group], network, own_code) for n, group in groups.items()}
+            if network.file is None:
+                return FusionNetwork(encoders, build_head(network.members, network.width, target), network)
+            trunk = own_trunk(Path(network.file), own_code[network.file], count_features(encoders), network.width)
+            return FusionNetwork(encoders, build_head(1, network.width, target), network, SingleMember(trunk))
         except RuntimeError as error:
             if "alloc" not in str(error):
                 raise
             raise InputError("[network]: too large for the memory; lower width, members or embedding") from None
 
 
-def _encoder(columns: Sequence[tuple[ColumnSettings, Statistics]], network: Network) -> nn.Module:
-    """The encoder of columns of one kind."""
+def count_features(encoders: Mapping[str, nn.Module]) -> int:
+    """Features of all encoders together."""
+    return sum(cast(int, encoder.out_features) for encoder in encoders.values())
+
+
+def _members_trunk(inputs: int, network: Network) -> nn.Module:
+    """Hidden layers that the members share."""
+    layers: list[nn.Module] = []
+    for position in range(network.depth):
+        shared = MemberLayer(network.members, inputs, network.width, first=position == 0)
+        layers += [shared, nn.ReLU(), RowDropout(network.dropout)]
+        inputs = network.width
+    return nn.Sequential(*layers)
+
+
+def _encoder(
+    columns: Sequence[tuple[ColumnSettings, Statistics]], network: Network, own_code: Mapping[str, str]
+) -> nn.Module:
+    """The encoder of columns of one kind, or the user's own for a column."""
     settings, statistics = zip(*columns, strict=True)
-    module = importlib.import_module(KINDS[settings[0].kind].encoder_module)
+    first = settings[0]
+    if isinstance(first, LargeSettings) and first.encoder:
+        own = own_encoder(Path(first.encoder), own_code[first.encoder], _example(first), network.width)
+        own.out_features = network.width  # type: ignore[assignment]
+        return own
+    module = importlib.import_module(KINDS[first.kind].encoder_module)
     encoder: nn.Module = module.Encoder(settings, statistics, network)
     return encoder
+
+
+def _example(settings: LargeSettings) -> Tensor:
+    """Rows of a column as its encoder takes them: of zeros, or of one token each and padding."""
+    kind = KINDS[settings.kind]
+    if kind.ragged:
+        return torch.eye(ROWS, 2 * ROWS, dtype=torch.int64)
+    return torch.zeros((ROWS, *kind.shape(settings)), dtype=torch.from_numpy(np.empty(0, kind.encoded_type)).dtype)

@@ -124,6 +124,9 @@ class Network(Section):
         16, ge=1, description="predictions that share one trunk and are averaged (TabM, Gorishniy et al. 2024)"
     )
     embedding: int = Field(12, ge=1, description="width of the embedding of one number")
+    file: str | None = Field(
+        None, description="Python file beside the model file, whose class Trunk replaces the hidden layers"
+    )
 
 
 class Training(Section):

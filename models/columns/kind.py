@@ -27,7 +27,15 @@ class ColumnSettings(BaseModel):
     """Keep this column's values out of rejects, profiles, reports, logs and examples."""
 
 
-class FileSettings(ColumnSettings):
+class LargeSettings(ColumnSettings):
+    """What the model file may say about a column whose values are texts, pictures or recordings."""
+
+    encoder: str | None = Field(
+        None, description="Python file beside the model file, whose class Encoder replaces the kind's own"
+    )
+
+
+class FileSettings(LargeSettings):
     """What the model file may say about a column of files, whose contents `parse` is given in place of their names."""
 
     folder: str = Field(".", description="no file may lie outside; relative to the table that names them")

@@ -94,7 +94,7 @@ class Prepared:
     def build(self, model_file: ModelFile) -> FusionNetwork:
         """An untrained network that fits the rows."""
         columns = [(settings, self.statistics[name]) for name, settings in model_file.columns.items()]
-        return build_network(columns, self.target, model_file.network, model_file.training.seed)
+        return build_network(columns, self.target, model_file.network, model_file.training.seed, model_file.own_code)
 
 
 def prepare(model_file: ModelFile, snapshot: Snapshot, split: SplitSpec, scratch: Path) -> Prepared:
@@ -165,7 +165,7 @@ def load_weights(path: Path, model_file: ModelFile) -> Weights:
     }
     target = TargetStatistics(tuple(kept["target"]["prior"]), kept["target"]["mean"], kept["target"]["scale"])
     columns = [(settings, statistics[name]) for name, settings in model_file.columns.items()]
-    network = build_network(columns, target, model_file.network, model_file.training.seed)
+    network = build_network(columns, target, model_file.network, model_file.training.seed, model_file.own_code)
     state: dict[str, Tensor] = kept["state"]
     network.load_state_dict(state)
     return Weights(

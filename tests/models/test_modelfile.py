@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.columns import KINDS
 from models.errors import InputError
 from models.modelfile import ModelFile, read_model_file, read_model_files
 from models.problems import PLAIN, near_match
