@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from models.columns import ColumnSettings
+from models.columns import KINDS, ColumnSettings
 from models.columns.kind import LargeSettings
 from models.columnsettings import settings_by_kind
 from models.consistency import cross_problems, section_of
@@ -46,8 +46,8 @@ METRICS: dict[str, tuple[str, ...]] = {
         "brier", "calibration_error",
     ),
     "multiclass": (
-        "accuracy", "balanced_accuracy", "f1_macro", "precision_macro", "recall_macro", "roc_auc_macro", "log_loss",
-        "brier", "calibration_error",
+        "accuracy", "top_3_accuracy", "balanced_accuracy", "f1_macro", "precision_macro", "recall_macro",
+        "roc_auc_macro", "log_loss", "brier", "calibration_error",
     ),
     "regression": ("rmse", "mae", "r2"),
 }
@@ -55,6 +55,8 @@ METRICS: dict[str, tuple[str, ...]] = {
 LOWER_IS_BETTER = frozenset({"log_loss", "brier", "calibration_error", "rmse", "mae", "latency_p99_ms"})
 BUDGETS = ("latency_p99_ms",)
 """Gates on the artefact itself rather than on its predictions."""
+UNDER = "_under_"
+"""Between metric and shift in the name of a gate, as in accuracy_under_blur."""
 GATES = tuple(dict.fromkeys([*(name for names in METRICS.values() for name in names), *BUDGETS]))
 
 
@@ -203,6 +205,7 @@ def _gate_problems(raw: dict[str, Any]) -> Iterator[str]:
     gates, kind = section_of(raw, "gates"), section_of(raw, "target").get("kind")
     yield from gate_problems(gates, kind if isinstance(kind, str) else None)
     yield from _budget_problems(gates)
+    yield from _shift_problems(gates, section_of(raw, "columns"))
 
 
 def gate_problems(gates: Iterable[str], task: str | None) -> Iterator[str]:
@@ -210,15 +213,30 @@ def gate_problems(gates: Iterable[str], task: str | None) -> Iterator[str]:
     known = [*METRICS[task], *BUDGETS] if task in METRICS else list(GATES)
     whose = f" for a {task} target" if task in METRICS else ""
     for gate in gates:
-        if gate not in known:
+        metric = gate.partition(UNDER)[0] if UNDER in gate else gate
+        if metric not in known or (UNDER in gate and metric in BUDGETS):
             yield f"gates.{gate}: no such gate{whose}{near_match(gate, known)}"
 
 
 def _budget_problems(gates: Mapping[str, Any]) -> Iterator[str]:
-    for name in (name for name in BUDGETS if isinstance(gates.get(name), dict)):
+    for name in (name for name in gates if has_limits_only(name) and isinstance(gates[name], dict)):
         for key in ("beats_champion", "slices"):
             if gates[name].get(key):
-                yield f"gates.{name}.{key}: a budget takes min and max only; remove it"
+                yield f"gates.{name}.{key}: this gate takes min and max only; remove it"
+
+
+def has_limits_only(gate: str) -> bool:
+    """Whether the gate is on the artefact itself or on shifted rows, which the champion is not asked for."""
+    return gate in BUDGETS or UNDER in gate
+
+
+def _shift_problems(gates: Iterable[str], columns: Mapping[str, Any]) -> Iterator[str]:
+    kinds = [given.get("kind") if isinstance(given, dict) else given for given in columns.values()]
+    known = sorted({shift for kind in kinds if kind in KINDS for shift in KINDS[kind].shifts})
+    for gate in (gate for gate in gates if UNDER in gate):
+        shift = gate.partition(UNDER)[2]
+        if shift not in known:
+            yield f"gates.{gate}: no column can be put under {shift!r}{near_match(shift, known)}"
 
 
 def _absolute(uri: str, folder: Path) -> str:

@@ -1,8 +1,9 @@
 """The contract every column kind keeps, so that checking, training, export and scoring treat all kinds alike."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
@@ -93,6 +94,8 @@ def failures(gathered: pa.StructArray) -> tuple[Refusal, ...]:
     )
 
 
+Shift = Callable[[pa.Array, Any, Any, np.random.Generator], pa.Array]
+"""(parsed values, settings, what the contract keeps of the statistics, generator) -> parsed values."""
 SettingsT = TypeVar("SettingsT", bound=ColumnSettings)
 StatisticsT = TypeVar("StatisticsT", bound=Statistics)
 
@@ -116,6 +119,11 @@ class ColumnKind(ABC, Generic[SettingsT, StatisticsT]):
     encoder_module: ClassVar[str]
     settings: type[SettingsT]
     statistics: type[StatisticsT]
+
+    @property
+    def shifts(self) -> "Mapping[str, Shift]":
+        """What can befall values of this kind in use, by name: changes of parsed values that a model should bear."""
+        return MappingProxyType({})
 
     @property
     def profile(self) -> type[Statistics]:

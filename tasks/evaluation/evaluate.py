@@ -20,8 +20,12 @@ from tasks.evaluation.bootstrap import Interval, Resampling, intervals, paired_d
 from tasks.evaluation.groups import group_codes
 from tasks.evaluation.importance import Importance, Predict, importance_rows, permutation_importance
 from tasks.evaluation.metrics import ClassRow, compute_metrics, per_class
+from tasks.evaluation.robustness import Shifted, evaluate_shifts
 from tasks.evaluation.scored import Scored
 from tasks.evaluation.slices import Slice, choose_columns, evaluate_slices
+
+SHIFT_METRICS = 3
+"""Metrics that are shown under each shift."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ class Evaluation:
     baselines: tuple[BaselineResult, ...]
     slices: tuple[Slice, ...]
     importance: tuple[Importance, ...]
+    robustness: tuple[Shifted, ...]
+    """The task's first metrics under every shift that the kinds of the columns know."""
     notes: tuple[str, ...]
     """What was sampled or left out, in plain words."""
     scored: Scored = field(repr=False, compare=False)
@@ -105,6 +111,7 @@ def evaluate(
         baselines=_baselines(contract, scored, train, test, resampling),
         slices=tuple(evaluate_slices(scored, test, sliced_by, METRICS[contract.task], contract.sensitive)),
         importance=tuple(importance),
+        robustness=tuple(evaluate_shifts(contract, predict, test, METRICS[contract.task][:SHIFT_METRICS], seed)),
         notes=_notes(train_rows or train.num_rows, train.num_rows, test, len(names)),
         scored=scored,
     )

@@ -29,6 +29,7 @@ NAMES: Mapping[str, str] = MappingProxyType(
         "recall": "Recall",
         "recall_macro": "Recall, mean of classes",
         "accuracy": "Accuracy",
+        "top_3_accuracy": "Accuracy of the best 3",
         "balanced_accuracy": "Balanced accuracy",
         "log_loss": "Log loss",
         "brier": "Brier score",
@@ -39,6 +40,8 @@ NAMES: Mapping[str, str] = MappingProxyType(
     }
 )
 
+TOP = 3
+"""Of so many likeliest classes one should be right; of few classes that says nothing."""
 CALIBRATION_BINS = 15
 """As in Guo et al. 2017."""
 
@@ -113,6 +116,17 @@ def _per_class(scored: Scored, classes: Sequence[str | int | bool]) -> list[Clas
         )
         for i, name in enumerate(classes)
     ]
+
+
+def has_many_classes(scored: Scored) -> bool:
+    """Whether it says something that a class is among the three likeliest."""
+    return len(scored) > 0 and scored.class_count > 2 * TOP
+
+
+def among_likeliest(scored: Scored) -> NDArray[np.bool_]:
+    """Whether the true class is among the three likeliest of each row, [N]."""
+    likeliest = np.argpartition(-scored.probabilities, TOP - 1, axis=1)[:, :TOP]
+    return np.asarray((likeliest == scored.truth[:, None]).any(axis=1))
 
 
 def calibration_bins(scored: Scored) -> tuple[Indices, Floats, Floats]:
@@ -215,6 +229,9 @@ _FUNCTIONS: Mapping[str, Metric] = MappingProxyType(
         "precision": _defined(_has_positives, _binary(sk.precision_score)),
         "recall": _defined(_has_positives, _binary(sk.recall_score)),
         "accuracy": _defined(_has_rows, _of_labels(sk.accuracy_score)),
+        "top_3_accuracy": _defined(
+            has_many_classes, lambda scored: np.average(among_likeliest(scored), weights=scored.weights)
+        ),
         "balanced_accuracy": _defined(_has_rows, _macro(sk.recall_score)),
         "f1_macro": _defined(_has_rows, _macro(sk.f1_score)),
         "precision_macro": _defined(_has_rows, _macro(sk.precision_score)),

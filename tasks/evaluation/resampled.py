@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from tasks.evaluation.metrics import CALIBRATION_BINS, calibration_bins
+from tasks.evaluation.metrics import CALIBRATION_BINS, among_likeliest, calibration_bins, has_many_classes
 from tasks.evaluation.scored import Floats, Indices, Scored
 
 Results = dict[str, Floats]
@@ -18,7 +18,7 @@ Resampled = Callable[[Floats], Results]
 """From W [N, R] to metrics [R]."""
 
 _CURVES = {"average_precision", "roc_auc", "roc_auc_macro"}
-_MEANS = {"log_loss", "brier", "mae", "rmse", "r2"}
+_MEANS = {"log_loss", "brier", "top_3_accuracy", "mae", "rmse", "r2"}
 
 
 def prepare(scored: Scored, names: Sequence[str]) -> Resampled:
@@ -126,13 +126,15 @@ def _losses(scored: Scored) -> Resampled:
     of_truth = probabilities[np.arange(len(scored)), scored.truth]
     epsilon = np.finfo(np.float64).eps
     squares = (probabilities**2).sum(axis=1) - 2 * of_truth + 1
-    by_row = np.stack(
-        [-np.log(np.clip(of_truth, epsilon, 1 - epsilon)), squares / (2 if scored.class_count == 2 else 1)]
-    )
+    by_row = {
+        "log_loss": -np.log(np.clip(of_truth, epsilon, 1 - epsilon)),
+        "brier": squares / (2 if scored.class_count == 2 else 1),
+        "top_3_accuracy": among_likeliest(scored) if has_many_classes(scored) else np.full(len(scored), np.nan),
+    }
 
     def evaluate(weights: Floats) -> Results:
-        log_loss, brier = _ratio(by_row @ weights, weights.sum(axis=0))
-        return {"log_loss": log_loss, "brier": brier}
+        means = _ratio(np.stack([*by_row.values()]) @ weights, weights.sum(axis=0))
+        return dict(zip(by_row, means, strict=True))
 
     return evaluate
 

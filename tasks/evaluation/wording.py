@@ -20,6 +20,7 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
         "recall": "share of positives that are found",
         "recall_macro": "share of each class that is found",
         "accuracy": "share of rows decided right",
+        "top_3_accuracy": "share of rows whose class is among the three likeliest",
         "balanced_accuracy": "accuracy, each class counting the same",
         "log_loss": "penalty for being sure and wrong",
         "brier": "squared error of the probabilities",

@@ -19,6 +19,7 @@ from tasks.data.snapshot import Snapshot, open_snapshot, snapshot_folder
 from tasks.data.splits import judged_rows, required_columns
 from tasks.evaluation.groups import group_codes
 from tasks.evaluation.of_graph import score_rows
+from tasks.evaluation.robustness import gated_metrics
 from tasks.evaluation.scored import Scored
 from tasks.evaluation.slices import slice_rows
 from tasks.registry.gates import Evidence
@@ -53,7 +54,7 @@ def gather(contest: Contest, home: Path) -> Case:
         challenger=score_rows(predictor, rows),
         champion=opponent,
         slices=_slices(model_file, rows, predictor.contract.sensitive),
-        measured=_budgets(model_file, predictor, rows),
+        measured=_budgets(model_file, predictor, rows) | _under_shifts(model_file, predictor, rows),
         parity=_parity(contest.challenger),
         obstacle=obstacle,
         groups=group_codes(rows.column(stored_split_name(group))) if group else None,
@@ -129,6 +130,11 @@ def _slices(
 def _budgets(model_file: ModelFile, predictor: Predictor, rows: pa.Table) -> dict[str, float]:
     asked = any(name in BUDGETS for name in model_file.gates)
     return {"latency_p99_ms": latency_p99_ms(predictor, rows)} if asked and len(rows) else {}
+
+
+def _under_shifts(model_file: ModelFile, predictor: Predictor, rows: pa.Table) -> dict[str, float]:
+    contract, seed = predictor.contract, model_file.training.seed
+    return gated_metrics(contract, lambda table: score_rows(predictor, table), rows, model_file.gates, seed)
 
 
 def _parity(version: Version) -> float | None:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from models.modelfile import BUDGETS, METRICS
+from models.modelfile import METRICS, has_limits_only
 from models.sections import Gate, Promotion
 from tasks.evaluation.bootstrap import Interval, Resampling, paired_difference
 from tasks.evaluation.metrics import metric
@@ -78,14 +78,14 @@ def judge(evidence: Evidence, gates: Mapping[str, Gate], promotion: Promotion) -
     Metrics are asked for only where enough rows can be judged fairly. One "no" decides; failing that, one "undecided".
     """
     asked = dict(gates)
-    if not set(gates) - set(BUDGETS):
+    if all(has_limits_only(name) for name in gates):
         asked[METRICS[evidence.challenger.task][0]] = Gate()
     fairness = _fairness(evidence, promotion)
     checks = [fairness, *_parity(evidence)]
     for name, gate in asked.items():
-        if name in BUDGETS or fairness.outcome == "yes":
+        if has_limits_only(name) or fairness.outcome == "yes":
             checks += _limits(name, gate, evidence)
-        if name not in BUDGETS and fairness.outcome == "yes" and evidence.champion is not None:
+        if not has_limits_only(name) and fairness.outcome == "yes" and evidence.champion is not None:
             checks += _against_champion(name, gate, evidence, evidence.champion, promotion)
     outcomes = {check.outcome for check in checks}
     outcome: Outcome = "no" if "no" in outcomes else "undecided" if "undecided" in outcomes else "yes"
@@ -95,7 +95,9 @@ def judge(evidence: Evidence, gates: Mapping[str, Gate], promotion: Promotion) -
 def judge_floors(scored: Scored, gates: Mapping[str, Gate]) -> list[Check]:
     """The limits that a graph has to keep by itself, whoever is champion; budgets are measured at promotion."""
     evidence = Evidence(scored, None)
-    return [check for name, gate in gates.items() if name not in BUDGETS for check in _limits(name, gate, evidence)]
+    return [
+        check for name, gate in gates.items() if not has_limits_only(name) for check in _limits(name, gate, evidence)
+    ]
 
 
 def _fairness(evidence: Evidence, promotion: Promotion) -> Check:
@@ -120,7 +122,7 @@ def _parity(evidence: Evidence) -> Iterator[Check]:
 def _limits(name: str, gate: Gate, evidence: Evidence) -> Iterator[Check]:
     if gate.min is None and gate.max is None:
         return
-    value = evidence.measured.get(name, np.nan) if name in BUDGETS else metric(name)(evidence.challenger)
+    value = evidence.measured.get(name, np.nan) if has_limits_only(name) else metric(name)(evidence.challenger)
     if np.isnan(value):
         yield Check(name, "undecided", f"{name} can't be computed on these rows")
         return

@@ -107,11 +107,11 @@ def test_all_problems_are_said_at_once(tmp_path: Path) -> None:
         (("[columns]", "[gates.f1]\nmargin = inf\n[columns]"), "gates.f1.margin: input should be a finite number"),
         (
             ("[columns]", "[gates.latency_p99_ms]\nmax = 5\nbeats_champion = true\n[columns]"),
-            "gates.latency_p99_ms.beats_champion: a budget takes min and max only; remove it",
+            "gates.latency_p99_ms.beats_champion: this gate takes min and max only; remove it",
         ),
         (
             ("[columns]", "[gates.latency_p99_ms]\nmax = 5\nslices = ['c']\n[columns]"),
-            "gates.latency_p99_ms.slices: a budget takes min and max only; remove it",
+            "gates.latency_p99_ms.slices: this gate takes min and max only; remove it",
         ),
         (
             ("[columns]", "[schedule]\nretrain = 'every day'\n[columns]"),

@@ -1,6 +1,7 @@
 """Numbers from raw cells to the graph: any numeric type or numeric text becomes float32 with NaN for missing."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -10,9 +11,11 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from models.columns.cells import as_array, is_numeric, is_text, mask_missing, plain, valid, whole
-from models.columns.kind import ColumnKind, ColumnSettings, Mask, Parsed, Refusal
+from models.columns.kind import ColumnKind, ColumnSettings, Mask, Parsed, Refusal, Shift
 from models.columns.number.statistics import NumberStatistics, fit_number
 
+BIAS = 0.5
+"""Spreads by which a biased sensor is off."""
 LARGEST = float(np.finfo(np.float32).max)
 NUMBER = r"^[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|inf(?:inity)?|nan(?:\([0-9a-z_]*\))?)$"
 """What reads as a number, in any case: decimal notation, infinities and NaN."""
@@ -41,6 +44,11 @@ class NumberKind(ColumnKind[NumberSettings, NumberStatistics]):
     encoder_module = "models.columns.number.encoder"
     settings = NumberSettings
     statistics = NumberStatistics
+
+    @property
+    def shifts(self) -> Mapping[str, Shift]:
+        """A sensor that has lost its zero."""
+        return MappingProxyType({"sensor_bias": _biased})
 
     def arrow_type(self, settings: NumberSettings) -> pa.DataType:
         """Float64."""
@@ -71,6 +79,13 @@ class NumberKind(ColumnKind[NumberSettings, NumberStatistics]):
     def to_input(self, values: pa.Array, settings: NumberSettings) -> NDArray[Any]:
         """Float32 [N], NaN where missing."""
         return np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float32)
+
+
+def _biased(
+    values: pa.Array, settings: NumberSettings, statistics: NumberStatistics, generator: np.random.Generator
+) -> pa.Array:
+    """All values half a spread higher."""
+    return pc.add(values, BIAS * statistics.scale)
 
 
 def _to_float64(raw: pa.Array, missing: tuple[str, ...]) -> tuple[NDArray[np.float64], Mask]:

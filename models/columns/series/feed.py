@@ -1,6 +1,7 @@
 """Windows of one channel, from structs or stored bytes to the graph: float32 with NaN for what was not measured."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -10,8 +11,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from models.columns.cells import as_array, fixed_rows, is_numeric, is_text, valid
-from models.columns.kind import ColumnKind, ColumnSettings, Parsed, Refusal, failures, is_gathered
+from models.columns.kind import ColumnKind, ColumnSettings, Parsed, Refusal, Shift, failures, is_gathered
 from models.columns.series.statistics import SeriesStatistics, fit_series
+
+BIAS = 0.5
+"""Spreads by which a biased sensor is off."""
 
 
 class SeriesSettings(ColumnSettings):
@@ -30,6 +34,11 @@ class SeriesKind(ColumnKind[SeriesSettings, SeriesStatistics]):
     encoder_module = "models.columns.series.encoder"
     settings = SeriesSettings
     statistics = SeriesStatistics
+
+    @property
+    def shifts(self) -> Mapping[str, Shift]:
+        """A sensor that has lost its zero."""
+        return MappingProxyType({"sensor_bias": _biased})
 
     def arrow_type(self, settings: SeriesSettings) -> pa.DataType:
         """The bytes of `window` float32 values, the newest last."""
@@ -61,3 +70,11 @@ class SeriesKind(ColumnKind[SeriesSettings, SeriesStatistics]):
         """Float32 [N, window], NaN where nothing was measured."""
         windows = fixed_rows(values).view("<f4")
         return windows if values.null_count == 0 else np.where(valid(values)[:, None], windows, np.float32(np.nan))
+
+
+def _biased(
+    values: pa.Array, settings: SeriesSettings, statistics: SeriesStatistics, generator: np.random.Generator
+) -> pa.Array:
+    """All values half a spread higher."""
+    windows = fixed_rows(values).view("<f4") + np.float32(BIAS * statistics.scale)
+    return pa.FixedSizeBinaryArray.from_buffers(values.type, len(values), [None, pa.py_buffer(windows)])

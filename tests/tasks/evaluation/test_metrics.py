@@ -21,8 +21,16 @@ def _no_warnings() -> Iterator[None]:
 
 
 def test_every_metric_of_every_task_is_computed() -> None:
-    for scored in (classified(), classified(classes=4), regressed()):
+    for scored in (classified(), classified(classes=8), regressed()):
         assert set(compute_metrics(scored)) == set(METRICS[scored.task])
+
+
+def test_the_best_three_are_scikit_learns_and_asked_for_where_there_are_many_classes() -> None:
+    many, few = classified(classes=8), classified(classes=6)
+    labels = np.arange(8)
+    expected = sk.top_k_accuracy_score(many.truth, many.probabilities, k=3, labels=labels, sample_weight=many.weight)
+    assert compute_metrics(many)["top_3_accuracy"] == pytest.approx(expected)
+    assert "top_3_accuracy" not in compute_metrics(few)
 
 
 def test_binary_metrics_are_scikit_learns_with_weights() -> None:
@@ -85,7 +93,7 @@ def test_macro_averages_are_over_classes_that_occur() -> None:
     found = compute_metrics(some)
     assert found["recall_macro"] == pytest.approx(expected)
     assert found["balanced_accuracy"] == pytest.approx(expected)
-    assert set(found) == set(METRICS["multiclass"])
+    assert set(found) == set(METRICS["multiclass"]) - {"top_3_accuracy"}
 
 
 @pytest.mark.parametrize("scored", [classified(), classified(classes=3), regressed()])
