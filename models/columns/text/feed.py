@@ -1,0 +1,122 @@
+"""Texts from raw cells to the graph: every type becomes a string, cut to a length, whose tokens the graph finds."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from pydantic import Field
+
+from models.columns.category.feed import CategoryKind, CategorySettings
+from models.columns.cells import as_array, canonical, is_text, mask_missing, plain
+from models.columns.kind import ColumnKind, ColumnSettings, Parsed, Ragged
+from models.columns.text.characters import Codes, code_points, code_table, in_every_case
+from models.columns.text.statistics import TextStatistics, fit_text, portions, token_ids
+from models.columns.text.tokens import PIECES, find_words, frame, piece_keys
+
+if TYPE_CHECKING:
+    from onnx import NodeProto
+
+UNKNOWN_WORD = 1
+CATEGORY = CategoryKind()
+"""Numbers, dates and booleans become text as they do there."""
+
+
+class TextSettings(ColumnSettings):
+    """How much of a text is read, and how large its vocabulary grows."""
+
+    kind: Literal["text"] = "text"
+    max_characters: int = Field(2000, ge=1, le=100_000, description="longer texts are cut there")
+    max_words: int = Field(20_000, ge=0, description="most frequent words that are known")
+    max_pairs: int = Field(20_000, ge=0, description="most frequent pairs of neighbouring words that are known")
+    max_pieces: int = Field(40_000, ge=0, description="most frequent pieces of words that are known")
+    min_count: int = Field(2, ge=1, description="times that a word, pair or piece must occur to be known")
+    width: int = Field(128, ge=1, description="features of a text")
+
+
+class TextKind(ColumnKind[TextSettings, TextStatistics]):
+    """Free text of any language; letters are read in one case."""
+
+    name = "text"
+    joined: ClassVar[bool] = False
+    input_type: ClassVar[Any] = np.object_
+    encoded_type: ClassVar[Any] = np.int32
+    encoder_module = "models.columns.text.encoder"
+    settings = TextSettings
+    statistics = TextStatistics
+
+    def arrow_type(self, settings: TextSettings) -> pa.DataType:
+        """Strings."""
+        return pa.string()
+
+    def reads(self, raw: pa.DataType, settings: TextSettings) -> bool:
+        """Every type but nested and binary ones."""
+        return is_text(raw) or CATEGORY.reads(raw, CategorySettings())
+
+    def parse(self, raw: pa.Array, settings: TextSettings, missing: tuple[str, ...]) -> Parsed:
+        """Composed Unicode text (NFC) without white space around it, cut; refused are nested or binary values."""
+        column = plain(as_array(raw))
+        if not is_text(column.type):
+            parsed = CATEGORY.parse(column, CategorySettings(max_characters=settings.max_characters), missing)
+            return Parsed(parsed.values.cast(pa.string()), parsed.refusals)
+        marks = canonical(pa.array(missing, pa.string())).to_pylist()
+        known = mask_missing(canonical(_well_formed(column)), (*missing, *marks))
+        cut = pc.utf8_slice_codeunits(pc.utf8_normalize(known, "NFC"), 0, settings.max_characters)
+        return Parsed(pc.utf8_rtrim_whitespace(cut))
+
+    def fit(self, chunks: Iterable[pa.Array], settings: TextSettings) -> TextStatistics:
+        """The vocabulary of the training texts, most frequent first, and their lengths."""
+        return fit_text(chunks, settings.max_words, settings.max_pairs, settings.max_pieces, settings.min_count)
+
+    def to_input(self, values: pa.Array, settings: TextSettings) -> NDArray[Any]:
+        """Strings [N], "" where missing."""
+        return np.asarray(pc.fill_null(as_array(values), "").to_numpy(zero_copy_only=False), dtype=object)
+
+    def encode(self, values: pa.Array, settings: TextSettings, statistics: TextStatistics) -> Ragged:
+        """Ids of the known tokens of each text, int32: 1 for an unknown word, then words, pairs and pieces."""
+        table = code_table(in_every_case(statistics.characters))
+        encoded = [_encode(texts, table, statistics) for texts in portions(as_array(values))]
+        ids = [np.empty(0, np.int32), *(piece.values for piece in encoded)]
+        lengths = [np.empty(0, np.int64), *(piece.lengths for piece in encoded)]
+        return Ragged(np.concatenate(ids), np.concatenate(lengths))
+
+    def graph_nodes(
+        self, source: str, target: str, settings: TextSettings, statistics: TextStatistics
+    ) -> "list[NodeProto]":
+        """The split into characters, and the look-up of what they form."""
+        from models.columns.text.graph import token_nodes
+
+        return token_nodes(source, target, statistics, settings.max_characters)
+
+    def sizes(self, feed: NDArray[Any]) -> NDArray[np.int64]:
+        """Characters of each string, [N]."""
+        return np.fromiter(map(len, feed), dtype=np.int64, count=len(feed))
+
+
+def _well_formed(text: pa.Array) -> pa.Array:
+    """The strings, with a replacement character for bytes that are no UTF-8, which a file may hold all the same."""
+    text = text.cast(pa.string())
+    try:
+        text.validate(full=True)
+    except pa.ArrowInvalid:
+        bytes_of = text.cast(pa.binary()).to_pylist()
+        return pa.array([None if cell is None else cell.decode("utf-8", "replace") for cell in bytes_of], pa.string())
+    return text
+
+
+def _encode(texts: pa.Array, table: Codes, statistics: TextStatistics) -> Ragged:
+    """Known tokens in the order of the text: each place has its word, its pair and its pieces."""
+    points, lengths = code_points(texts)
+    framed = frame(table[points], lengths)
+    words = find_words(framed)
+    ids = np.zeros((len(framed.codes), 2 + len(PIECES)), dtype=np.int32)
+    ids[words.starts, 0] = token_ids(words.keys, statistics.words, 2, UNKNOWN_WORD)
+    pairs = token_ids(words.pair_keys, statistics.pairs, statistics.first_pair, 0)
+    ids[words.starts, 1] = np.where(words.followed, pairs, 0)
+    for column, length in enumerate(PIECES, start=2):
+        keys = piece_keys(framed.codes, length)
+        ids[: len(keys), column] = token_ids(keys, statistics.pieces, statistics.first_piece, 0)
+    found = np.append(0, np.cumsum(np.count_nonzero(ids, axis=1)))[np.append(0, framed.ends)]
+    return Ragged(ids[ids > 0], np.diff(found))
