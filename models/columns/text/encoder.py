@@ -1,5 +1,6 @@
-"""The network half of texts: the sum of one learned vector per token, of length 1."""
+"""The network half of texts: the sum of one learned vector per token, scaled to one length."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,8 +21,9 @@ MASKED = 0.01
 class Encoder(nn.Module):
     """Features of one text column, token ids [N, L] with 0 for nothing -> [N, width].
 
-    Vectors of words, pairs of words and pieces of words are summed (Joulin et al. 2017) and scaled to length 1, so that
-    long texts weigh as much as short ones. A text without tokens is a missing one, and has a learned vector.
+    Vectors of words, pairs of words and pieces of words are summed (Joulin et al. 2017). Sums are scaled to one length,
+    so that long texts weigh as much as short ones; the mean square of the features is 1. A text without tokens is a
+    missing one, and has a learned vector.
     """
 
     def __init__(
@@ -39,14 +41,15 @@ class Encoder(nn.Module):
         kept = ids > 0
         if self.training:
             kept = kept & _kept_in_training(ids)
-        features = functional.normalize(self._sums(ids, kept), dim=1, eps=1e-6)
+        directions = functional.normalize(self._sums(ids, kept), dim=1, eps=1e-6)
+        features: Tensor = directions * math.sqrt(self.out_features)
         return features + ~kept.any(1, keepdim=True) * self.missing
 
     def _sums(self, ids: Tensor, kept: Tensor) -> Tensor:
         """The sum of the vectors of the ids that are kept, [N, width]."""
         if torch.compiler.is_exporting():
-            return self.vectors[ids].sum(1)
-        sums: Tensor = TokenSums.apply(self.vectors, ids[kept], kept.sum(1))
+            return functional.embedding(ids, self.vectors).sum(1)
+        sums: Tensor = TokenSums.apply(self.vectors, ids[kept], kept.sum(1))  # type: ignore[no-untyped-call]
         return sums
 
 

@@ -1,5 +1,6 @@
 """Texts from raw cells to the graph: every type becomes a string, cut to a length, whose tokens the graph finds."""
 
+import unicodedata
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -63,7 +64,7 @@ class TextKind(ColumnKind[TextSettings, TextStatistics]):
             return Parsed(parsed.values.cast(pa.string()), parsed.refusals)
         marks = canonical(pa.array(missing, pa.string())).to_pylist()
         known = mask_missing(canonical(_well_formed(column)), (*missing, *marks))
-        cut = pc.utf8_slice_codeunits(pc.utf8_normalize(known, "NFC"), 0, settings.max_characters)
+        cut = pc.utf8_slice_codeunits(_composed(known), 0, settings.max_characters)
         return Parsed(pc.utf8_rtrim_whitespace(cut))
 
     def fit(self, chunks: Iterable[pa.Array], settings: TextSettings) -> TextStatistics:
@@ -104,6 +105,16 @@ def _well_formed(text: pa.Array) -> pa.Array:
         bytes_of = text.cast(pa.binary()).to_pylist()
         return pa.array([None if cell is None else cell.decode("utf-8", "replace") for cell in bytes_of], pa.string())
     return text
+
+
+def _composed(text: pa.Array) -> pa.Array:
+    """The strings in Unicode's composed form (NFC); Arrow's own function gives the decomposed one."""
+    if pc.all(pc.string_is_ascii(text)).as_py() is not False:
+        return text
+    cells = text.to_pylist()
+    if unicodedata.is_normalized("NFC", "\n".join(filter(None, cells))):
+        return text
+    return pa.array([None if cell is None else unicodedata.normalize("NFC", cell) for cell in cells], pa.string())
 
 
 def _encode(texts: pa.Array, table: Codes, statistics: TextStatistics) -> Ragged:

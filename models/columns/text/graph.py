@@ -5,6 +5,7 @@ rows, and put back into a matrix. No step asks the machine's locale or tables of
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from onnx import NodeProto, TensorProto, helper, numpy_helper
@@ -25,7 +26,7 @@ class Nodes:
         self.target = target
         self.nodes: list[NodeProto] = []
 
-    def add(self, operator: str, *inputs: str, result: str = "", domain: str = "", **attributes: object) -> str:
+    def add(self, operator: str, *inputs: str, result: str = "", domain: str = "", **attributes: Any) -> str:
         """The name of the result of one more node."""
         output = result or f"{self.target}/{len(self.nodes)}"
         self.nodes.append(helper.make_node(operator, list(inputs), [output], domain=domain, **attributes))
@@ -44,7 +45,7 @@ class Nodes:
         """Ids of int64 keys."""
         known = list(known) or [0]
         ids = list(range(first, first + len(known)))
-        options = {"keys_int64s": known, "values_int64s": ids, "default_int64": unknown}
+        options: dict[str, Any] = {"keys_int64s": known, "values_int64s": ids, "default_int64": unknown}
         return self.add("LabelEncoder", keys, domain="ai.onnx.ml", **options)
 
 
@@ -64,7 +65,7 @@ def _codes(g: Nodes, source: str, characters: str, max_characters: int) -> str:
     """Codes [N + 1, T] of the characters, in front a separator and behind one or more."""
     codes = in_every_case(characters) or {" ": SEPARATOR}
     texts = g.add("Concat", source, g.constant([""]), axis=0)
-    options: dict[str, object] = {"separators": [""], "mark": 0, "mincharnum": 1, "pad_value": ""}
+    options: dict[str, Any] = {"separators": [""], "mark": 0, "mincharnum": 1, "pad_value": ""}
     split = g.add("Tokenizer", texts, domain="com.microsoft", **options)
     options = {"keys_strings": list(codes), "values_int64s": list(codes.values()), "default_int64": SEPARATOR}
     coded = g.add("LabelEncoder", split, domain="ai.onnx.ml", **options)
@@ -102,7 +103,10 @@ def _words(g: Nodes, codes: str, statistics: TextStatistics, max_characters: int
 
 
 def _bounds(g: Nodes, codes: str) -> tuple[str, str, str]:
-    """(row, position) [W, 2] where words start and end in the codes without their first and last, and starts as a mask."""
+    """Row and position [W, 2] in the inner codes where words start and end, and a mask of the starts.
+
+    Inner are all codes but the first and the last of each row.
+    """
     word = g.add("Greater", codes, g.constant(SEPARATOR))
     attached = g.add("And", word, g.add("Less", codes, g.constant(ALONE)))
     inner, here = g.part(word, 1, -1, axis=1), g.part(attached, 1, -1, axis=1)

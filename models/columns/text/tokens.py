@@ -32,7 +32,7 @@ class Framed:
     def positions(self) -> NDArray[np.int64]:
         """Of each code in its own frame, [T]."""
         starts = np.append(0, self.ends[:-1])
-        return np.arange(len(self.codes)) - np.repeat(starts, self.ends - starts)
+        return np.asarray(np.arange(len(self.codes)) - np.repeat(starts, self.ends - starts))
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Words:
     @property
     def pair_keys(self) -> Codes:
         """Keys of each word with the next, [W]; of no use where it is not followed."""
-        return self.keys * np.int64(BASE) + np.roll(self.keys, -1)
+        return np.asarray(self.keys * np.int64(BASE) + np.roll(self.keys, -1))
 
 
 def powers(base: int, count: int) -> Codes:
