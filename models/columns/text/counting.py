@@ -1,10 +1,10 @@
-"""Counts of the keys of a stream in bounded memory."""
+"""Counts of the tokens of a stream in bounded memory."""
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from models.columns.text.characters import Codes
+from models.columns.cells import as_array
 
 
 class Counter:
@@ -14,29 +14,26 @@ class Counter:
     counting, Manku and Motwani 2002).
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, kind: pa.DataType, limit: int) -> None:
         self.limit = limit
-        self.keys = np.empty(0, dtype=np.int64)
+        self.keys = pa.array([], kind)
         self.counts = np.empty(0, dtype=np.int64)
 
-    def add(self, keys: Codes) -> None:
-        """Counts the keys, of any order, with repetitions."""
-        counted = pc.value_counts(pa.array(keys))
-        both = np.concatenate([self.keys, counted.field("values").to_numpy()])
-        counts = np.concatenate([self.counts, counted.field("counts").to_numpy()])
-        self.keys, place = np.unique(both, return_inverse=True)
-        self.counts = np.zeros(len(self.keys), dtype=np.int64)
-        np.add.at(self.counts, place, counts)
-        self._forget()
+    def add(self, keys: pa.Array, counts: NDArray[np.int64] | None = None) -> None:
+        """Counts the keys, of any order, with repetitions, once each or as often as `counts` says."""
+        new = np.ones(len(keys), dtype=np.int64) if counts is None else counts
+        both = pa.chunked_array([self.keys, keys], self.keys.type)
+        table = pa.table({"key": both, "count": np.concatenate([self.counts, new])})
+        self._keep(table.group_by("key", use_threads=False).aggregate([("count", "sum")]), "count_sum")
 
-    def _forget(self) -> None:
-        if len(self.keys) > self.limit:
+    def _keep(self, table: pa.Table, count: str) -> None:
+        if len(table) > self.limit:
             # Half of them, so that the next texts don't end here again.
-            kept = np.sort(np.argsort(-self.counts, kind="stable")[: self.limit // 2])
-            self.keys, self.counts = self.keys[kept], self.counts[kept]
+            table = table.sort_by([(count, "descending"), ("key", "ascending")]).slice(0, self.limit // 2)
+        self.keys, self.counts = as_array(table["key"]), as_array(table[count]).to_numpy(zero_copy_only=False)
 
-    def most_frequent(self, limit: int, min_count: int) -> Codes:
+    def most_frequent(self, limit: int, min_count: int) -> pa.Array:
         """Up to `limit` keys that occurred `min_count` times or more, most frequent first, ties by key."""
-        frequent = self.counts >= min_count
-        keys, counts = self.keys[frequent], self.counts[frequent]
-        return keys[np.argsort(-counts, kind="stable")[:limit]]
+        frequent = pa.table({"key": self.keys, "count": self.counts}).filter(self.counts >= min_count)
+        ordered = frequent.sort_by([("count", "descending"), ("key", "ascending")])
+        return as_array(ordered["key"]).slice(0, limit)

@@ -14,8 +14,8 @@ from models.columns.category.feed import CategoryKind, CategorySettings
 from models.columns.cells import as_array, canonical, is_text, mask_missing, plain
 from models.columns.kind import ColumnKind, ColumnSettings, Parsed, Ragged
 from models.columns.text.characters import Codes, code_points, code_table, in_every_case
-from models.columns.text.statistics import TextStatistics, fit_text, portions, token_ids
-from models.columns.text.tokens import PIECES, find_words, frame, piece_keys
+from models.columns.text.statistics import TextStatistics, fit_text, piece_ids, portions, token_ids
+from models.columns.text.tokens import find_words, frame, spelt
 
 if TYPE_CHECKING:
     from onnx import NodeProto
@@ -76,9 +76,13 @@ class TextKind(ColumnKind[TextSettings, TextStatistics]):
         return np.asarray(pc.fill_null(as_array(values), "").to_numpy(zero_copy_only=False), dtype=object)
 
     def encode(self, values: pa.Array, settings: TextSettings, statistics: TextStatistics) -> Ragged:
-        """Ids of the known tokens of each text, int32: 1 for an unknown word, then words, pairs and pieces."""
+        """Ids of the tokens of each text, int32: 1 for an unknown word, then words, pairs and pieces.
+
+        Pieces of known words are left out, as they follow from the word: the encoder adds them.
+        """
         table = code_table(in_every_case(statistics.characters))
-        encoded = [_encode(texts, table, statistics) for texts in portions(as_array(values))]
+        known = spelt(statistics.words)[1].keys
+        encoded = [_encode(texts, table, known, statistics) for texts in portions(as_array(values))]
         ids = [np.empty(0, np.int32), *(piece.values for piece in encoded)]
         lengths = [np.empty(0, np.int64), *(piece.lengths for piece in encoded)]
         return Ragged(np.concatenate(ids), np.concatenate(lengths))
@@ -117,17 +121,17 @@ def _composed(text: pa.Array) -> pa.Array:
     return pa.array([None if cell is None else unicodedata.normalize("NFC", cell) for cell in cells], pa.string())
 
 
-def _encode(texts: pa.Array, table: Codes, statistics: TextStatistics) -> Ragged:
-    """Known tokens in the order of the text: each place has its word, its pair and its pieces."""
+def _encode(texts: pa.Array, table: Codes, known: Codes, statistics: TextStatistics) -> Ragged:
+    """Ids of all words, of known pairs, and of the known pieces of unknown words."""
     points, lengths = code_points(texts)
     framed = frame(table[points], lengths)
     words = find_words(framed)
-    ids = np.zeros((len(framed.codes), 2 + len(PIECES)), dtype=np.int32)
-    ids[words.starts, 0] = token_ids(words.keys, statistics.words, 2, UNKNOWN_WORD)
+    ids = token_ids(words.keys, known, 2, UNKNOWN_WORD)
     pairs = token_ids(words.pair_keys, statistics.pairs, statistics.first_pair, 0)
-    ids[words.starts, 1] = np.where(words.followed, pairs, 0)
-    for column, length in enumerate(PIECES, start=2):
-        keys = piece_keys(framed.codes, length)
-        ids[: len(keys), column] = token_ids(keys, statistics.pieces, statistics.first_piece, 0)
-    found = np.append(0, np.cumsum(np.count_nonzero(ids, axis=1)))[np.append(0, framed.ends)]
-    return Ragged(ids[ids > 0], np.diff(found))
+    unknown = np.flatnonzero(ids == UNKNOWN_WORD)
+    pieces = piece_ids(framed, words, unknown, statistics)
+    found = np.concatenate([ids, np.where(words.followed, pairs, 0), pieces.ravel()])
+    rows = np.concatenate([words.rows, words.rows, np.repeat(words.rows[unknown], pieces.shape[1])])
+    order = np.argsort(rows[found > 0], kind="stable")
+    counts = np.bincount(rows[found > 0], minlength=len(texts))
+    return Ragged(found[found > 0][order], counts)

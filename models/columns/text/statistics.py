@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from models.columns.kind import Statistics
 from models.columns.text.characters import CODE_POINTS, Codes, code_of, code_points
 from models.columns.text.counting import Counter
-from models.columns.text.tokens import PIECES, find_words, frame, piece_keys, within_words
+from models.columns.text.tokens import Framed, Words, find_words, frame, piece_keys, spellings, spelt
 
 ROWS = 1 << 14
 """Texts looked at together at most."""
-CHARACTERS = 1 << 21
+CHARACTERS = 1 << 20
 """Characters looked at together at most, a single longer text aside."""
-LARGEST_COUNTER = 1 << 21
+LARGEST_COUNTER = 1 << 20
 """Distinct tokens of one sort that are counted at a time."""
 ALPHABET = 5000
 """Most frequent characters that are known."""
@@ -35,12 +35,13 @@ class TextProfile(Statistics):
 
 
 class TextStatistics(Statistics):
-    """The vocabulary, as keys of `tokens`, most frequent first, and the profile that drift is judged against."""
+    """The vocabulary, most frequent first, and the profile that drift is judged against."""
 
     characters: str
-    """The known ones, most frequent first."""
-    words: tuple[int, ...]
+    """The known ones."""
+    words: tuple[str, ...]
     pairs: tuple[int, ...]
+    """Keys as `tokens` computes them."""
     pieces: tuple[int, ...]
     profile: TextProfile
 
@@ -67,7 +68,8 @@ class TextSummary:
         self.texts = 0
         self.table = np.zeros(CODE_POINTS, dtype=np.int64)
         self.characters = np.zeros(CODE_POINTS, dtype=np.int64)
-        self.words, self.pairs, self.pieces = (Counter(LARGEST_COUNTER) for _ in range(3))
+        self.words = Counter(pa.string(), LARGEST_COUNTER)
+        self.pairs, self.pieces = Counter(pa.int64(), LARGEST_COUNTER), Counter(pa.int64(), LARGEST_COUNTER)
         self.lengths, self.word_counts = Lengths(), Lengths()
 
     def add(self, texts: pa.Array) -> Self:
@@ -76,14 +78,18 @@ class TextSummary:
         self._add_characters(points)
         framed = frame(self.table[points], lengths)
         words = find_words(framed)
-        self.words.add(words.keys)
-        self.pairs.add(words.pair_keys[words.followed])
-        runs = [piece_keys(framed.codes, length)[within_words(framed.codes, length)] for length in PIECES]
-        self.pieces.add(np.concatenate(runs))
+        self._add_words(framed, words)
+        self.pairs.add(pa.array(words.pair_keys[words.followed]))
         self.lengths.add(lengths)
-        self.word_counts.add(np.diff(np.searchsorted(words.starts, framed.ends), prepend=0))
+        self.word_counts.add(np.bincount(words.rows, minlength=len(texts)))
         self.texts += len(texts)
         return self
+
+    def _add_words(self, framed: Framed, words: Words) -> None:
+        _, first, counts = np.unique(words.keys, return_index=True, return_counts=True)
+        self.words.add(pa.array(spellings(framed, words, first), pa.string()), counts)
+        keys, valid = piece_keys(framed, words, first)
+        self.pieces.add(pa.array(keys[valid]), np.repeat(counts, valid.sum(axis=1)))
 
     def _add_characters(self, points: NDArray[np.uint32]) -> None:
         self.characters += np.bincount(points, minlength=CODE_POINTS)
@@ -134,15 +140,11 @@ def fit_text(
         count=count,
         missing=count - summary.texts,
         characters=summary.alphabet(),
-        words=_kept(summary.words, max_words, min_count),
-        pairs=_kept(summary.pairs, max_pairs, min_count),
-        pieces=_kept(summary.pieces, max_pieces, min_count),
+        words=tuple(summary.words.most_frequent(max_words, min_count).to_pylist()),
+        pairs=tuple(summary.pairs.most_frequent(max_pairs, min_count).to_pylist()),
+        pieces=tuple(summary.pieces.most_frequent(max_pieces, min_count).to_pylist()),
         profile=_profile(summary, count),
     )
-
-
-def _kept(counter: Counter, limit: int, min_count: int) -> tuple[int, ...]:
-    return tuple(counter.most_frequent(limit, min_count).tolist())
 
 
 def _profile(summary: TextSummary, count: int) -> TextProfile:
@@ -167,8 +169,21 @@ def portions(texts: pa.Array) -> Iterator[pa.Array]:
         offset += len(piece)
 
 
-def token_ids(keys: Codes, known: tuple[int, ...], first: int, unknown: int) -> NDArray[np.int32]:
-    """Ids of keys: `first` and following for the known ones, in order, else `unknown`."""
-    found = pc.index_in(pa.array(keys), value_set=pa.array(known, pa.int64()))
-    ids = pc.add(found, pa.scalar(first, pa.int32()))
-    return np.asarray(pc.fill_null(ids, pa.scalar(unknown, pa.int32())), dtype=np.int32)
+def token_ids(keys: Codes, known: Codes | tuple[int, ...], first: int, unknown: int) -> NDArray[np.int32]:
+    """Ids of keys of any shape: `first` and following for the known ones, in order, else `unknown`."""
+    found = pc.index_in(pa.array(keys.ravel()), value_set=pa.array(known, pa.int64()))
+    ids = pc.fill_null(pc.add(found, pa.scalar(first, pa.int32())), pa.scalar(unknown, pa.int32()))
+    return np.asarray(ids, dtype=np.int32).reshape(keys.shape)
+
+
+def piece_ids(framed: Framed, words: Words, chosen: NDArray[np.int64], statistics: TextStatistics) -> NDArray[np.int32]:
+    """Ids of the known pieces of the chosen words, 0 elsewhere, [M, PIECES_OF_WORD]."""
+    keys, valid = piece_keys(framed, words, chosen)
+    return np.where(valid, token_ids(keys, statistics.pieces, statistics.first_piece, 0), 0)
+
+
+def pieces_of_words(statistics: TextStatistics) -> NDArray[np.int32]:
+    """Ids of the pieces of each id before the first pair, none for nothing and for unknown words, [2 + words, P]."""
+    framed, words = spelt(statistics.words)
+    ids = piece_ids(framed, words, np.arange(len(statistics.words)), statistics)
+    return np.pad(np.sort(ids, axis=1)[:, ids.shape[1] - int((ids > 0).sum(1).max(initial=1)) :], ((2, 0), (0, 0)))

@@ -24,8 +24,8 @@ from models.columns.text.counting import Counter
 from models.columns.text.encoder import Encoder, TokenSums
 from models.columns.text.feed import TextKind, TextSettings
 from models.columns.text.shifts import SHIFTS, typing_errors
-from models.columns.text.statistics import TextStatistics
-from models.columns.text.tokens import BASE
+from models.columns.text.statistics import TextStatistics, piece_ids
+from models.columns.text.tokens import BASE, spellings, spelt
 from models.modelfile import Network
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
@@ -162,7 +162,7 @@ def test_signs_and_unspaced_writing_stand_alone() -> None:
 
 
 def test_words_pairs_and_pieces_are_those_of_a_reference() -> None:
-    """Words by a regular expression, pairs beside each other, pieces of the words between blanks."""
+    """Words by a regular expression, pairs beside each other, pieces with a blank at one end at most."""
     texts = ["The cat sat, the CAT ran", "a cat", "on a mat"]
     statistics = fit(texts)
     found = [re.findall(r"[a-z]+|,", text.lower()) for text in texts]
@@ -170,17 +170,19 @@ def test_words_pairs_and_pieces_are_those_of_a_reference() -> None:
     pairs = {pair for text in found for pair in pairwise(text)}
     pieces = {
         piece
-        for text in texts
-        for blanked in [f" {part} " for part in text.lower().split()]
+        for blanked in [f" {word} " for word in words]
         for n in (3, 4, 5)
         for piece in (blanked[i : i + n] for i in range(len(blanked) - n + 1))
+        if not piece[0] == piece[-1] == " "
     }
     assert (len(statistics.words), len(statistics.pairs), len(statistics.pieces)) == tuple(
         map(len, (words, pairs, pieces))
     )
-    (ids,) = encode(["a cat"], statistics)
-    # Two words, one pair, " a ", and " ca", "cat", "at ", " cat", "cat ", " cat ".
-    assert [sum(low <= i < high for i in ids) for low, high in bounds(statistics)] == [2, 1, 7]
+    ids, other = encode(["a cat", "a cats"], statistics)
+    # Two words and their pair; then a word, an unknown one, and of its pieces " ca", "cat", " cat".
+    assert [sum(low <= i < high for i in ids) for low, high in bounds(statistics)] == [2, 1, 0]
+    assert [sum(low <= i < high for i in other) for low, high in bounds(statistics)] == [1, 0, 3]
+    assert 1 in other
 
 
 def bounds(s: TextStatistics) -> list[tuple[int, int]]:
@@ -189,8 +191,22 @@ def bounds(s: TextStatistics) -> list[tuple[int, int]]:
 
 def test_a_key_is_the_polynomial_of_its_codes() -> None:
     expected = sum(ord(c) * pow(BASE, i, 1 << 64) for i, c in enumerate("karte")) % (1 << 64)
-    statistics = fit(["karte"])
-    assert statistics.words[0] % (1 << 64) == expected
+    framed, words = spelt(["eine", "karte"])
+    assert int(words.keys.view(np.uint64)[1]) == expected
+    assert spellings(framed, words, np.array([1, 0])) == ["karte", "eine"]
+
+
+def test_only_the_beginning_of_a_long_word_gives_pieces() -> None:
+    """Twenty different letters between blanks: 20 runs of three, 19 of four, 18 of five."""
+    word = "abcdefghijklmnopqrst"
+    assert [len(fit([word + rest]).pieces) for rest in ("", "uvw", "u" * 1000)] == [57, 57, 57]
+    assert len(fit(["abc"]).pieces) == 5
+
+
+def test_codes_of_folded_characters_are_their_own() -> None:
+    """So that a word can be kept as it is spelt."""
+    codes = {code_of(chr(point)) for point in range(0x110000)} - {SEPARATOR}
+    assert all(code_of(chr(code & (ALONE - 1))) == code for code in codes)
 
 
 def test_an_unknown_word_is_told_from_nothing() -> None:
@@ -201,7 +217,7 @@ def test_an_unknown_word_is_told_from_nothing() -> None:
 def test_the_most_frequent_tokens_are_kept() -> None:
     few = TextSettings(max_words=2, max_pairs=1, max_pieces=3, min_count=2)
     statistics = fit(["a b c", "b c", "c", "d"], few)
-    assert (len(statistics.words), len(statistics.pairs), len(statistics.pieces)) == (2, 1, 2)
+    assert (len(statistics.words), len(statistics.pairs)) == (2, 1)
     assert [min(row) for row in encode(["c", "b", "a"], statistics)] == [2, 3, 1]
 
 
@@ -211,12 +227,19 @@ def test_pieces_of_a_stream_give_what_the_whole_gives() -> None:
 
 
 def test_a_counter_forgets_the_rarest_and_stays_small() -> None:
-    counter = Counter(limit=100)
+    counter = Counter(pa.int64(), limit=100)
     for start in range(0, 1000, 50):
-        counter.add(np.concatenate([np.arange(5), np.arange(start + 10, start + 60)]))
+        counter.add(pa.array([*range(5), *range(start + 10, start + 60)]))
         assert len(counter.keys) <= 100
-    assert counter.most_frequent(5, min_count=2).tolist() == [0, 1, 2, 3, 4]
-    assert counter.counts[:5].tolist() == [20] * 5
+    assert counter.most_frequent(5, min_count=2).to_pylist() == [0, 1, 2, 3, 4]
+
+
+def test_a_counter_adds_weighted_strings() -> None:
+    counter = Counter(pa.string(), limit=100)
+    counter.add(pa.array(["b", "a"]), np.array([3, 5]))
+    counter.add(pa.array(["b", "c"]), np.array([3, 5]))
+    assert counter.most_frequent(9, min_count=5).to_pylist() == ["b", "a", "c"]
+    assert counter.most_frequent(1, min_count=6).to_pylist() == ["b"]
 
 
 def test_the_profile_tells_lengths_of_the_texts_there_are() -> None:
@@ -317,6 +340,27 @@ def test_a_missing_text_has_a_learned_vector_and_some_texts_train_it() -> None:
     features = encoder.train()(torch.full((5000, 9), 4, dtype=torch.int32))
     shown = (features == encoder.missing).all(1).float().mean()
     assert 0.005 < shown < 0.02
+
+
+def test_a_known_word_means_as_much_as_its_parts() -> None:
+    """In training its pieces are summed one by one; in prediction the word has one vector."""
+    statistics = fit(["card", "cards"])
+    encoder = small_encoder(statistics)
+    framed, words = spelt(["card"])
+    pieces = piece_ids(framed, words, np.array([0]), statistics)
+    (word,) = encode(["card"], statistics)
+    expected = encoder.vectors[word[0]] + encoder.vectors[pieces[pieces > 0]].sum(0)
+    features = encoder.eval()(torch.tensor([word]))[0]
+    assert np.count_nonzero(pieces) == 9
+    assert torch.allclose(features, expected / expected.norm() * 8**0.5, atol=1e-5)
+
+
+def test_loaded_weights_are_those_that_predict() -> None:
+    statistics, ids = fit(TEXTS), torch.tensor([[4, 7]])
+    first, second = small_encoder(statistics).eval(), Encoder([TextSettings(width=8)], [statistics], Network()).eval()
+    assert not torch.allclose(first(ids), second(ids))
+    second.load_state_dict(first.state_dict())
+    assert torch.equal(first(ids), second(ids))
 
 
 def test_the_exported_encoder_gives_what_torch_gives() -> None:
