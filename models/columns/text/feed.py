@@ -12,15 +12,14 @@ from pydantic import Field
 
 from models.columns.category.feed import CategoryKind, CategorySettings
 from models.columns.cells import as_array, canonical, is_text, mask_missing, plain
-from models.columns.kind import ColumnKind, ColumnSettings, Parsed, Ragged
+from models.columns.kind import ColumnKind, ColumnSettings, Parsed, Ragged, Refusal
 from models.columns.text.characters import Codes, code_points, code_table, in_every_case
 from models.columns.text.statistics import TextStatistics, fit_text, piece_ids, portions, token_ids
-from models.columns.text.tokens import find_words, frame, spelt
+from models.columns.text.tokens import FIRST_WORD, UNKNOWN_WORD, find_words, frame, spelt
 
 if TYPE_CHECKING:
     from onnx import NodeProto
 
-UNKNOWN_WORD = 1
 CATEGORY = CategoryKind()
 """Numbers, dates and booleans become text as they do there."""
 
@@ -59,13 +58,14 @@ class TextKind(ColumnKind[TextSettings, TextStatistics]):
     def parse(self, raw: pa.Array, settings: TextSettings, missing: tuple[str, ...]) -> Parsed:
         """Composed Unicode text (NFC) without white space around it, cut; refused are nested or binary values."""
         column = plain(as_array(raw))
+        refusals: tuple[Refusal, ...] = ()
         if not is_text(column.type):
-            parsed = CATEGORY.parse(column, CategorySettings(max_characters=settings.max_characters), missing)
-            return Parsed(parsed.values.cast(pa.string()), parsed.refusals)
+            parsed = CATEGORY.parse(column, CategorySettings(), missing)
+            column, refusals = parsed.values.cast(pa.string()), parsed.refusals
         marks = canonical(pa.array(missing, pa.string())).to_pylist()
         known = mask_missing(canonical(_well_formed(column)), (*missing, *marks))
         cut = pc.utf8_slice_codeunits(_composed(known), 0, settings.max_characters)
-        return Parsed(pc.utf8_rtrim_whitespace(cut))
+        return Parsed(pc.utf8_rtrim_whitespace(cut), refusals)
 
     def fit(self, chunks: Iterable[pa.Array], settings: TextSettings) -> TextStatistics:
         """The vocabulary of the training texts, most frequent first, and their lengths."""
@@ -126,7 +126,7 @@ def _encode(texts: pa.Array, table: Codes, known: Codes, statistics: TextStatist
     points, lengths = code_points(texts)
     framed = frame(table[points], lengths)
     words = find_words(framed)
-    ids = token_ids(words.keys, known, 2, UNKNOWN_WORD)
+    ids = token_ids(words.keys, known, FIRST_WORD, UNKNOWN_WORD)
     pairs = token_ids(words.pair_keys, statistics.pairs, statistics.first_pair, 0)
     unknown = np.flatnonzero(ids == UNKNOWN_WORD)
     pieces = piece_ids(framed, words, unknown, statistics)

@@ -13,9 +13,8 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from models.columns.text.characters import ALONE, SEPARATOR, in_every_case
 from models.columns.text.statistics import TextStatistics
-from models.columns.text.tokens import BASE, INVERSE, LONGEST, PIECES, powers, spelt
+from models.columns.text.tokens import BASE, FIRST_WORD, INVERSE, LONGEST, PIECES, UNKNOWN_WORD, powers, spelt
 
-UNKNOWN_WORD = 1
 END = 1 << 62
 """As the end of a slice: all that follows."""
 
@@ -60,7 +59,7 @@ def token_nodes(source: str, target: str, statistics: TextStatistics, max_charac
     codes = _codes(g, source, statistics.characters, max_characters)
     starts, ends = _bounds(g, codes)
     keys = _word_keys(g, codes, starts, ends, max_characters)
-    words = g.look_up(keys, spelt(statistics.words)[1].keys.tolist(), 2, UNKNOWN_WORD)
+    words = g.look_up(keys, spelt(statistics.words)[1].keys.tolist(), FIRST_WORD, UNKNOWN_WORD)
     count, rows = g.add("Shape", codes, end=1), g.column(starts, 0)
     found = [
         (rows, words),

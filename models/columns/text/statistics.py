@@ -8,10 +8,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from models.columns.cells import as_array
 from models.columns.kind import Statistics
 from models.columns.text.characters import CODE_POINTS, Codes, code_of, code_points
 from models.columns.text.counting import Counter
-from models.columns.text.tokens import Framed, Words, find_words, frame, piece_keys, spellings, spelt
+from models.columns.text.tokens import FIRST_WORD, Framed, Words, find_words, frame, piece_keys, spellings, spelt
 
 ROWS = 1 << 14
 """Texts looked at together at most."""
@@ -47,8 +48,8 @@ class TextStatistics(Statistics):
 
     @property
     def first_pair(self) -> int:
-        """The id of the first pair, behind 0 for nothing, 1 for an unknown word, and the words."""
-        return 2 + len(self.words)
+        """The id of the first pair, behind those of the words."""
+        return FIRST_WORD + len(self.words)
 
     @property
     def first_piece(self) -> int:
@@ -134,7 +135,7 @@ def fit_text(
     summary, count = TextSummary(), 0
     for chunk in chunks:
         count += len(chunk)
-        for texts in portions(chunk.drop_null()):
+        for texts in portions(as_array(chunk).drop_null()):
             summary.add(texts)
     return TextStatistics(
         count=count,
@@ -183,7 +184,8 @@ def piece_ids(framed: Framed, words: Words, chosen: NDArray[np.int64], statistic
 
 
 def pieces_of_words(statistics: TextStatistics) -> NDArray[np.int32]:
-    """Ids of the pieces of each id before the first pair, none for nothing and for unknown words, [2 + words, P]."""
+    """Ids of the pieces of each id before the first pair, and zeros, [FIRST_WORD + words, most pieces of a word]."""
     framed, words = spelt(statistics.words)
-    ids = piece_ids(framed, words, np.arange(len(statistics.words)), statistics)
-    return np.pad(np.sort(ids, axis=1)[:, ids.shape[1] - int((ids > 0).sum(1).max(initial=1)) :], ((2, 0), (0, 0)))
+    ids = np.sort(piece_ids(framed, words, np.arange(len(statistics.words)), statistics), axis=1)
+    most = int(np.count_nonzero(ids, axis=1).max(initial=1))
+    return np.pad(ids[:, ids.shape[1] - most :], ((FIRST_WORD, 0), (0, 0)))

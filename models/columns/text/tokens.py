@@ -20,6 +20,10 @@ PIECES_OF_WORD = sum(LONGEST + 3 - length for length in PIECES)
 """Windows over a word and its boundaries, most of them empty for words that are shorter than the longest."""
 BASE = 0x2545F4914F6CDD1D
 INVERSE = pow(BASE, -1, 1 << 64)
+UNKNOWN_WORD = 1
+"""Its id; 0 stands for nothing."""
+FIRST_WORD = 2
+"""The id of the most frequent word."""
 FRAME = 2
 """Separators between two texts, so that no word reaches over both."""
 

@@ -132,6 +132,7 @@ def test_long_texts_are_cut_not_refused() -> None:
     parsed = parse(pa.array(["日本語 テキスト", "x" * 1_000_000]), max_characters=4)
     assert parsed.values.to_pylist() == ["日本語", "xxxx"]
     assert parsed.refusals == ()
+    assert parse(pa.array([123456]), max_characters=4).values.to_pylist() == ["1234"]
 
 
 def test_bytes_that_are_no_text_are_replaced() -> None:
