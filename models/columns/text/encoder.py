@@ -67,12 +67,14 @@ class Encoder(nn.Module):
 
     def _parts(self, ids: Tensor) -> tuple[Tensor, Tensor]:
         """Sums [N, width] of a random share of the words, pairs and pieces, and whether there are any, [N, 1]."""
-        pieces = self.pieces[ids.masked_fill(ids >= len(self.pieces), 0)]
-        parts = torch.cat([ids, pieces.flatten(1)], dim=1)
+        rows, tokens = (ids > 0).nonzero()[:, 0], ids[ids > 0]
+        pieces = self.pieces[tokens.masked_fill(tokens >= len(self.pieces), 0)]
+        parts = torch.cat([tokens.unsqueeze(1), pieces], dim=1)
         shown = torch.rand(len(ids), 1, device=ids.device) >= MASKED
-        kept = (parts > 0) & (torch.rand(parts.shape, device=ids.device) >= DROPPED) & shown
-        sums: Tensor = TokenSums.apply(self.vectors, parts[kept], kept.sum(1))  # type: ignore[no-untyped-call]
-        return sums, kept.any(1, keepdim=True)
+        kept = (parts > 0) & (torch.rand(parts.shape, device=ids.device) >= DROPPED) & shown[rows]
+        counts = torch.zeros(len(ids), dtype=torch.int64, device=ids.device).index_add(0, rows, kept.sum(1))
+        sums: Tensor = TokenSums.apply(self.vectors, parts[kept], counts)  # type: ignore[no-untyped-call]
+        return sums, counts.unsqueeze(1) > 0
 
 
 class TokenSums(torch.autograd.Function):
