@@ -1,0 +1,421 @@
+"""Texts become the same tokens in Arrow and in the graph, whatever is written in them, and train to a model."""
+
+import datetime as dt
+import os
+import random
+import re
+from collections import Counter as Multiset
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
+from models.columns.kind import Parsed, Ragged
+from models.columns.text.characters import ALONE, SEPARATOR, code_of
+from models.columns.text.counting import Counter
+from models.columns.text.encoder import Encoder, TokenSums
+from models.columns.text.feed import TextKind, TextSettings
+from models.columns.text.shifts import SHIFTS, typing_errors
+from models.columns.text.statistics import TextStatistics, piece_ids
+from models.columns.text.tokens import BASE, spellings, spelt
+from models.modelfile import Network
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+KIND = TextKind()
+ALL = TextSettings(min_count=1)
+MARKS = ("NA", "?")
+TEXTS = [
+    "Wo ist meine Karte? Straße, Übergröße!",
+    "Где моя карта? Ещё нет",
+    "Πού είναι η κάρτα ΜΟΥ; Οδυσσεύς",
+    "我的卡在哪里",
+    "カードはどこですか ひらがな",
+    "אין לי כרטיס عربى",
+    "ไม่มีบัตร",
+    "great 👍🏽👍🏽 café\tnew\nline  two",
+    "İstanbul ıslak ŞEHİR",
+    "x",
+    "7-11 costs $3.50 (!!)",
+]
+
+
+def parse(values: pa.Array, **options: Any) -> Parsed:
+    return KIND.parse(values, TextSettings(**options), MARKS)
+
+
+def fit(texts: list[str | None], settings: TextSettings = ALL) -> TextStatistics:
+    return KIND.fit([pa.array(texts, pa.string())], settings)
+
+
+def rows(ragged: Ragged) -> list[list[int]]:
+    if not len(ragged.lengths):
+        return []
+    return [part.tolist() for part in np.split(ragged.values, np.cumsum(ragged.lengths)[:-1])]
+
+
+def encode(texts: list[str | None], statistics: TextStatistics) -> list[list[int]]:
+    return rows(KIND.encode(pa.array(texts, pa.string()), ALL, statistics))
+
+
+def run(model: Any, inputs: dict[str, NDArray[Any]]) -> Any:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(None, inputs)[0]
+
+
+def graph(statistics: TextStatistics, settings: TextSettings = ALL) -> Any:
+    nodes = KIND.graph_nodes("x", "y", settings, statistics)
+    assert all(name == "y" or name.startswith("y/") for node in nodes for name in node.output)
+    inputs = [helper.make_tensor_value_info("x", TensorProto.STRING, ["n"])]
+    outputs = [helper.make_tensor_value_info("y", TensorProto.INT32, ["n", "l"])]
+    opsets = [helper.make_opsetid(*pair) for pair in (("", 20), ("ai.onnx.ml", 3), ("com.microsoft", 1))]
+    return helper.make_model(helper.make_graph(nodes, "g", inputs, outputs), opset_imports=opsets, ir_version=10)
+
+
+def in_graph(texts: list[str | None], statistics: TextStatistics) -> list[list[int]]:
+    feed = KIND.to_input(pa.array(texts, pa.string()), ALL)
+    return [row[row > 0].tolist() for row in run(graph(statistics), {"x": feed})]
+
+
+def same(a: list[list[int]], b: list[list[int]]) -> bool:
+    return [Multiset(row) for row in a] == [Multiset(row) for row in b]
+
+
+# Parsing
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (pa.array([" a b ", "", "  ", None, "NA", "say NA", "?"]), ["a b", None, None, None, None, "say NA", None]),
+        (pa.array(["b", None]).dictionary_encode(), ["b", None]),
+        (pa.array(["a"], pa.large_string()), ["a"]),
+        (pa.array(["a"], pa.string_view()), ["a"]),
+        (pa.array([1, None]), ["1", None]),
+        (pa.array([1.0, 2.5, float("nan")]), ["1", "2.5", None]),
+        (pa.array(["1.0", "True"]), ["1", "true"]),
+        (pa.array([Decimal("1.25")]), ["1.25"]),
+        (pa.array([True]), ["true"]),
+        (pa.array([dt.date(2020, 1, 2)]), ["2020-01-02"]),
+        (pa.nulls(2), [None, None]),
+        (pa.array(["e\u0301"]), ["\u00e9"]),
+        (pa.array([], pa.string()), []),
+    ],
+)
+def test_every_flat_type_becomes_text(raw: pa.Array, expected: list[str | None]) -> None:
+    parsed = parse(raw)
+    assert parsed.values.type == pa.string()
+    assert parsed.values.to_pylist() == expected
+    assert parsed.refusals == ()
+    assert parse(pa.chunked_array([raw, raw])).values.to_pylist() == expected * 2
+
+
+@pytest.mark.parametrize("raw", [pa.array([[1], None]), pa.array([b"x", None]), pa.array([{"a": 1}, None])])
+def test_nested_and_binary_values_are_refused(raw: pa.Array) -> None:
+    assert not KIND.reads(raw.type, ALL)
+    parsed = parse(raw)
+    assert parsed.values.to_pylist() == [None, None]
+    assert [(refusal.reason, refusal.rows.tolist()) for refusal in parsed.refusals] == [("wrong type", [True, False])]
+
+
+def test_long_texts_are_cut_not_refused() -> None:
+    parsed = parse(pa.array(["日本語 テキスト", "x" * 1_000_000]), max_characters=4)
+    assert parsed.values.to_pylist() == ["日本語", "xxxx"]
+    assert parsed.refusals == ()
+    assert parse(pa.array([123456]), max_characters=4).values.to_pylist() == ["1234"]
+
+
+def test_bytes_that_are_no_text_are_replaced() -> None:
+    broken = pa.Array.from_buffers(
+        pa.string(), 2, [None, pa.py_buffer(np.array([0, 2, 3], np.int32)), pa.py_buffer(b"a\xffb")]
+    )
+    assert parse(broken).values.to_pylist() == ["a\N{REPLACEMENT CHARACTER}", "b"]
+
+
+@given(st.lists(st.one_of(st.none(), st.text()), max_size=5))
+@settings(max_examples=50, deadline=None)
+def test_parsing_twice_changes_nothing(texts: list[str | None]) -> None:
+    once = parse(pa.array(texts, pa.string())).values
+    assert parse(once).values.equals(once)
+
+
+# Characters and tokens
+
+
+@pytest.mark.parametrize(("upper", "lower"), ["Aa", "Üü", "Яя", "Σσ", "Σς", "Éé", "Ａａ"])
+def test_both_cases_of_a_letter_have_one_code(upper: str, lower: str) -> None:
+    assert code_of(upper) == code_of(lower) > SEPARATOR
+
+
+def test_signs_and_unspaced_writing_stand_alone() -> None:
+    assert [character for character in "aä7字かカก👍?$ \n\0" if code_of(character) >= ALONE] == list("字かカก👍?$")
+    assert {code_of(character) for character in " \n\t\0\u00a0\u200b"} == {SEPARATOR}
+
+
+def test_words_pairs_and_pieces_are_those_of_a_reference() -> None:
+    """Words by a regular expression, pairs beside each other, pieces with a blank at one end at most."""
+    texts = ["The cat sat, the CAT ran", "a cat", "on a mat"]
+    statistics = fit(texts)
+    found = [re.findall(r"[a-z]+|,", text.lower()) for text in texts]
+    words = {word for text in found for word in text}
+    pairs = {pair for text in found for pair in pairwise(text)}
+    pieces = {
+        piece
+        for blanked in [f" {word} " for word in words]
+        for n in (3, 4, 5)
+        for piece in (blanked[i : i + n] for i in range(len(blanked) - n + 1))
+        if not piece[0] == piece[-1] == " "
+    }
+    assert (len(statistics.words), len(statistics.pairs), len(statistics.pieces)) == tuple(
+        map(len, (words, pairs, pieces))
+    )
+    ids, other = encode(["a cat", "a cats"], statistics)
+    # Two words and their pair; then a word, an unknown one, and of its pieces " ca", "cat", " cat".
+    assert [sum(low <= i < high for i in ids) for low, high in bounds(statistics)] == [2, 1, 0]
+    assert [sum(low <= i < high for i in other) for low, high in bounds(statistics)] == [1, 0, 3]
+    assert 1 in other
+
+
+def bounds(s: TextStatistics) -> list[tuple[int, int]]:
+    return [(2, s.first_pair), (s.first_pair, s.first_piece), (s.first_piece, s.ids)]
+
+
+def test_a_key_is_the_polynomial_of_its_codes() -> None:
+    expected = sum(ord(c) * pow(BASE, i, 1 << 64) for i, c in enumerate("karte")) % (1 << 64)
+    framed, words = spelt(["eine", "karte"])
+    assert int(words.keys.view(np.uint64)[1]) == expected
+    assert spellings(framed, words, np.array([1, 0])) == ["karte", "eine"]
+
+
+def test_only_the_beginning_of_a_long_word_gives_pieces() -> None:
+    """Twenty different letters between blanks: 20 runs of three, 19 of four, 18 of five."""
+    word = "abcdefghijklmnopqrst"
+    assert [len(fit([word + rest]).pieces) for rest in ("", "uvw", "u" * 1000)] == [57, 57, 57]
+    assert len(fit(["abc"]).pieces) == 5
+
+
+def test_codes_of_folded_characters_are_their_own() -> None:
+    """So that a word can be kept as it is spelt."""
+    codes = {code_of(chr(point)) for point in range(0x110000)} - {SEPARATOR}
+    assert all(code_of(chr(code & (ALONE - 1))) == code for code in codes)
+
+
+def test_an_unknown_word_is_told_from_nothing() -> None:
+    statistics = fit(["ab cd"])
+    assert encode(["dc", None, " "], statistics) == [[1], [], []]
+
+
+def test_the_most_frequent_tokens_are_kept() -> None:
+    few = TextSettings(max_words=2, max_pairs=1, max_pieces=3, min_count=2)
+    statistics = fit(["a b c", "b c", "c", "d"], few)
+    assert (len(statistics.words), len(statistics.pairs)) == (2, 1)
+    assert [min(row) for row in encode(["c", "b", "a"], statistics)] == [2, 3, 1]
+
+
+def test_pieces_of_a_stream_give_what_the_whole_gives() -> None:
+    texts = pa.array([*TEXTS, None] * 3)
+    assert KIND.fit([texts.slice(0, 5), texts.slice(5, 0), texts.slice(5)], ALL) == KIND.fit([texts], ALL)
+
+
+def test_a_counter_forgets_the_rarest_and_stays_small() -> None:
+    counter = Counter(pa.int64(), limit=100)
+    for start in range(0, 1000, 50):
+        counter.add(pa.array([*range(5), *range(start + 10, start + 60)]))
+        assert len(counter.keys) <= 100
+    assert counter.most_frequent(5, min_count=2).to_pylist() == [0, 1, 2, 3, 4]
+
+
+def test_a_counter_adds_weighted_strings() -> None:
+    counter = Counter(pa.string(), limit=100)
+    counter.add(pa.array(["b", "a"]), np.array([3, 5]))
+    counter.add(pa.array(["b", "c"]), np.array([3, 5]))
+    assert counter.most_frequent(9, min_count=5).to_pylist() == ["b", "a", "c"]
+    assert counter.most_frequent(1, min_count=6).to_pylist() == ["b"]
+
+
+def test_the_profile_tells_lengths_of_the_texts_there_are() -> None:
+    profile = fit(["ab cd", "x", None, "one two three"]).profile
+    assert (profile.count, profile.missing) == (4, 1)
+    assert profile.mean_characters == pytest.approx((5 + 1 + 13) / 3)
+    assert profile.mean_words == 2
+    assert (profile.character_quantiles[0], profile.character_quantiles[10], profile.character_quantiles[-1]) == (
+        1,
+        5,
+        13,
+    )
+    assert (profile.word_quantiles[0], profile.word_quantiles[-1]) == (1, 3)
+
+
+def test_statistics_survive_json_and_a_column_without_texts() -> None:
+    for statistics in (fit(TEXTS), fit([None, None]), KIND.fit([], ALL)):
+        assert TextStatistics.model_validate_json(statistics.model_dump_json()) == statistics
+
+
+# The graph
+
+
+@pytest.mark.parametrize("known", [TEXTS, ["my card is lost", "karte"], [None]])
+def test_the_graph_finds_the_tokens_that_encode_finds(known: list[str | None]) -> None:
+    statistics = fit(known)
+    texts = [*TEXTS, *(text.upper() for text in TEXTS), None, "", "  ", "my card", "\0", "a" * 300]
+    assert same(in_graph(texts, statistics), encode(texts, statistics))
+
+
+@pytest.mark.parametrize("texts", [[], [None], ["", ""], ["?"]])
+def test_the_graph_takes_batches_of_nothing(texts: list[str | None]) -> None:
+    found = in_graph(texts, fit(TEXTS))
+    assert len(found) == len(texts)
+    assert same(found, encode(texts, fit(TEXTS)))
+
+
+FUZZED = fit([*TEXTS, "the quick brown fox", "abc abc"])
+FUZZED_GRAPH = graph(FUZZED)
+
+
+@given(
+    st.lists(st.text(st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from("".join(TEXTS)))), min_size=1)
+)
+@settings(max_examples=40, deadline=None)
+def test_graph_and_encode_agree_on_any_text(texts: list[str]) -> None:
+    values = parse(pa.array(texts)).values
+    found = run(FUZZED_GRAPH, {"x": KIND.to_input(values, ALL)})
+    assert same([row[row > 0].tolist() for row in found], rows(KIND.encode(values, ALL, FUZZED)))
+
+
+def test_every_code_point_is_read_alike_by_graph_and_encode() -> None:
+    """All 1.1 million of them, in both cases, in words of two with a known letter."""
+    points = [chr(point) for point in range(1, 0x3000) if not 0xD800 <= point < 0xE000]
+    random.Random(0).shuffle(points)
+    statistics = fit(["".join(f"a{point} " for point in points[:6000])])
+    texts = [f"a{a} {b}a" for a, b in pairwise(points)]
+    assert same(in_graph(texts, statistics), encode(texts, statistics))
+
+
+# The encoder
+
+
+def padded(ragged: Ragged) -> torch.Tensor:
+    filled = np.zeros((len(ragged.lengths), int(ragged.lengths.max(initial=1))), ragged.values.dtype)
+    filled[np.arange(filled.shape[1]) < ragged.lengths[:, None]] = ragged.values
+    return torch.from_numpy(filled)
+
+
+def small_encoder(statistics: TextStatistics) -> Encoder:
+    torch.manual_seed(0)
+    encoder = Encoder([TextSettings(width=8)], [statistics], Network())
+    torch.nn.init.normal_(encoder.missing)
+    return encoder
+
+
+def test_sums_of_tokens_and_their_gradients_are_those_of_torch() -> None:
+    vectors = torch.randn(10, 4, dtype=torch.float64, requires_grad=True)
+    ids, counts = torch.tensor([3, 3, 1, 9, 0]), torch.tensor([2, 0, 3])
+    sums = TokenSums.apply(vectors, ids, counts)
+    expected = torch.stack([2 * vectors[3], torch.zeros(4), vectors[1] + vectors[9] + vectors[0]])
+    assert torch.allclose(sums, expected)
+    weights = torch.randn(3, 4, dtype=torch.float64)
+    ours, theirs = (torch.autograd.grad((s * weights).sum(), vectors)[0] for s in (sums, expected))
+    assert torch.allclose(ours, theirs)
+
+
+def test_features_do_not_depend_on_order_padding_or_repetition_of_the_whole() -> None:
+    encoder = small_encoder(fit(TEXTS)).eval()
+    a, b, c = encoder(torch.tensor([[5, 9, 2, 0, 0, 0], [0, 2, 0, 9, 5, 0], [5, 5, 9, 9, 2, 2]], dtype=torch.int32))
+    assert torch.allclose(a, b, atol=1e-6)
+    assert torch.allclose(a, c, atol=1e-6)
+
+
+def test_a_missing_text_has_a_learned_vector_and_some_texts_train_it() -> None:
+    encoder = small_encoder(fit(TEXTS))
+    assert torch.equal(encoder.eval()(torch.zeros(1, 3, dtype=torch.int32))[0], encoder.missing)
+    features = encoder.train()(torch.full((5000, 9), 4, dtype=torch.int32))
+    shown = (features == encoder.missing).all(1).float().mean()
+    assert 0.005 < shown < 0.02
+
+
+def test_a_known_word_means_as_much_as_its_parts() -> None:
+    """In training its pieces are summed one by one; in prediction the word has one vector."""
+    statistics = fit(["card", "cards"])
+    encoder = small_encoder(statistics)
+    framed, words = spelt(["card"])
+    pieces = piece_ids(framed, words, np.array([0]), statistics)
+    (word,) = encode(["card"], statistics)
+    expected = encoder.vectors[word[0]] + encoder.vectors[pieces[pieces > 0]].sum(0)
+    features = encoder.eval()(torch.tensor([word]))[0]
+    assert np.count_nonzero(pieces) == 9
+    assert torch.allclose(features, expected / expected.norm() * 8**0.5, atol=1e-5)
+
+
+def test_loaded_weights_are_those_that_predict() -> None:
+    statistics, ids = fit(TEXTS), torch.tensor([[4, 7]])
+    first, second = small_encoder(statistics).eval(), Encoder([TextSettings(width=8)], [statistics], Network()).eval()
+    assert not torch.allclose(first(ids), second(ids))
+    second.load_state_dict(first.state_dict())
+    assert torch.equal(first(ids), second(ids))
+
+
+def test_the_exported_encoder_gives_what_torch_gives() -> None:
+    statistics = fit(TEXTS)
+    encoder = small_encoder(statistics).eval()
+    ids = padded(KIND.encode(pa.array([*TEXTS, None]), ALL, statistics))
+    shapes = {"ids": {0: torch.export.Dim("rows"), 1: torch.export.Dim("tokens")}}
+    program = torch.onnx.export(encoder, (ids,), dynamo=True, opset_version=20, dynamic_shapes=shapes, verbose=False)
+    assert program is not None
+    name = program.model_proto.graph.input[0].name
+    for part in (ids, ids[:1, :4], ids[-1:]):
+        assert np.allclose(run(program.model_proto, {name: part.numpy()}), encoder(part).detach().numpy(), atol=1e-6)
+
+
+def test_a_model_learns_what_words_mean() -> None:
+    """Texts of two topics that share all words but one; word order tells the third."""
+    rng = np.random.default_rng(0)
+    fillers = ["please", "today", "card", "bank", "account", "now"]
+    topics = rng.integers(0, 2, 300)
+    texts = [" ".join([*rng.choice(fillers, 5), ("refund", "transfer")[topic]]) for topic in topics]
+    statistics = fit(texts)
+    encoder = small_encoder(statistics)
+    layer = torch.nn.Linear(8, 2)
+    optimizer = torch.optim.AdamW([*encoder.parameters(), *layer.parameters()], lr=0.05)
+    ids = padded(KIND.encode(pa.array(texts), ALL, statistics))
+    for _ in range(30):
+        loss = torch.nn.functional.cross_entropy(layer(encoder(ids)), torch.from_numpy(topics))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    unseen = padded(KIND.encode(pa.array(["a refund", "TRANSFERS now"]), ALL, statistics))
+    assert layer(encoder.eval()(unseen)).argmax(1).tolist() == [0, 1]
+
+
+# Shifts
+
+
+def test_typing_errors_change_a_few_characters_and_keep_what_is_missing() -> None:
+    texts = pa.array(["where is my new card" * 20, None, "a"])
+    changed = typing_errors(texts, np.random.default_rng(0)).to_pylist()
+    assert changed[1] is None
+    assert changed[2]
+    assert changed[0] != texts[0].as_py()
+    assert abs(len(changed[0]) - 400) < 20
+    assert typing_errors(texts, np.random.default_rng(0)).to_pylist() == changed
+
+
+def test_capitals_do_not_change_the_tokens() -> None:
+    texts = pa.array(["where is my card", "где моя карта", "schöne größe"][:2])
+    statistics = KIND.fit([texts], ALL)
+    upper = SHIFTS["upper_case"](texts, np.random.default_rng(0))
+    assert upper.to_pylist()[0] == "WHERE IS MY CARD"
+    assert rows(KIND.encode(upper, ALL, statistics)) == rows(KIND.encode(texts, ALL, statistics))
+
+
+def test_sizes_are_characters() -> None:
+    assert KIND.sizes(KIND.to_input(pa.array(["ab", None, "日本語"]), ALL)).tolist() == [2, 0, 3]
