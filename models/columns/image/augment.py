@@ -40,7 +40,14 @@ def _move(shades: Tensor, mirror: bool) -> Tensor:
     if mirror:
         across = across * torch.where(torch.rand_like(across) < 0.5, -1.0, 1.0)
     cos, sin, shift = torch.cos(angle), torch.sin(angle), _signed(shades, 2) * SHIFT * 2
-    rows = (cos * across, -sin * height / width * down, shift[:, 0], sin * width / height * across, cos * down, shift[:, 1])
+    rows = (
+        cos * across,
+        -sin * height / width * down,
+        shift[:, 0],
+        sin * width / height * across,
+        cos * down,
+        shift[:, 1],
+    )
     grid = functional.affine_grid(torch.stack(rows, 1).view(-1, 2, 3), list(shades.shape), align_corners=False)
     return functional.grid_sample(shades, grid, padding_mode="border", align_corners=False)
 

@@ -32,7 +32,7 @@ UPRIGHT = {
 Pixels = NDArray[np.uint8]
 
 
-class _Refused(Exception):
+class _UnusableError(Exception):
     """The picture can be read, but not be used; the message says why."""
 
 
@@ -89,7 +89,7 @@ def decode_picture(content: bytes, height: int, width: int, max_pixels: int) -> 
             return "damaged picture" if _begins_as_picture(content) else "not a picture"
         image.draft(None, (max(height, width), max(height, width)))
         return _fit(image, height, width)
-    except _Refused as refused:
+    except _UnusableError as refused:
         return str(refused)
     except Exception:  # Decoders raise errors of all kinds for broken files.
         return "damaged picture"
@@ -104,9 +104,9 @@ def _open(content: bytes, max_pixels: int) -> "Image | None":
     except UnidentifiedImageError:
         return None
     except Image.DecompressionBombError:
-        raise _Refused("too large") from None
+        raise _UnusableError("too large") from None
     if image.width * image.height > max_pixels:
-        raise _Refused("too large")
+        raise _UnusableError("too large")
     return image
 
 
@@ -139,5 +139,5 @@ def _without_alpha(image: "Image") -> "Image":
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PPM", "PNG")):
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode in ("I", "F"):
-        raise _Refused("unknown range of shades")
+        raise _UnusableError("unknown range of shades")
     return image.convert("RGB")

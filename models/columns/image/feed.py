@@ -29,7 +29,9 @@ class ImageSettings(ColumnSettings):
     )
     folder: str = Field(".", description="where pictures lie; relative to the file that names them")
     augment: bool = Field(True, description="vary place, size, angle, light, colour and sharpness while training")
-    mirror: bool = Field(False, description="mirror half of the pictures while training; not where sides have a meaning")
+    mirror: bool = Field(
+        False, description="mirror half of the pictures while training; not where sides have a meaning"
+    )
     max_pixels: int = Field(100_000_000, ge=1, le=LARGEST_PICTURE, description="larger pictures are rejects")
 
     @property

@@ -5,7 +5,6 @@ import struct
 import warnings
 import zlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -160,7 +159,9 @@ def test_a_picture_of_one_pixel_is_fine() -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(0, 5), st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=6), st.integers(0, 400))
+@given(
+    st.integers(0, 5), st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=6), st.integers(0, 400)
+)
 def test_a_spoilt_file_is_pixels_or_a_reason(form: int, changes: list[tuple[int, int]], cut: int) -> None:
     spoilt = bytearray(contents(picture(), ("PNG", "JPEG", "PPM", "BMP", "WEBP", "TIFF")[form]))
     for place, value in changes:
@@ -268,6 +269,7 @@ def encoder(size: int | tuple[int, int] = 8, **options: Any) -> tuple[Encoder, t
     for module in built.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.5)
+            assert module.running_mean is not None
             nn.init.normal_(module.running_mean, 0, 0.2)
     return built, torch.from_numpy(KIND.to_input(values, chosen).copy())
 
@@ -291,23 +293,23 @@ def test_a_missing_picture_is_its_own_vector_whatever_stands_beside_it() -> None
 
 
 def test_a_small_share_of_training_pictures_is_shown_as_missing() -> None:
-    built, pixels = encoder()
-    with torch.no_grad():
-        features = built.train()(pixels[:1].expand(8000, -1, -1, -1))
-    shown = (features == built.missing).all(1).float().mean()
-    assert shown == pytest.approx(MASKED, rel=0.5)
-
-
-def test_a_missing_picture_leaves_the_others_in_its_batch_as_they_are() -> None:
     built, pixels = encoder(augment=False)
-    torch.manual_seed(1)
-    before = built.train()(pixels).detach()
-    assert torch.isfinite(before).all()
+    with torch.no_grad():
+        features = built.train()(pixels[:1].expand(3000, -1, -1, -1))
+    shown = (features == built.missing).all(1).float().mean()
+    assert shown == pytest.approx(MASKED, rel=0.6)
 
 
-@pytest.mark.parametrize("size", [8, 35, (40, 80)])
-def test_the_exported_graph_gives_the_features_of_torch(size: int | tuple[int, int], tmp_path: Path) -> None:
-    built, pixels = encoder(size)
+def test_a_missing_picture_does_not_colour_the_statistics_of_its_batch() -> None:
+    built, pixels = encoder(augment=False)
+    pixels[4] = 0
+    mean = torch.tensor(built.mean.flatten().round().tolist(), dtype=torch.uint8)
+    grey = torch.cat([pixels[:4], mean.expand(1, 8, 8, 3)])
+    assert torch.allclose(built.train()(pixels)[:4], built(grey)[:4], atol=0.05)
+
+
+def test_the_exported_graph_gives_the_features_of_torch() -> None:
+    built, pixels = encoder((20, 70))
     program = torch.onnx.export(
         built.eval(), (pixels,), dynamo=True, opset_version=20, verbose=False, input_names=["pixels"],
         dynamic_shapes=({0: torch.export.Dim("rows")},),
@@ -330,7 +332,7 @@ def test_the_graph_takes_pixels_as_they_are() -> None:
     values = KIND.parse(pa.array([contents(picture()), None]), SMALL, ()).values
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     (found,) = session.run(None, {"picture": KIND.to_input(values, SMALL)})
-    assert np.array_equal(found, KIND.encode(values, SMALL, KIND.fit([values], SMALL)))
+    assert np.array_equal(found, KIND.to_input(values, SMALL))
 
 
 def bar(rows: int) -> torch.Tensor:
@@ -399,5 +401,12 @@ def test_noise_is_drawn_from_the_generator(parsed: pa.Array) -> None:
 
 
 def test_a_thumbnail_shows_the_row(parsed: pa.Array) -> None:
-    for row, expected in enumerate([stretched(picture(seed=1)), np.zeros((8, 8, 3)), stretched(picture(seed=2))]):
-        assert np.array_equal(np.asarray(Image.open(io.BytesIO(thumbnail(parsed, SMALL, row)))), expected)
+    expected = stretched(picture(seed=1)), np.zeros((8, 8, 3), np.uint8), stretched(picture(seed=2))
+    for row in range(3):
+        assert np.array_equal(np.asarray(Image.open(io.BytesIO(thumbnail(parsed, SMALL, row)))), expected[row])
+
+
+def test_a_batch_of_a_single_picture_can_be_trained_on() -> None:
+    built, pixels = encoder()
+    features = built.train()(pixels[:1])
+    assert torch.isfinite(features).all()
