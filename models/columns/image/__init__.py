@@ -1,0 +1,1 @@
+"""Pictures: photographs, drawings and scans of any size and format, brought to one size."""

@@ -1,0 +1,143 @@
+"""Contents of picture files become pixels of one size, or a reason why not. Many at a time, on all cores."""
+
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+FORMATS = ("JPEG", "PNG", "WEBP", "PPM", "BMP", "TIFF")
+SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*")
+"""How pictures begin that can't be taken for a text or another file."""
+ORIENTATION = 0x0112
+"""The EXIF tag that says how the camera was held."""
+UPRIGHT = {
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
+"""How to turn a picture of each orientation."""
+
+Pixels = NDArray[np.uint8]
+
+
+class _UnusableError(Exception):
+    """The picture can be read, but not be used; the message says why."""
+
+
+def decode_pictures(
+    contents: Sequence[bytes | None], height: int, width: int, max_pixels: int, workers: int | None = None
+) -> tuple[Pixels, dict[int, str]]:
+    """Pixels [N, height, width, 3] of the files' contents, and by row the reasons why a content can't be used.
+
+    Pixels of such rows, and of None, are 0. The number of workers, by default one per usable core, changes nothing.
+    """
+    pixels = np.zeros((len(contents), height, width, 3), np.uint8)
+
+    def decode(row: int) -> str | None:
+        content = contents[row]
+        if content is None:
+            return None
+        decoded = decode_picture(content, height, width, max_pixels)
+        if isinstance(decoded, str):
+            return decoded
+        pixels[row] = decoded
+        return None
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        reasons = _map(decode, len(contents), workers or usable_cores())
+    return pixels, {row: reason for row, reason in enumerate(reasons) if reason is not None}
+
+
+def _map(decode: Callable[[int], str | None], rows: int, workers: int) -> list[str | None]:
+    """What `decode` returns for each row. A single picture is not worth a thread."""
+    if min(rows, workers) <= 1:
+        return [decode(row) for row in range(rows)]
+    with ThreadPoolExecutor(min(rows, workers)) as pool:
+        return list(pool.map(decode, range(rows)))
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def decode_picture(content: bytes, height: int, width: int, max_pixels: int) -> Pixels | str:
+    """Pixels [height, width, 3] in red, green and blue, or the reason why the content can't be used.
+
+    The whole picture is stretched to the size, as models of pictures usually see them: nothing is cut off, and no
+    empty border takes the place of detail. Transparent parts are white, as on a page. Of several pictures in a file
+    the first counts. JPEG files much larger than wanted are decoded at a fraction of their size.
+    """
+    if not content:
+        return "empty file"
+    try:
+        image = _open(content, max_pixels)
+        if image is None:
+            return "damaged picture" if _begins_as_picture(content) else "not a picture"
+        image.draft(None, (max(height, width), max(height, width)))
+        return _fit(image, height, width)
+    except _UnusableError as refused:
+        return str(refused)
+    except Exception:  # Decoders raise errors of all kinds for broken files.
+        return "damaged picture"
+
+
+def _open(content: bytes, max_pixels: int) -> "Image | None":
+    """The picture, its header alone read; None where no format fits."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        image = Image.open(BytesIO(content), formats=FORMATS)
+    except UnidentifiedImageError:
+        return None
+    except Image.DecompressionBombError:
+        raise _UnusableError("too large") from None
+    if image.width * image.height > max_pixels:
+        raise _UnusableError("too large")
+    return image
+
+
+def _begins_as_picture(content: bytes) -> bool:
+    return content.startswith(SIGNATURES) or (content[:4] == b"RIFF" and content[8:12] == b"WEBP")
+
+
+def _fit(image: "Image", height: int, width: int) -> Pixels:
+    """The picture upright, stretched to the size, in RGB."""
+    from PIL.Image import Resampling, Transpose
+
+    image.load()
+    turn = image.getexif().get(ORIENTATION, 1)
+    size = (height, width) if turn in (5, 6, 7, 8) else (width, height)
+    resized = _without_alpha(image).resize(size, Resampling.BILINEAR, reducing_gap=2.0)
+    if turn in UPRIGHT:
+        resized = resized.transpose(Transpose[UPRIGHT[turn]])
+    return np.asarray(resized.convert("RGB"))
+
+
+def _without_alpha(image: "Image") -> "Image":
+    """The picture in grey or RGB of 8 bits, on white where it is transparent."""
+    from PIL import Image
+
+    if image.has_transparency_data and not image.mode.startswith("I"):
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
+    if image.mode in ("L", "RGB"):
+        return image
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PPM", "PNG")):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise _UnusableError("unknown range of shades")
+    return image.convert("RGB")

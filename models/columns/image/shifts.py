@@ -1,0 +1,71 @@
+"""Changes of light and sharpness that a model of pictures should bear, and small views of pictures for people."""
+
+from collections.abc import Callable
+from io import BytesIO
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from models.columns.cells import as_array
+from models.columns.image.feed import ImageKind, ImageSettings, as_arrow
+
+BLOCK = 256
+"""Pictures that are floating-point numbers at a time."""
+LESS_LIGHT, MORE_LIGHT = 0.6, 1.4
+BLUR = 0.02
+"""Standard deviation of the blur as a share of the shorter side; at least .6 pixels."""
+NOISE = 10.0
+"""Standard deviation of the noise, of 255 shades."""
+
+Shades = NDArray[np.float32]
+Shift = Callable[[pa.Array, ImageSettings, np.random.Generator], pa.Array]
+
+
+def darken(values: pa.Array, settings: ImageSettings, generator: np.random.Generator) -> pa.Array:
+    """The parsed pictures in 60 % of the light."""
+    return _change(values, settings, lambda shades: shades * LESS_LIGHT)
+
+
+def brighten(values: pa.Array, settings: ImageSettings, generator: np.random.Generator) -> pa.Array:
+    """The parsed pictures in 140 % of the light."""
+    return _change(values, settings, lambda shades: shades * MORE_LIGHT)
+
+
+def blur(values: pa.Array, settings: ImageSettings, generator: np.random.Generator) -> pa.Array:
+    """The parsed pictures slightly out of focus: a Gaussian blur, by 1.3 pixels where pictures are 64 high."""
+    from scipy.ndimage import gaussian_filter
+
+    sigma = max(0.6, BLUR * min(settings.height, settings.width))
+    return _change(values, settings, lambda shades: gaussian_filter(shades, (0, sigma, sigma, 0), mode="nearest"))
+
+
+def add_noise(values: pa.Array, settings: ImageSettings, generator: np.random.Generator) -> pa.Array:
+    """The parsed pictures with Gaussian noise of 4 % of the range, drawn for each pixel and colour."""
+    return _change(
+        values, settings, lambda shades: shades + NOISE * generator.standard_normal(shades.shape, dtype=np.float32)
+    )
+
+
+SHIFTS: dict[str, Shift] = {"darker": darken, "brighter": brighten, "blur": blur, "noise": add_noise}
+
+
+def _change(values: pa.Array, settings: ImageSettings, change: Callable[[Shades], Shades]) -> pa.Array:
+    """The pictures changed, block by block, nulls as they were."""
+    values = as_array(values)
+    pixels = ImageKind().to_input(values, settings)
+    changed = np.empty_like(pixels)
+    for start in range(0, len(pixels), BLOCK):
+        shades = change(pixels[start : start + BLOCK].astype(np.float32))
+        changed[start : start + BLOCK] = np.rint(shades).clip(0, 255)
+    return as_arrow(changed, values.is_null().to_numpy(zero_copy_only=False), values.type)
+
+
+def thumbnail(values: pa.Array, settings: ImageSettings, row: int) -> bytes:
+    """A parsed picture as a PNG file of its size; black where it is missing."""
+    from PIL import Image
+
+    pixels = ImageKind().to_input(as_array(values).slice(row, 1), settings)[0]
+    file = BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()

@@ -1,0 +1,412 @@
+"""Pictures of any format become pixels of one size or are refused in plain words, and then features."""
+
+import io
+import struct
+import warnings
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pyarrow as pa
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+from torch import nn
+
+from models.columns.image.augment import vary
+from models.columns.image.decode import decode_picture, decode_pictures
+from models.columns.image.encoder import MASKED, Encoder
+from models.columns.image.feed import ImageKind, ImageSettings
+from models.columns.image.shifts import SHIFTS, thumbnail
+from models.columns.kind import Parsed
+from models.modelfile import Network
+
+KIND = ImageKind()
+SMALL = ImageSettings(size=8)
+FETCHED = pa.struct([("content", pa.binary()), ("failure", pa.string())])
+
+
+def picture(height: int = 20, width: int = 30, seed: int = 0) -> Image.Image:
+    """A smooth picture in random colours."""
+    corners = np.random.default_rng(seed).integers(0, 256, (3, 3, 3)).astype(np.uint8)
+    return Image.fromarray(corners).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def contents(image: Image.Image, form: str = "PNG", **options: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, form, **options)
+    return file.getvalue()
+
+
+def stretched(image: Image.Image, height: int = 8, width: int = 8) -> NDArray[np.uint8]:
+    return np.asarray(image.convert("RGB").resize((width, height), Image.Resampling.BILINEAR))
+
+
+def decoded(content: bytes, height: int = 8, width: int = 8) -> NDArray[np.uint8]:
+    pixels = decode_picture(content, height, width, 10**6)
+    assert not isinstance(pixels, str), pixels
+    return pixels
+
+
+def refused(parsed: Parsed) -> dict[str, list[int]]:
+    return {refusal.reason: np.flatnonzero(refusal.rows).tolist() for refusal in parsed.refusals}
+
+
+def huge_png(width: int, height: int) -> bytes:
+    """A few bytes that say they are a picture of that size."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0" * 99)) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(("form", "options"), [
+    ("PNG", {}), ("PPM", {}), ("BMP", {}), ("TIFF", {}), ("TIFF", {"compression": "tiff_lzw"}),
+    ("WEBP", {"lossless": True}),
+])  # fmt: skip
+def test_lossless_formats_give_the_pixels_that_pillow_gives(form: str, options: dict[str, Any]) -> None:
+    assert np.array_equal(decoded(contents(picture(), form, **options)), stretched(picture()))
+
+
+@pytest.mark.parametrize("side", [30, 300])
+def test_a_jpeg_is_close_to_the_picture_even_where_it_is_decoded_at_a_fraction(side: int) -> None:
+    content = contents(picture(side, side), "JPEG", quality=95)
+    assert np.abs(decoded(content).astype(int) - stretched(picture(side, side))).mean() < 4
+
+
+def test_the_whole_picture_is_stretched_to_height_and_width() -> None:
+    halves = np.zeros((10, 40, 3), np.uint8)
+    halves[:, 20:] = 200
+    pixels = decoded(contents(Image.fromarray(halves)), 16, 8)
+    assert pixels.shape == (16, 8, 3)
+    assert (pixels[:, :3] == 0).all() and (pixels[:, 5:] == 200).all()
+
+
+def test_grey_palette_and_one_bit_pictures_become_rgb() -> None:
+    grey = picture().convert("L")
+    assert np.array_equal(decoded(contents(grey)), stretched(grey))
+    palette = picture().quantize(16)
+    assert np.array_equal(decoded(contents(palette)), stretched(palette))
+    checks = Image.fromarray(np.eye(8, dtype=bool))
+    assert np.array_equal(decoded(contents(checks))[..., 0], np.eye(8) * 255)
+
+
+def test_sixteen_bits_keep_their_upper_eight() -> None:
+    shades = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1024
+    expected = np.repeat((shades // 256).astype(np.uint8)[..., None], 3, axis=2)
+    assert np.array_equal(decoded(contents(Image.fromarray(shades))), expected)
+    assert np.array_equal(decoded(b"P5 8 8 65535\n" + shades.astype(">u2").tobytes()), expected)
+
+
+def test_transparent_parts_are_white() -> None:
+    rgba = np.zeros((8, 8, 4), np.uint8)
+    rgba[:4] = (200, 0, 0, 255)
+    rgba[4:] = (0, 50, 0, 0)
+    pixels = decoded(contents(Image.fromarray(rgba)))
+    assert (pixels[:4] == (200, 0, 0)).all() and (pixels[4:] == 255).all()
+    grey = Image.fromarray(np.array([[100, 0], [100, 255]], np.uint8).repeat(4, 0).repeat(4, 1))
+    assert (decoded(contents(grey, transparency=100))[:, :3] == 255).all()
+
+
+def test_cmyk_is_converted() -> None:
+    cyan = Image.new("CMYK", (8, 8), (255, 0, 0, 0))
+    assert np.abs(decoded(contents(cyan, "JPEG", quality=100)).astype(int) - (0, 255, 255)).max() <= 4
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_picture_is_upright_however_the_camera_was_held(form: str, orientation: int) -> None:
+    from PIL import ImageOps
+
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = contents(picture(16, 32), form, exif=exif)
+    upright = ImageOps.exif_transpose(Image.open(io.BytesIO(content)))
+    assert np.abs(decoded(content, 12, 8).astype(int) - stretched(upright, 12, 8)).mean() < 2
+
+
+@pytest.mark.parametrize(("content", "reason"), [
+    (b"", "empty file"),
+    (b"path,label\na.png,1\n", "not a picture"),
+    (b"RIFF\x24\0\0\0WAVEfmt ", "not a picture"),
+    (contents(picture(), "GIF"), "not a picture"),
+    (contents(picture())[:-60], "damaged picture"),
+    (contents(picture())[:20], "damaged picture"),
+    (contents(picture(90, 90), "JPEG")[:500], "damaged picture"),
+    (contents(picture(), "WEBP")[:60], "damaged picture"),
+    (contents(Image.fromarray(np.ones((4, 4), np.float32)), "TIFF"), "unknown range of shades"),
+    (huge_png(30_000, 30_000), "too large"),
+    (huge_png(1001, 1000), "too large"),
+    (huge_png(1000, 1000), "damaged picture"),
+])  # fmt: skip
+def test_what_is_no_picture_is_refused_in_plain_words(content: bytes, reason: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert decode_picture(content, 8, 8, 10**6) == reason
+
+
+def test_a_picture_of_one_pixel_is_fine() -> None:
+    assert (decoded(contents(Image.new("RGB", (1, 1), (9, 8, 7)))) == (9, 8, 7)).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(0, 5), st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=6), st.integers(0, 400)
+)
+def test_a_spoilt_file_is_pixels_or_a_reason(form: int, changes: list[tuple[int, int]], cut: int) -> None:
+    spoilt = bytearray(contents(picture(), ("PNG", "JPEG", "PPM", "BMP", "WEBP", "TIFF")[form]))
+    for place, value in changes:
+        spoilt[place % len(spoilt)] = value
+    pixels, reasons = decode_pictures([bytes(spoilt), bytes(spoilt[: len(spoilt) - cut])], 8, 8, 10**6)
+    assert pixels.shape == (2, 8, 8, 3)
+    assert all(not pixels[row].any() for row in reasons)
+
+
+def test_the_number_of_workers_changes_nothing_and_no_warning_gets_out() -> None:
+    files = [contents(picture(seed=seed), "JPEG") for seed in range(20)] + [b"", huge_png(10_000, 10_000), None]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        one, several = (decode_pictures(files, 8, 8, 10**6, workers) for workers in (1, 5))
+    assert np.array_equal(one[0], several[0])
+    assert one[1] == several[1] == {20: "empty file", 21: "too large"}
+
+
+@pytest.mark.parametrize("binary", [pa.binary(), pa.large_binary(), pa.binary_view(), "dictionary"])
+def test_contents_in_any_binary_type_are_read(binary: pa.DataType | str) -> None:
+    files = [contents(picture()), None, b"text", b""]
+    raw = pa.array(files).dictionary_encode() if binary == "dictionary" else pa.array(files, binary)
+    parsed = KIND.parse(raw, SMALL, ())
+    assert refused(parsed) == {"not a picture": [2], "empty file": [3]}
+    assert parsed.values.type == KIND.arrow_type(SMALL)
+    assert parsed.values.is_valid().to_pylist() == [True, False, False, False]
+    assert parsed.values[0].as_py() == stretched(picture()).tobytes()
+
+
+def test_a_file_that_was_not_fetched_is_refused_with_its_failure() -> None:
+    rows = [(contents(picture()), None), (None, "no such file"), (None, None), (None, "not allowed"), (b"", None)]
+    raw = pa.array([{"content": content, "failure": failure} for content, failure in rows] + [None], FETCHED)
+    parsed = KIND.parse(raw, SMALL, ())
+    assert refused(parsed) == {"no such file": [1], "not allowed": [3], "empty file": [4]}
+    assert parsed.values.null_count == 5
+    later = KIND.parse(raw.slice(1), SMALL, ())
+    assert refused(later) == {"no such file": [0], "not allowed": [2], "empty file": [3]}
+
+
+@pytest.mark.parametrize("raw", [
+    pa.array(["a.png", None]), pa.array([1.0, None]), pa.array([[b"x"], None]), pa.array([b"abc", None], pa.binary(3)),
+    pa.array([{"content": b"x"}, None]), pa.array([{"content": 1, "failure": "x"}, None]),
+])  # fmt: skip
+def test_other_types_are_wrong(raw: pa.Array) -> None:
+    assert not KIND.reads(raw.type, SMALL)
+    parsed = KIND.parse(raw, SMALL, ())
+    assert (parsed.values.null_count, refused(parsed)) == (2, {"wrong type": [0]})
+
+
+def test_parsed_pixels_are_passed_on_and_fed_without_a_copy() -> None:
+    parsed = KIND.parse(pa.array([contents(picture(seed=seed)) for seed in range(4)]), SMALL, ()).values
+    again = KIND.parse(parsed, SMALL, ())
+    assert again.values is parsed and KIND.reads(parsed.type, SMALL)
+    fed = KIND.to_input(parsed.slice(1, 2), SMALL)
+    assert fed.shape == (2, *KIND.shape(SMALL)) and not fed.flags.owndata
+    assert np.array_equal(fed[0], stretched(picture(seed=1)))
+    assert np.shares_memory(fed, KIND.to_input(parsed, SMALL))
+
+
+def test_missing_pictures_are_black_even_where_pixels_lie_beneath_the_null() -> None:
+    pixels = np.full((3, 8, 8, 3), 7, np.uint8)
+    bitmap = pa.array([True, False, True]).buffers()[1]
+    values = pa.Array.from_buffers(KIND.arrow_type(SMALL), 3, [bitmap, pa.py_buffer(pixels)])
+    assert KIND.to_input(values, SMALL).max((1, 2, 3)).tolist() == [7, 0, 7]
+    for empty in (KIND.parse(pa.nulls(2), SMALL, ()).values, pa.array([], KIND.arrow_type(SMALL))):
+        fed = KIND.to_input(empty, SMALL)
+        assert fed.shape == (len(empty), 8, 8, 3) and not fed.any()
+
+
+def test_statistics_are_those_of_numpy_however_the_rows_are_cut() -> None:
+    files = [contents(picture(seed=seed)) for seed in range(9)] + [None, contents(Image.new("RGB", (4, 4)))]
+    values = KIND.parse(pa.array(files), SMALL, ()).values
+    whole, cut = (KIND.fit(chunks, SMALL) for chunks in ([values], [values.slice(0, 4), values.slice(4)]))
+    shades = KIND.to_input(values, SMALL)[:9].astype(np.float64)
+    assert whole == cut
+    assert (whole.count, whole.missing, whole.height, whole.width) == (11, 2, 8, 8)
+    np.testing.assert_allclose(whole.mean, shades.mean((0, 1, 2)), atol=1e-3)
+    np.testing.assert_allclose(whole.scale, shades.std((0, 1, 2)), atol=1e-3)
+    brightness, contrast = shades.mean((1, 2, 3)), shades.mean(3).std((1, 2))
+    np.testing.assert_allclose((whole.brightness[0], whole.brightness[-1]), (brightness.min(), brightness.max()))
+    np.testing.assert_allclose(whole.contrast[10], np.median(contrast), rtol=1e-4)
+
+
+def test_a_column_without_pictures_has_finite_statistics() -> None:
+    found = KIND.fit([pa.nulls(3, KIND.arrow_type(SMALL))], SMALL)
+    assert (found.count, found.missing, found.brightness) == (3, 3, ())
+    assert min(found.scale) > 0
+
+
+def test_sizes_may_be_a_side_or_height_and_width() -> None:
+    assert KIND.shape(ImageSettings(size=(24, 32))) == (24, 32, 3)
+    for wrong in (7, 1025, (8, 4), "big"):
+        with pytest.raises(ValueError, match="size"):
+            ImageSettings.model_validate({"size": wrong})
+
+
+def encoder(size: int | tuple[int, int] = 8, **options: Any) -> tuple[Encoder, torch.Tensor]:
+    """An encoder whose weights are random throughout, and five pictures of which the last is missing."""
+    torch.manual_seed(0)
+    chosen = ImageSettings(size=size, **options)
+    files = [contents(picture(40, 40, seed)) for seed in range(4)]
+    values = KIND.parse(pa.array([*files, None]), chosen, ()).values
+    built = Encoder([chosen], [KIND.fit([values], chosen)], Network())
+    nn.init.normal_(built.missing)
+    for module in built.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            assert module.running_mean is not None
+            nn.init.normal_(module.running_mean, 0, 0.2)
+    return built, torch.from_numpy(KIND.to_input(values, chosen).copy())
+
+
+@pytest.mark.parametrize("size", [8, 11, 28, 35, 64, 224, (8, 200), (300, 20)])
+def test_any_size_gives_features_with_gradients(size: int | tuple[int, int]) -> None:
+    built, pixels = encoder(size)
+    features = built.train()(pixels)
+    assert features.shape == (5, built.out_features) and torch.isfinite(features).all()
+    features.square().sum().backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in built.parameters())
+
+
+def test_a_missing_picture_is_its_own_vector_whatever_stands_beside_it() -> None:
+    built, pixels = encoder()
+    features = built.eval()(pixels)
+    assert torch.equal(features[4], built.missing)
+    assert torch.allclose(features[:2], built(pixels[:2]), atol=1e-6)
+    pixels[4, 0, 0, 2] = 1
+    assert not torch.equal(built(pixels)[4], built.missing)
+
+
+def test_a_small_share_of_training_pictures_is_shown_as_missing() -> None:
+    built, pixels = encoder(augment=False)
+    with torch.no_grad():
+        features = built.train()(pixels[:1].expand(3000, -1, -1, -1))
+    shown = (features == built.missing).all(1).float().mean()
+    assert shown == pytest.approx(MASKED, rel=0.6)
+
+
+def test_a_missing_picture_does_not_colour_the_statistics_of_its_batch() -> None:
+    built, pixels = encoder(augment=False)
+    pixels[4] = 0
+    mean = torch.tensor(built.mean.flatten().round().tolist(), dtype=torch.uint8)
+    grey = torch.cat([pixels[:4], mean.expand(1, 8, 8, 3)])
+    assert torch.allclose(built.train()(pixels)[:4], built(grey)[:4], atol=0.05)
+
+
+def test_the_exported_graph_gives_the_features_of_torch() -> None:
+    built, pixels = encoder((20, 70))
+    program = torch.onnx.export(
+        built.eval(), (pixels,), dynamo=True, opset_version=20, verbose=False, input_names=["pixels"],
+        dynamic_shapes=({0: torch.export.Dim("rows")},),
+    )  # fmt: skip
+    assert program is not None
+    session = onnxruntime.InferenceSession(program.model_proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    for rows in (pixels, pixels[:1], pixels.repeat(3, 1, 1, 1)):
+        (found,) = session.run(None, {"pixels": rows.numpy()})
+        np.testing.assert_allclose(found, built(rows).detach().numpy(), atol=1e-5, rtol=1e-5)
+
+
+def test_the_graph_takes_pixels_as_they_are() -> None:
+    (node,) = KIND.graph_nodes("picture", "target", SMALL, KIND.fit([], SMALL))
+    graph = onnx.helper.make_graph(
+        [node], "g",
+        [onnx.helper.make_tensor_value_info("picture", onnx.TensorProto.UINT8, ["rows", 8, 8, 3])],
+        [onnx.helper.make_tensor_value_info("target", onnx.TensorProto.UINT8, ["rows", 8, 8, 3])],
+    )  # fmt: skip
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=10)
+    values = KIND.parse(pa.array([contents(picture()), None]), SMALL, ()).values
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"picture": KIND.to_input(values, SMALL)})
+    assert np.array_equal(found, KIND.to_input(values, SMALL))
+
+
+def bar(rows: int) -> torch.Tensor:
+    """Pictures [rows, 3, 32, 32], black but for a bright block on the left."""
+    shades = torch.zeros(rows, 3, 32, 32)
+    shades[:, :, 12:20, 4:10] = 255
+    return shades
+
+
+def test_variations_differ_by_row_repeat_by_seed_and_stay_shades() -> None:
+    torch.manual_seed(3)
+    first = vary(bar(50), mirror=False)
+    torch.manual_seed(3)
+    assert torch.equal(first, vary(bar(50), mirror=False))
+    assert first.min() >= 0 and first.max() <= 255
+    assert len(torch.unique(first.flatten(1), dim=0)) == 50
+
+
+@pytest.mark.parametrize(("mirror", "share"), [(False, 0.0), (True, 0.5)])
+def test_pictures_are_mirrored_only_where_asked_for(mirror: bool, share: float) -> None:
+    torch.manual_seed(0)
+    shades = vary(bar(400), mirror).mean(1)
+    right = shades[:, :, 16:].sum((1, 2)) > shades[:, :, :16].sum((1, 2))
+    assert float(right.float().mean()) == pytest.approx(share, abs=0.08)
+
+
+def test_variations_leave_the_place_of_things_nearly_as_it_is() -> None:
+    torch.manual_seed(0)
+    shades = vary(bar(300), mirror=False).mean(1)
+    peak = (shades - shades.amin((1, 2), keepdim=True)).square()
+    places = torch.arange(32.0)
+    across = (peak.sum(1) * places).sum(1) / peak.sum((1, 2))
+    assert (across - 6.5).abs().mean() < 5
+
+
+def shifted(name: str, values: pa.Array, seed: int = 0) -> NDArray[np.uint8]:
+    changed = SHIFTS[name](values, SMALL, np.random.default_rng(seed))
+    assert changed.type == values.type and changed.null_count == values.null_count
+    return KIND.to_input(changed, SMALL)
+
+
+@pytest.fixture
+def parsed() -> pa.Array:
+    return KIND.parse(pa.array([contents(picture(seed=1)), None, contents(picture(seed=2))]), SMALL, ()).values
+
+
+@pytest.mark.parametrize(("name", "expected"), [
+    ("darker", lambda x: x * 0.6),
+    ("brighter", lambda x: np.minimum(x * 1.4, 255)),
+    ("blur", lambda x: np.stack([gaussian_filter(p, (0.6, 0.6, 0), mode="nearest") for p in x])),
+])  # fmt: skip
+def test_shifts_of_light_and_sharpness(
+    name: str, expected: Callable[[NDArray[np.float64]], NDArray[np.float64]], parsed: pa.Array
+) -> None:
+    before = KIND.to_input(parsed, SMALL).astype(np.float64)
+    assert np.abs(shifted(name, parsed) - expected(before)).max() <= 0.51
+
+
+def test_noise_is_drawn_from_the_generator(parsed: pa.Array) -> None:
+    middle = np.full((40, 8, 8, 3), 128, np.uint8)
+    values = pa.Array.from_buffers(KIND.arrow_type(SMALL), 40, [None, pa.py_buffer(middle)])
+    noise = shifted("noise", values).astype(float) - 128
+    assert noise.std() == pytest.approx(10, rel=0.05) and abs(noise.mean()) < 0.5
+    assert np.array_equal(shifted("noise", parsed), shifted("noise", parsed))
+    assert not np.array_equal(shifted("noise", parsed), shifted("noise", parsed, seed=1))
+
+
+def test_a_thumbnail_shows_the_row(parsed: pa.Array) -> None:
+    expected = stretched(picture(seed=1)), np.zeros((8, 8, 3), np.uint8), stretched(picture(seed=2))
+    for row in range(3):
+        assert np.array_equal(np.asarray(Image.open(io.BytesIO(thumbnail(parsed, SMALL, row)))), expected[row])
+
+
+def test_a_batch_of_a_single_picture_can_be_trained_on() -> None:
+    built, pixels = encoder()
+    features = built.train()(pixels[:1])
+    assert torch.isfinite(features).all()
