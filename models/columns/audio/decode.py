@@ -87,14 +87,14 @@ def _loudest(recording: "SoundFile", wanted: int) -> int | None:
     total = np.concatenate([[0.0], np.cumsum(loudness)])
     window = min(math.ceil(wanted / block), len(loudness))
     sums = np.round(total[window:] - total[:-window], 6) if window else np.zeros(1)
-    latest: int = recording.frames - wanted
-    return min(int(np.argmax(sums)) * block, latest)
+    latest = int(recording.frames) - wanted
+    return int(min(np.argmax(sums) * block, latest))
 
 
 def _blocks(recording: "SoundFile", block: int) -> Iterator[NDArray[np.float32]]:
     """The whole recording in pieces of whole blocks, one channel."""
     size = block * max(1, MOST_READ // (block * recording.channels))
-    for piece in recording.blocks(size, dtype="float32", always_2d=True):
+    while len(piece := recording.read(size, dtype="float32", always_2d=True)):
         yield piece.mean(axis=1)
 
 
@@ -102,8 +102,10 @@ def _deviations(sound: NDArray[np.float32], block: int) -> NDArray[np.float64]:
     """Mean absolute deviation of each block from its mean; the last block may be shorter."""
     starts = np.arange(0, len(sound), block)
     sizes = np.diff(np.append(starts, len(sound)))
-    means = np.add.reduceat(sound, starts) / sizes
-    return np.asarray(np.add.reduceat(np.abs(sound - np.repeat(means, sizes)), starts) / block, dtype=np.float64)
+    with np.errstate(invalid="ignore"):
+        means = np.add.reduceat(sound, starts) / sizes
+        deviations = np.add.reduceat(np.abs(sound - np.repeat(means, sizes)), starts)
+    return np.asarray(deviations / block, dtype=np.float64)
 
 
 def resample(sound: NDArray[np.float32], rate: int, target: int) -> NDArray[np.float32]:

@@ -124,7 +124,8 @@ def level(sound: Tensor, length: Tensor) -> Tensor:
     """The sound [N, samples] without offset and at root mean square 1."""
     exists, count = torch.arange(sound.shape[1], device=sound.device) < length, length.clamp(min=1)
     centred = (sound - sound.sum(dim=1, keepdim=True) / count) * exists
-    return centred / (centred.square().sum(dim=1, keepdim=True) / count + SILENCE**2).sqrt()
+    # The exporter takes numbers of 1e-8 or less for 0: added to the root, not to the power.
+    return centred / ((centred.square().sum(dim=1, keepdim=True) / count).sqrt() + SILENCE)
 
 
 def _layers(frames: int) -> list[Layer]:

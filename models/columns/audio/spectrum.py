@@ -102,4 +102,4 @@ def levelled(samples: NDArray[np.int16]) -> tuple[NDArray[np.float32], NDArray[n
     exists, count = samples != END, np.maximum(length, 1)[:, None].astype(np.float32)
     centred = np.where(exists, sound - sound.sum(axis=1, keepdims=True) / count, 0)
     power = (centred**2).sum(axis=1, keepdims=True) / count
-    return centred / np.sqrt(power + np.float32(SILENCE**2)), length
+    return centred / (np.sqrt(power) + np.float32(SILENCE)), length
