@@ -3,15 +3,28 @@
 from collections.abc import Sequence
 from typing import Any
 
+from models.columns.audio.feed import AudioKind
 from models.columns.boolean.feed import BooleanKind
 from models.columns.category.feed import CategoryKind
 from models.columns.datetime.feed import DatetimeKind
+from models.columns.image.feed import ImageKind
 from models.columns.kind import ColumnKind, ColumnSettings, Statistics
 from models.columns.number.feed import NumberKind
 from models.columns.series.feed import SeriesKind
+from models.columns.text.feed import TextKind
 
 KINDS: dict[str, ColumnKind[Any, Any]] = {
-    kind.name: kind for kind in (NumberKind(), CategoryKind(), BooleanKind(), DatetimeKind(), SeriesKind())
+    kind.name: kind
+    for kind in (
+        NumberKind(),
+        CategoryKind(),
+        BooleanKind(),
+        DatetimeKind(),
+        TextKind(),
+        ImageKind(),
+        AudioKind(),
+        SeriesKind(),
+    )
 }
 
 

@@ -94,8 +94,8 @@ def failures(gathered: pa.StructArray) -> tuple[Refusal, ...]:
     )
 
 
-Shift = Callable[[pa.Array, Any, Any, np.random.Generator], pa.Array]
-"""(parsed values, settings, what the contract keeps of the statistics, generator) -> parsed values."""
+Shift = Callable[[pa.Array, Any, np.random.Generator], pa.Array]
+"""(parsed values, settings, generator) -> parsed values."""
 SettingsT = TypeVar("SettingsT", bound=ColumnSettings)
 StatisticsT = TypeVar("StatisticsT", bound=Statistics)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from models.columns import KINDS, Statistics
+from models.columns import KINDS
 from models.columns.cells import as_array
 from models.contract import Contract, ContractColumn
 from models.modelfile import UNDER
@@ -65,13 +65,11 @@ def gated_metrics(
 
 
 def known_shifts(contract: Contract) -> dict[str, list[ContractColumn]]:
-    """The columns that each shift applies to, by its name; a column whose profile is hidden can't be shifted."""
+    """The columns that each shift applies to, by its name."""
     found: dict[str, list[ContractColumn]] = {}
     for column in contract.columns:
-        kind = KINDS[column.settings.kind]
-        if isinstance(column.statistics, kind.profile) or kind.profile is Statistics:
-            for shift in kind.shifts:
-                found.setdefault(shift, []).append(column)
+        for shift in KINDS[column.settings.kind].shifts:
+            found.setdefault(shift, []).append(column)
     return found
 
 
@@ -85,6 +83,6 @@ def _shift(table: pa.Table, shift: str, columns: Sequence[ContractColumn], gener
     for column in columns:
         position = table.column_names.index(column.name)
         change = KINDS[column.settings.kind].shifts[shift]
-        values = change(as_array(table.column(position)), column.settings, column.statistics, generator)
+        values = change(as_array(table.column(position)), column.settings, generator)
         table = table.set_column(position, table.schema.field(position), values)
     return table

@@ -157,7 +157,10 @@ def _joining_graph(columns: Sequence[GraphColumn], inner: _Inner) -> onnx.ModelP
     inputs = [
         helper.make_tensor_value_info(c.name, _raw_type(c.kind), [ROWS, *c.kind.shape(c.settings)]) for c in columns
     ]
-    graph = helper.make_graph(nodes, "columns", inputs, outputs, [axis])
+    # ONNX itself doesn't know this operator, and crashes where the type of a value is not stated.
+    split = [node.output[0] for node in nodes if node.op_type == "Tokenizer"]
+    stated = [helper.make_tensor_value_info(name, TensorProto.STRING, None) for name in split]
+    graph = helper.make_graph(nodes, "columns", inputs, outputs, [axis], value_info=stated)
     used = {node.domain for node in nodes} | {"", "ai.onnx.ml"}
     opsets = [helper.make_opsetid(domain, OPSETS[domain]) for domain in sorted(used)]
     return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)

@@ -12,7 +12,7 @@ from models.columns.audio import augment
 from models.columns.audio.settings import END, FULL_SCALE, AudioSettings
 from models.columns.audio.spectrum import FLOOR, SILENCE, Frames
 from models.columns.audio.statistics import AudioStatistics
-from models.modelfile import Network
+from models.sections import Network
 
 CHANNELS = (24, 48, 96)
 FIRST_STRIDE = 2

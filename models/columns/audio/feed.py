@@ -1,7 +1,7 @@
 """Audio from sound files to the graph: decoded to 16-bit samples of one rate and one length."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
@@ -14,10 +14,7 @@ from models.columns.audio.decode import decode
 from models.columns.audio.settings import END, AudioSettings
 from models.columns.audio.statistics import AudioStatistics, fit_audio
 from models.columns.cells import as_array, is_text, valid
-from models.columns.kind import ColumnKind, Parsed, Refusal
-
-CONTENT, FAILURE = "content", "failure"
-"""Fields of what is given in place of a path: the file's contents, or why there are none."""
+from models.columns.kind import ColumnKind, Parsed, Refusal, Shift, is_gathered
 
 
 class AudioKind(ColumnKind[AudioSettings, AudioStatistics]):
@@ -25,12 +22,18 @@ class AudioKind(ColumnKind[AudioSettings, AudioStatistics]):
 
     name = "audio"
     joined = False
-    fetched = True
     input_type: ClassVar[Any] = np.int16
     encoded_type: ClassVar[Any] = np.int16
     encoder_module = "models.columns.audio.encoder"
     settings = AudioSettings
     statistics = AudioStatistics
+
+    @property
+    def shifts(self) -> Mapping[str, Shift]:
+        """Noise, and sound from further away."""
+        from models.columns.audio.shifts import SHIFTS
+
+        return SHIFTS
 
     def arrow_type(self, settings: AudioSettings) -> pa.DataType:
         """The samples' bytes, all rows of one length."""
@@ -42,8 +45,13 @@ class AudioKind(ColumnKind[AudioSettings, AudioStatistics]):
 
     def reads(self, raw: pa.DataType, settings: AudioSettings) -> bool:
         """Texts that say where a recording is, and its contents."""
-        fetched = pa.types.is_struct(raw) and {CONTENT, FAILURE} <= {field.name for field in raw}
-        return is_text(raw) or _is_content(raw) or fetched or pa.types.is_null(raw) or raw == self.arrow_type(settings)
+        return (
+            is_text(raw)
+            or _is_content(raw)
+            or is_gathered(raw)
+            or pa.types.is_null(raw)
+            or raw == self.arrow_type(settings)
+        )
 
     def parse(self, raw: pa.Array, settings: AudioSettings, missing: tuple[str, ...]) -> Parsed:
         """Samples of the recordings; refused are files that could not be fetched or hold no readable sound."""
@@ -52,8 +60,8 @@ class AudioKind(ColumnKind[AudioSettings, AudioStatistics]):
             return Parsed(raw)
         if pa.types.is_dictionary(raw.type):
             return _repeat(self.parse(raw.dictionary, settings, missing), raw.indices)
-        if pa.types.is_struct(raw.type) and {CONTENT, FAILURE} <= {field.name for field in raw.type}:
-            content, failure = (pc.struct_field(raw, name) for name in (CONTENT, FAILURE))
+        if is_gathered(raw.type):
+            content, failure = (pc.struct_field(raw, name) for name in ("content", "failure"))
             return self._decoded(content, settings, [reason or "" for reason in failure.to_pylist()])
         if _is_content(raw.type):
             return self._decoded(raw, settings, [""] * len(raw))

@@ -5,18 +5,17 @@ from typing import Literal
 
 from pydantic import Field
 
-from models.columns.kind import ColumnSettings
+from models.columns.kind import FileSettings
 
 END = -32768
 """Stands behind the end of a recording; its own samples are from -32767 to 32767."""
 FULL_SCALE = 32768.0
 
 
-class AudioSettings(ColumnSettings):
+class AudioSettings(FileSettings):
     """The sampling rate and the length at which the network hears recordings."""
 
     kind: Literal["audio"] = "audio"
-    folder: str = Field(".", description="where relative paths of recordings begin")
     sample_rate: int = Field(
         16000, ge=500, le=96000, description="samples a second; recordings of others are resampled"
     )

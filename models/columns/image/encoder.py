@@ -10,7 +10,7 @@ from torch.nn import functional
 from models.columns.image.augment import vary
 from models.columns.image.feed import ImageSettings
 from models.columns.image.statistics import ImageStatistics
-from models.modelfile import Network
+from models.sections import Network
 
 MASKED = 0.01
 """Share of training pictures shown as missing."""

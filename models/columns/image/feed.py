@@ -1,6 +1,6 @@
 """Pictures from the contents of their files to the graph: pixels of one size, zeros where a picture is missing."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -12,7 +12,7 @@ from pydantic import Field
 from models.columns.cells import as_array, is_text, plain, valid
 from models.columns.image.decode import Pixels, decode_pictures
 from models.columns.image.statistics import ImageStatistics, fit_image
-from models.columns.kind import ColumnKind, ColumnSettings, Parsed, Refusal
+from models.columns.kind import ColumnKind, FileSettings, Parsed, Refusal, Shift, is_gathered
 
 COLOURS = 3
 LARGEST_PICTURE = 178_956_970
@@ -20,14 +20,13 @@ LARGEST_PICTURE = 178_956_970
 Side = Annotated[int, Field(ge=8, le=1024)]
 
 
-class ImageSettings(ColumnSettings):
+class ImageSettings(FileSettings):
     """To what size pictures are brought, and how they are varied while training."""
 
     kind: Literal["image"] = "image"
     size: Side | tuple[Side, Side] = Field(
         64, description="pixels of a side, or height and width, that each picture is stretched to"
     )
-    folder: str = Field(".", description="where pictures lie; relative to the file that names them")
     augment: bool = Field(True, description="vary place, size, angle, light, colour and sharpness while training")
     mirror: bool = Field(
         False, description="mirror half of the pictures while training; not where sides have a meaning"
@@ -53,12 +52,18 @@ class ImageKind(ColumnKind[ImageSettings, ImageStatistics]):
 
     name = "image"
     joined = False
-    fetched = True
     input_type: ClassVar[Any] = np.uint8
     encoded_type: ClassVar[Any] = np.uint8
     encoder_module = "models.columns.image.encoder"
     settings = ImageSettings
     statistics = ImageStatistics
+
+    @property
+    def shifts(self) -> Mapping[str, Shift]:
+        """Changes of light and sharpness."""
+        from models.columns.image.shifts import SHIFTS
+
+        return SHIFTS
 
     def arrow_type(self, settings: ImageSettings) -> pa.DataType:
         """Bytes of fixed size: red, green and blue of each pixel, row by row."""
@@ -69,8 +74,9 @@ class ImageKind(ColumnKind[ImageSettings, ImageStatistics]):
         return settings.height, settings.width, COLOURS
 
     def reads(self, raw: pa.DataType, settings: ImageSettings) -> bool:
-        """Binary types, fetched files, and pixels of the size."""
-        return raw == self.arrow_type(settings) or pa.types.is_null(raw) or _is_binary(raw) or _is_fetched(raw)
+        """Texts that say where a picture is, its contents, and pixels of the size."""
+        known = is_text(raw) or pa.types.is_null(raw) or _is_binary(raw) or is_gathered(raw)
+        return known or raw == self.arrow_type(settings)
 
     def parse(self, raw: pa.Array, settings: ImageSettings, missing: tuple[str, ...]) -> Parsed:
         """Pixels; refused are files that could not be fetched, that are no pictures, damaged, or too large."""
@@ -79,7 +85,7 @@ class ImageKind(ColumnKind[ImageSettings, ImageStatistics]):
             return Parsed(raw)
         if pa.types.is_null(raw.type):
             return Parsed(pa.nulls(len(raw), wanted))
-        if not (_is_binary(raw.type) or _is_fetched(raw.type)):
+        if not (_is_binary(raw.type) or is_gathered(raw.type)):
             return Parsed(pa.nulls(len(raw), wanted), (Refusal("wrong type", valid(raw)),))
         contents, failures = _contents(raw)
         pixels, reasons = decode_pictures(contents, settings.height, settings.width, settings.max_pixels)
@@ -107,13 +113,6 @@ class ImageKind(ColumnKind[ImageSettings, ImageStatistics]):
 
 def _is_binary(kind: pa.DataType) -> bool:
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind))
-
-
-def _is_fetched(kind: pa.DataType) -> bool:
-    """Whether the type is what fetching makes of a path: the file's content, or why there is none."""
-    if not pa.types.is_struct(kind) or {field.name for field in kind} != {"content", "failure"}:
-        return False
-    return _is_binary(kind.field("content").type) and is_text(kind.field("failure").type)
 
 
 def _contents(raw: pa.Array) -> tuple[list[bytes | None], list[str | None]]:

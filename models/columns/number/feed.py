@@ -15,7 +15,7 @@ from models.columns.kind import ColumnKind, ColumnSettings, Mask, Parsed, Refusa
 from models.columns.number.statistics import NumberStatistics, fit_number
 
 BIAS = 0.5
-"""Spreads by which a biased sensor is off."""
+"""Standard deviations by which a biased sensor is off."""
 LARGEST = float(np.finfo(np.float32).max)
 NUMBER = r"^[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|inf(?:inity)?|nan(?:\([0-9a-z_]*\))?)$"
 """What reads as a number, in any case: decimal notation, infinities and NaN."""
@@ -81,11 +81,9 @@ class NumberKind(ColumnKind[NumberSettings, NumberStatistics]):
         return np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float32)
 
 
-def _biased(
-    values: pa.Array, settings: NumberSettings, statistics: NumberStatistics, generator: np.random.Generator
-) -> pa.Array:
-    """All values half a spread higher."""
-    return pc.add(values, BIAS * statistics.scale)
+def _biased(values: pa.Array, settings: NumberSettings, generator: np.random.Generator) -> pa.Array:
+    """All values half a standard deviation higher."""
+    return pc.add(values, BIAS * (pc.stddev(values).as_py() or 0.0))
 
 
 def _to_float64(raw: pa.Array, missing: tuple[str, ...]) -> tuple[NDArray[np.float64], Mask]:

@@ -15,7 +15,7 @@ from models.columns.kind import ColumnKind, ColumnSettings, Parsed, Refusal, Shi
 from models.columns.series.statistics import SeriesStatistics, fit_series
 
 BIAS = 0.5
-"""Spreads by which a biased sensor is off."""
+"""Standard deviations by which a biased sensor is off."""
 
 
 class SeriesSettings(ColumnSettings):
@@ -72,9 +72,8 @@ class SeriesKind(ColumnKind[SeriesSettings, SeriesStatistics]):
         return windows if values.null_count == 0 else np.where(valid(values)[:, None], windows, np.float32(np.nan))
 
 
-def _biased(
-    values: pa.Array, settings: SeriesSettings, statistics: SeriesStatistics, generator: np.random.Generator
-) -> pa.Array:
-    """All values half a spread higher."""
-    windows = fixed_rows(values).view("<f4") + np.float32(BIAS * statistics.scale)
+def _biased(values: pa.Array, settings: SeriesSettings, generator: np.random.Generator) -> pa.Array:
+    """All values half a standard deviation higher."""
+    windows = SeriesKind().to_input(values, settings)
+    windows = windows + np.float32(BIAS * (np.nanstd(windows) if np.isfinite(windows).any() else 0))
     return pa.FixedSizeBinaryArray.from_buffers(values.type, len(values), [None, pa.py_buffer(windows)])

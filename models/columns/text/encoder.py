@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from models.columns.text.feed import TextSettings
 from models.columns.text.statistics import TextStatistics, pieces_of_words
-from models.modelfile import Network
+from models.sections import Network
 
 DROPPED = 0.5
 """Share of the tokens left out while training, so that no single one decides."""

@@ -1,7 +1,7 @@
 """Texts from raw cells to the graph: every type becomes a string, cut to a length, whose tokens the graph finds."""
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -12,9 +12,9 @@ from pydantic import Field
 
 from models.columns.category.feed import CategoryKind, CategorySettings
 from models.columns.cells import as_array, canonical, is_text, mask_missing, plain
-from models.columns.kind import ColumnKind, ColumnSettings, Parsed, Ragged, Refusal
+from models.columns.kind import ColumnKind, LargeSettings, Parsed, Ragged, Refusal, Shift, Statistics
 from models.columns.text.characters import Codes, code_points, code_table, in_every_case
-from models.columns.text.statistics import TextStatistics, fit_text, piece_ids, portions, token_ids
+from models.columns.text.statistics import TextProfile, TextStatistics, fit_text, piece_ids, portions, token_ids
 from models.columns.text.tokens import FIRST_WORD, UNKNOWN_WORD, find_words, frame, spelt
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ CATEGORY = CategoryKind()
 """Numbers, dates and booleans become text as they do there."""
 
 
-class TextSettings(ColumnSettings):
+class TextSettings(LargeSettings):
     """How much of a text is read, and how large its vocabulary grows."""
 
     kind: Literal["text"] = "text"
@@ -41,11 +41,28 @@ class TextKind(ColumnKind[TextSettings, TextStatistics]):
 
     name = "text"
     joined: ClassVar[bool] = False
+    ragged: ClassVar[bool] = True
     input_type: ClassVar[Any] = np.object_
     encoded_type: ClassVar[Any] = np.int32
     encoder_module = "models.columns.text.encoder"
     settings = TextSettings
     statistics = TextStatistics
+
+    @property
+    def shifts(self) -> Mapping[str, Shift]:
+        """Typing errors and capitals."""
+        from models.columns.text.shifts import SHIFTS
+
+        return SHIFTS
+
+    @property
+    def profile(self) -> type[Statistics]:
+        """Lengths; the vocabulary is in the graph."""
+        return TextProfile
+
+    def profiled(self, statistics: TextStatistics) -> TextProfile:
+        """How long texts are."""
+        return statistics.profile
 
     def arrow_type(self, settings: TextSettings) -> pa.DataType:
         """Strings."""

@@ -1,10 +1,14 @@
 """Texts as people also write them, on which a model should decide as on the originals."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from models.columns.kind import Shift
+from models.columns.text.feed import TextSettings
 
 TYPING_ERRORS = 0.03
 """Share of the characters that are mistyped."""
@@ -14,7 +18,7 @@ NEIGHBOURS = {a: b for row in ROWS for a, b in zip(row, row[1:] + row[-2], stric
 """A key beside each letter."""
 
 
-def typing_errors(values: pa.Array, rng: np.random.Generator) -> pa.Array:
+def typing_errors(values: pa.Array, settings: TextSettings, rng: np.random.Generator) -> pa.Array:
     """The texts with a few per cent of their characters left out, doubled, swapped with the next or mistyped."""
     return pa.array([None if text is None else _mistyped(text, rng) for text in values.to_pylist()], pa.string())
 
@@ -36,12 +40,9 @@ def _mistyped(text: str, rng: np.random.Generator) -> str:
     return "".join(characters).strip() or text
 
 
-def upper_case(values: pa.Array, rng: np.random.Generator) -> pa.Array:
+def upper_case(values: pa.Array, settings: TextSettings, rng: np.random.Generator) -> pa.Array:
     """The texts in capitals."""
     return pc.utf8_upper(values)
 
 
-SHIFTS: dict[str, Callable[[pa.Array, np.random.Generator], pa.Array]] = {
-    "typing_errors": typing_errors,
-    "upper_case": upper_case,
-}
+SHIFTS: Mapping[str, Shift] = MappingProxyType({"typing_errors": typing_errors, "upper_case": upper_case})

@@ -25,7 +25,7 @@ from models.columns.audio.shifts import waveform as waveform_of_row
 from models.columns.audio.spectrum import BANDS, Frames
 from models.columns.audio.statistics import AudioStatistics, fit_audio, levels_of
 from models.columns.kind import Parsed
-from models.modelfile import Network
+from models.sections import Network
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 KIND = AudioKind()

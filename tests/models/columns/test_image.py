@@ -26,7 +26,7 @@ from models.columns.image.encoder import MASKED, Encoder
 from models.columns.image.feed import ImageKind, ImageSettings
 from models.columns.image.shifts import SHIFTS, thumbnail
 from models.columns.kind import Parsed
-from models.modelfile import Network
+from models.sections import Network
 
 KIND = ImageKind()
 SMALL = ImageSettings(size=8)

@@ -26,7 +26,7 @@ from models.columns.text.feed import TextKind, TextSettings
 from models.columns.text.shifts import SHIFTS, typing_errors
 from models.columns.text.statistics import TextStatistics, piece_ids
 from models.columns.text.tokens import BASE, spellings, spelt
-from models.modelfile import Network
+from models.sections import Network
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
