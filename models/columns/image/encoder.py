@@ -50,7 +50,8 @@ class Encoder(nn.Module):
     """
 
     mean: Tensor
-    scale: Tensor
+    inverse_scale: Tensor
+    offset: Tensor
 
     def __init__(
         self, settings: Sequence[ImageSettings], statistics: Sequence[ImageStatistics], network: Network
@@ -58,7 +59,8 @@ class Encoder(nn.Module):
         super().__init__()
         (self.settings,), (known,) = settings, statistics
         self.register_buffer("mean", torch.tensor(known.mean).view(1, 3, 1, 1))
-        self.register_buffer("scale", torch.tensor(known.scale).view(1, 3, 1, 1))
+        self.register_buffer("inverse_scale", 1 / torch.tensor(known.scale).view(1, 3, 1, 1))
+        self.register_buffer("offset", -self.mean * self.inverse_scale)
         self.convolutions = nn.Sequential(*_layers(known.height, known.width))
         self.out_features = 2 * WIDTHS[-1]
         self.normalise = FeatureNorm(self.out_features)
@@ -67,11 +69,12 @@ class Encoder(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         """Features [N, out_features] of the pixels [N, H, W, 3]."""
         missing = pixels.flatten(1).amax(1) == 0
-        shades = torch.where(missing.view(-1, 1, 1, 1), self.mean, pixels.permute(0, 3, 1, 2).float())
+        shades = pixels.permute(0, 3, 1, 2).float()
         if self.training:
+            # Statistics of a batch must not be those of black pictures.
+            shades = self._varied(torch.where(missing.view(-1, 1, 1, 1), self.mean, shades))
             missing = missing | (torch.rand(len(pixels), device=pixels.device) < MASKED)
-            shades = self._varied(shades)
-        maps = self.convolutions((shades - self.mean) / self.scale)
+        maps = self.convolutions(shades * self.inverse_scale + self.offset)
         features = self.normalise(torch.cat([maps.mean((2, 3)), maps.amax((2, 3))], 1))
         return torch.where(missing.unsqueeze(1), self.missing, features)
 
@@ -85,7 +88,7 @@ def _layers(height: int, width: int) -> Iterator[nn.Module]:
     """A stem that brings pictures near to 32 pixels a side, and stages that halve the map and double the channels."""
     side = min(height, width)
     stride = max(1, round(side / STEM_SIDE))
-    yield Convolution(3, WIDTHS[0], kernel=2 * (stride // 2) + 3, stride=stride)
+    yield Convolution(3, WIDTHS[0], kernel=max(3, stride | 1), stride=stride)
     side = -(-side // stride)
     for inputs, outputs in pairwise(WIDTHS):
         if side // 2 >= SMALLEST_MAP:
