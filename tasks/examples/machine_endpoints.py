@@ -177,11 +177,8 @@ def _meant(column: pd.Series, name: str, endpoint: Endpoint) -> pd.Series:
         return (column.astype("float64") * factor + offset).round(3)
     if name == "measured":
         return _instants(column, endpoint)
-    return (
-        column.map({theirs: ours for ours, theirs in endpoint.words[name].items()})
-        if name in endpoint.words
-        else column
-    )
+    words = {theirs: ours for ours, theirs in endpoint.words.get(name, {}).items()}
+    return column.map(words) if words else column
 
 
 def _instants(local: pd.Series, endpoint: Endpoint) -> pd.Series:

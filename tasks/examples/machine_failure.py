@@ -24,7 +24,7 @@ TYPES = ("milling", "turning", "drilling")
 SHARES = (0.5, 0.3, 0.2)
 LOAD = np.array([40.0, 43.0, 36.0])
 """Usual torque of each type, Nm."""
-STRENGTH = np.array([11_800.0, 12_600.0, 10_600.0])
+STRENGTH = np.array([11_300.0, 12_100.0, 10_200.0])
 """Wear times torque that each type bears, min Nm."""
 HALL = {"Lyon": 297.0, "Austin": 301.0, "Osaka": 299.0}
 """Usual temperature of each hall, K."""

@@ -107,7 +107,7 @@ def _wear(life: int, random: np.random.Generator) -> Floats:
     start, rate = random.uniform(0, 0.12), random.uniform(3.0, 4.0)
     grown = np.expm1(rate * np.arange(1, life + 1) / life) / np.expm1(rate)
     uneven = np.cumsum(random.normal(0, 0.003, life))
-    return np.clip(start + (1 - start) * grown + uneven * (1 - grown), 0, 1.05)
+    return np.asarray(np.clip(start + (1 - start) * grown + uneven * (1 - grown), 0, 1.05))
 
 
 def _reading(sensor: Sensor, flights: Floats, wear: Floats, parts: Floats, random: np.random.Generator) -> Floats:

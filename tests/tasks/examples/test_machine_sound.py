@@ -98,14 +98,14 @@ def test_no_machine_is_in_both_splits_and_each_is_recorded_in_all_states(few: Pa
 
 
 def test_half_of_the_faults_are_early_and_healthy_machines_have_none(few: Path) -> None:
-    table = pd.concat(tables(few))
+    table = pd.concat(list(tables(few).values()))
     healthy = table["state"].eq("healthy")
     assert table.loc[healthy, "severity"].eq("none").all()
     assert table.loc[~healthy, "severity"].value_counts().to_dict() == {"early": 36, "late": 36}
 
 
 def test_how_loud_a_recording_is_tells_nothing_about_the_machine(few: Path) -> None:
-    table = pd.concat(tables(few), ignore_index=True)
+    table = pd.concat(list(tables(few).values()), ignore_index=True)
     loudness = []
     for path in table["recording"]:
         with wave.open(str(few / path)) as file:
