@@ -72,7 +72,7 @@ CONDITIONS: Mapping[str, Condition] = {
     "dirt": Condition(seen=Circumstances(dirt=(0.5, 0.72))),
     "tilt": Condition(seen=Circumstances(lean=(10, 20), turn=(25, 42))),
     "dusk": Condition(seen=Circumstances(light=(0.26, 0.42), haze=(0.2, 0.35), grain=(0.015, 0.025))),
-    "motion": Condition(seen=Circumstances(motion=(2.5, 4.0), grain=(0.015, 0.03))),
+    "motion": Condition(seen=Circumstances(motion=(2.0, 3.2), grain=(0.015, 0.03))),
     "all at once": Condition(
         UNSEEN_FONTS,
         UNSEEN_SHADES,
