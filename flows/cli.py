@@ -306,10 +306,19 @@ def env(as_json: AsJson = False) -> None:
 
 
 @app.command(epilog="Example: PERENNIAL_HOME=look perennial demo   (elsewhere than among your own models)")
-def demo(as_json: AsJson = False) -> None:
-    """Show a model's whole life on real data."""
+def demo(
+    example: Annotated[
+        str | None, typer.Argument(help="One of the shipped examples; `perennial demo list` shows them.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a model's whole life on real data, or a shipped example of pictures, texts, sound or series."""
     prepare()
-    from flows.demo import run_demo
+    from flows.demo import list_examples, run_demo, run_example
+
+    if example == "list":
+        show(list_examples(), as_json, [f"{name:<18}{story}" for name, story in list_examples().items()])
+        return
 
     def run(words: list[str]) -> None:
         # Typer returns the code of an exit here instead of raising it.
@@ -317,7 +326,7 @@ def demo(as_json: AsJson = False) -> None:
         if code:
             raise typer.Exit(code)
 
-    played = run_demo(run)
+    played = run_example(example, run) if example else run_demo(run)
     show(played, as_json, played.lines())
 
 

@@ -1,6 +1,6 @@
 """A model's whole life on real data that ships with scikit-learn: 1,797 digits, scanned and averaged to 8 x 8 pixels.
 
-The commands are the ones a user types; whatever the data says is the outcome.
+Or one of the shipped examples. The commands are the ones a user types; whatever the data says is the outcome.
 """
 
 import shlex
@@ -12,6 +12,7 @@ import typer
 
 from flows.environment import state_folder
 from models.errors import RefusedError
+from tasks.examples.shipped import EXAMPLES, find_example
 
 OLDER = 0.55
 """Share of the digits that are there at first; the rest arrive later."""
@@ -44,10 +45,11 @@ class Played:
     def lines(self) -> list[str]:
         """For people."""
         first, *others = self.predictions
+        more = f" and {', '.join(path.name for path in others)}" if others else ""
         return [
             "\n\nDone.",
             f"model file    {self.model_file}",
-            f"predictions   {first} and {', '.join(path.name for path in others)}",
+            f"predictions   {first}{more}",
             f"everything    {self.home}",
             "next          make ui   (every run, its report.html and plots, and two versions to compare)",
             "your own data . .venv/bin/activate; perennial new my.toml --data my.csv --target COLUMN",
@@ -83,14 +85,38 @@ def run_demo(run: Callable[[list[str]], None]) -> Played:
     return Played(name, stage.model_file, (stage.folder / "scored-1", stage.folder / "scored-2"), state_folder())
 
 
+def run_example(name: str, run: Callable[[list[str]], None]) -> Played:
+    """What is left when a shipped example was made, trained, judged, promoted and scored.
+
+    `run` is that of `run_demo`. Raises InputError for an unknown name.
+    """
+    example = find_example(name)
+    folder = _free_folder(name)
+    _say(f"1. {example.story[0].upper()}{example.story[1:]}. Its data is made here, by a seeded generator.")
+    file = example.make(folder, folder.name)
+    _say("2. Is the model file in order, and its data?")
+    _play(run, "check", str(file))
+    _say("3. Train, export to ONNX, judge on unseen rows, register; report.html shows what it mixes up.")
+    _play(run, "train", str(file))
+    _play(run, "promote", folder.name)
+    _say("4. Score.")
+    scored = folder / "scored"
+    _play(run, "score", folder.name, "--input", str(folder / example.scored), "--output", str(scored))
+    return Played(folder.name, file, (scored,), state_folder())
+
+
+def list_examples() -> dict[str, str]:
+    """The stories of the shipped examples by their names."""
+    return {name: example.story for name, example in EXAMPLES.items()}
+
+
 def _set_the_stage() -> Stage:
     """The older and the newer digits as CSV files, in a folder that no earlier demo used."""
     from sklearn.datasets import load_digits
 
     frame = load_digits(as_frame=True).frame.rename(columns={"target": "digit"})
-    home = state_folder() / "demo"
-    number = next(n for n in range(1, 10_000) if not (home / _name(n)).exists())
-    stage = Stage(home / _name(number), _name(number))
+    folder = _free_folder("digits")
+    stage = Stage(folder, folder.name)
     (stage.folder / "arrived").mkdir(parents=True)
     older = int(len(frame) * OLDER)
     frame.iloc[:older].to_csv(stage.folder / "arrived" / "older.csv", index=False)
@@ -99,8 +125,13 @@ def _set_the_stage() -> Stage:
     return stage
 
 
-def _name(number: int) -> str:
-    return "digits" if number == 1 else f"digits-{number}"
+def _free_folder(name: str) -> Path:
+    """A new folder that no earlier demo used; its name, the example's with a number where needed, is the model's."""
+    home = state_folder() / "demo"
+    names = (name if number == 1 else f"{name}-{number}" for number in range(1, 10_000))
+    folder = next(home / free for free in names if not (home / free).exists())
+    folder.mkdir(parents=True)
+    return folder
 
 
 def _play(run: Callable[[list[str]], None], *words: str) -> None:
