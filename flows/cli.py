@@ -242,6 +242,7 @@ def score(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")] = False,
     promote: Annotated[bool, typer.Option("--promote", help="Judge a waiting challenger first.")] = False,
+    why: Annotated[bool, typer.Option("--why", help="Name the words and columns that mattered most; slow.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Score files into files.
@@ -252,7 +253,7 @@ def score(
         require_files(input, output, overwrite)
         from flows.score import score as flow
 
-    done = watched(flow)(name, [absolute(uri) for uri in input], output.absolute(), keep, overwrite, promote)
+    done = watched(flow)(name, [absolute(uri) for uri in input], output.absolute(), keep, overwrite, promote, why)
     used = f"{done.model} version {done.version}"
     counts = f"{done.rows:,} rows: {done.scored:,} scored with {used}, {done.rejected:,} rejected"
     reasons = [f"  {count:,} {reason}" for reason, count in done.reasons.items()]

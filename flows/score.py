@@ -22,6 +22,7 @@ def score(
     keep: Sequence[str] | None = None,
     overwrite: bool = False,
     promote: bool = False,
+    why: bool = False,
 ) -> Scored:
     """Scores files into files with one version, resolved once.
 
@@ -32,6 +33,7 @@ def score(
         keep: Input columns to write beside the predictions; all but sensitive ones if not given.
         overwrite: Replace an output that exists.
         promote: Judge a waiting challenger first, and score with it if it wins.
+        why: Add a column that names the words and columns which mattered most to each row's decision; slow.
     """
     waiting = waiting_challenger(model) if promote else None
     if waiting:
@@ -39,7 +41,7 @@ def score(
     version = resolve_version(model)
     run_id = open_scoring_run(version, input, state_folder())
     with finishing(run_id):
-        scores = score_inputs(version, input, output, run_id, keep, overwrite)
+        scores = score_inputs(version, input, output, run_id, keep, overwrite, why)
         record_scores(run_id, scores)
     show_scores(version, scores)
     return Scored(

@@ -17,6 +17,7 @@ from tasks.data.contents import with_contents
 from tasks.data.rejects import SCHEMA, count_reasons
 from tasks.data.sources import peek, read_batches
 from tasks.data.windows import windows_of
+from tasks.scoring.explain import explain
 from tasks.scoring.inputs import kept_schema, resolve_inputs
 from tasks.scoring.output import output_columns
 from tasks.scoring.overlap import read_ahead, write_behind
@@ -32,6 +33,8 @@ from tasks.scoring.sinks import (
     written_aside,
 )
 
+WHY = "why"
+
 
 @dataclass(frozen=True)
 class Stamp:
@@ -40,6 +43,8 @@ class Stamp:
     model: str
     version: str
     run_id: str
+    why: bool = False
+    """Whether each row says which of its words and columns mattered most, see `explain`."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +130,8 @@ def _output_schema(kept: pa.Schema, contract: Contract, stamp: Stamp) -> pa.Sche
     """Kept columns, with texts as dictionaries, then the columns that scoring adds under free names."""
     fields = [pa.field(f.name, _coded(f.type)) for f in kept]
     empty = _added_columns(_no_predictions(contract), contract, stamp, "", np.empty(0, dtype=np.int64))
+    if stamp.why:
+        empty[WHY] = pa.array([], pa.string())
     taken = set(kept.names)
     return pa.schema([*fields, *(pa.field(free_name(name, taken), array.type) for name, array in empty.items())])
 
@@ -184,6 +191,8 @@ def _score_batch(batch: RawBatch, predictor: Predictor, schema: pa.Schema, stamp
     parsed = {name: checked.table.column(name).combine_chunks() for name in columns}
     predictions = predictor.predict(parsed)
     added = _added_columns(predictions, contract, stamp, batch.source, checked.rows)
+    if stamp.why:
+        added[WHY] = pa.array(explain(predictor, parsed, predictions), pa.string())
     tally.read[batch.source] += len(batch.rows) + len(batch.malformed)
     tally.last[batch.source] = max(tally.last[batch.source], _last_row(batch))
     tally.scored += len(checked.table)

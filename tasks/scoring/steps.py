@@ -26,12 +26,18 @@ def open_scoring_run(version: Version, inputs: Sequence[str], home: Path) -> str
 
 @task(name="score", cache_policy=NO_CACHE)
 def score_inputs(
-    version: Version, inputs: Sequence[str], output: Path, run_id: str, keep: Sequence[str] | None, overwrite: bool
+    version: Version,
+    inputs: Sequence[str],
+    output: Path,
+    run_id: str,
+    keep: Sequence[str] | None,
+    overwrite: bool,
+    why: bool = False,
 ) -> Scores:
     """Every row of the inputs in predictions or rejects."""
     with versions.downloaded(version) as files:
         predictor = Predictor.load(files, version.sha256)
-    stamp = Stamp(version.model, version.number, run_id)
+    stamp = Stamp(version.model, version.number, run_id, why)
     total, started = count_rows(inputs), time.monotonic()
     with progress(f"scoring with {version.model} v{version.number}", total, time_left=True) as advance:
         return score_files(
