@@ -134,7 +134,11 @@ class Training(Section):
 
     epochs: int = Field(100, ge=1, description="at most; early stopping ends sooner")
     patience: int = Field(9, ge=1, description="epochs without a better validation loss before stopping")
-    batch_size: int = Field(256, ge=1)
+    batch_size: int | None = Field(
+        None,
+        ge=1,
+        description="rows of a step; if not given 256, fewer where rows are pictures, sound or texts",
+    )
     learning_rate: float = Field(0.002, gt=0)
     weight_decay: float = Field(0.0003, ge=0)
     clip: float = Field(1.0, gt=0, description="largest gradient norm")

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from benchmarks.measuring.tables import TARGET, write_table
 from benchmarks.measuring.trained import new_model_file
+from models.columns.kind import BATCH_SIZE
 from models.modelfile import ModelFile, read_model_file
 from models.network import FusionNetwork
 from models.sections import Training
@@ -69,7 +70,9 @@ def time_bare(network: FusionNetwork, prepared: Prepared, training: Training) ->
     for _ in range(training.epochs):
         network.train()
         total = 0.0
-        for index in torch.randperm(len(train)).tensor_split(math.ceil(len(train) / training.batch_size)):
+        for index in torch.randperm(len(train)).tensor_split(
+            math.ceil(len(train) / (training.batch_size or BATCH_SIZE))
+        ):
             inputs = {kind: values[index] for kind, values in columns.items()}
             loss = network.head.member_losses(network(inputs), train.target[index]).mean()
             optimizer.zero_grad()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from onnx import NodeProto
 
 Mask = NDArray[np.bool_]
+BATCH_SIZE = 256
 
 
 class ColumnSettings(BaseModel):
@@ -117,6 +118,8 @@ class ColumnKind(ABC, Generic[SettingsT, StatisticsT]):
     encoded_type: ClassVar[Any]
     """The numpy dtype of what the encoder takes."""
     encoder_module: ClassVar[str]
+    batch_size: ClassVar[int] = BATCH_SIZE
+    """Rows of a training step where the model file does not say it."""
     settings: type[SettingsT]
     statistics: type[StatisticsT]
 

@@ -4,6 +4,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from models.columns.kind import BATCH_SIZE
 from models.modelfile import ModelFile
 from tasks.data.snapshot import Snapshot
 from tasks.data.splits import fit_split
@@ -45,9 +46,11 @@ def estimate_training(model_file: ModelFile, snapshot: Snapshot) -> Estimate:
 
 def _rows_per_second(model_file: ModelFile, prepared: Prepared) -> float:
     """Speed of the second of two short epochs; the first one warms up."""
-    few = min(len(prepared.train), BATCHES * model_file.training.batch_size)
+    training = prepared.settle(model_file)
+    size = training.batch_size or BATCH_SIZE
+    few = min(len(prepared.train), BATCHES * size)
     train = prepared.train.slice(0, few)
-    validation = prepared.validation.slice(0, min(len(prepared.validation), model_file.training.batch_size))
-    short = model_file.training.model_copy(update={"epochs": 2, "patience": 2})
+    validation = prepared.validation.slice(0, min(len(prepared.validation), size))
+    short = training.model_copy(update={"epochs": 2, "patience": 2})
     trained = train_network(prepared.build(model_file), train, validation, prepared.target, short)
     return trained.history[-1].rows_per_second

@@ -19,6 +19,7 @@ from models.errors import OutsideError
 from models.heads import TargetStatistics
 from models.modelfile import ModelFile
 from models.network import FusionNetwork, build_network
+from models.sections import Training
 from tasks.data.rows import assign_rows, masked_batches
 from tasks.data.snapshot import Snapshot
 from tasks.data.splits import TRAIN, VALIDATION
@@ -26,6 +27,8 @@ from tasks.training.classes import order_classes
 from tasks.training.fitted import Fitted
 from tasks.training.loop import EpochReport, train_network
 from tasks.training.tensors import Layout, Tensors, encode_rows, fit_statistics, fit_target
+
+FEWEST_STEPS, SMALLEST_BATCH = 16, 16
 
 
 @dataclass(frozen=True)
@@ -62,9 +65,9 @@ def fit_model(
     """
     started = time.perf_counter()
     prepared = prepare(model_file, snapshot, split, checkpoint.parent / "tensors")
-    network = prepared.build(model_file)
+    network, training = prepared.build(model_file), prepared.settle(model_file)
     trained = train_network(
-        network, prepared.train, prepared.validation, prepared.target, model_file.training, checkpoint, on_epoch
+        network, prepared.train, prepared.validation, prepared.target, training, checkpoint, on_epoch
     )
     temperature = _calibrate(model_file, prepared, network)
     threshold = choose_threshold(model_file.target.cost) if snapshot.task == "binary" else None
@@ -95,6 +98,20 @@ class Prepared:
         """An untrained network that fits the rows."""
         columns = [(settings, self.statistics[name]) for name, settings in model_file.columns.items()]
         return build_network(columns, self.target, model_file.network, model_file.training.seed, model_file.own_code)
+
+    def settle(self, model_file: ModelFile) -> Training:
+        """The training settings, with a batch size where none is given.
+
+        That of the kinds of column; where values are large, fewer rows if an epoch would else have few steps.
+        """
+        training = model_file.training
+        if training.batch_size is not None:
+            return training
+        kinds = [KINDS[settings.kind] for settings in model_file.columns.values()]
+        size = min(kind.batch_size for kind in kinds)
+        if not all(kind.joined for kind in kinds):
+            size = min(size, max(SMALLEST_BATCH, len(self.train) // FEWEST_STEPS))
+        return training.model_copy(update={"batch_size": size})
 
 
 def prepare(model_file: ModelFile, snapshot: Snapshot, split: SplitSpec, scratch: Path) -> Prepared:

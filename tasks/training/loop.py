@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from models.columns.kind import BATCH_SIZE
 from models.errors import InputError
 from models.heads import TargetStatistics
 from models.network import FusionNetwork
@@ -180,7 +181,7 @@ def _train_epoch(run: Run, train: Tensors, training: Training, device: torch.dev
     network, optimizer, scaler = run.network.train(), run.optimizer, run.scaler
     parameters = list(network.parameters())
     total = torch.zeros((), device=device)
-    batches = _shuffle(train, training.batch_size)
+    batches = _shuffle(train, training.batch_size or BATCH_SIZE)
     rate = scheduled_rate([report.validation_loss for report in run.history], training)
     for position, index in enumerate(batches):
         warm_up = min(1.0, (run.epoch * len(batches) + position + 1) / WARM_UP_STEPS)

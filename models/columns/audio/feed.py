@@ -25,6 +25,7 @@ class AudioKind(ColumnKind[AudioSettings, AudioStatistics]):
     input_type: ClassVar[Any] = np.int16
     encoded_type: ClassVar[Any] = np.int16
     encoder_module = "models.columns.audio.encoder"
+    batch_size = 64
     settings = AudioSettings
     statistics = AudioStatistics
 

@@ -55,6 +55,7 @@ class ImageKind(ColumnKind[ImageSettings, ImageStatistics]):
     input_type: ClassVar[Any] = np.uint8
     encoded_type: ClassVar[Any] = np.uint8
     encoder_module = "models.columns.image.encoder"
+    batch_size = 64
     settings = ImageSettings
     statistics = ImageStatistics
 
