@@ -10,7 +10,7 @@ from tasks.data.rows import rows_of
 from tasks.data.snapshot import ingest, open_snapshot
 from tasks.data.splits import TEST, fit_split
 from tasks.export.export import export_model
-from tasks.export.exported import Digests
+from tasks.export.exported import Digests, Parity
 from tasks.scoring.predictor import Predictor
 from tasks.training.fit import fit_model
 from tasks.training.job import code_digest
@@ -25,6 +25,8 @@ class Model:
     best_epoch: int
     seconds: float
     """From the first look at the sources to the exported file."""
+    parity: Parity
+    """On all test rows."""
 
 
 def new_model_file(data: list[Path], target: str, name: str, folder: Path, extra: str = "") -> Path:
@@ -51,4 +53,5 @@ def train(path: Path, home: Path, scratch: Path) -> Model:
         scratch / "trained.pt", model_file, snapshot.task, split, digests, test, scratch / "package"
     )
     predictor = Predictor.load(exported.folder, exported.sha256)
-    return Model(predictor, len(fitted.train_loss), fitted.best_epoch, time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    return Model(predictor, len(fitted.train_loss), fitted.best_epoch, seconds, exported.parity)
