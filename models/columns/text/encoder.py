@@ -12,7 +12,7 @@ from models.columns.text.feed import TextSettings
 from models.columns.text.statistics import TextStatistics, pieces_of_words
 from models.sections import Network
 
-DROPPED = 0.5
+DROPPED = 0.6
 """Share of the tokens left out while training, so that no single one decides."""
 MASKED = 0.01
 """Share of training texts shown as missing."""
@@ -70,11 +70,26 @@ class Encoder(nn.Module):
         rows, tokens = (ids > 0).nonzero()[:, 0], ids[ids > 0]
         pieces = self.pieces[tokens.masked_fill(tokens >= len(self.pieces), 0)]
         parts = torch.cat([tokens.unsqueeze(1), pieces], dim=1)
-        shown = torch.rand(len(ids), 1, device=ids.device) >= MASKED
-        kept = (parts > 0) & (torch.rand(parts.shape, device=ids.device) >= DROPPED) & shown[rows]
-        counts = torch.zeros(len(ids), dtype=torch.int64, device=ids.device).index_add(0, rows, kept.sum(1))
+        kept = _some(parts > 0, rows, len(ids))
+        counts = _per_row(kept, rows, len(ids))
         sums: Tensor = TokenSums.apply(self.vectors, parts[kept], counts)  # type: ignore[no-untyped-call]
         return sums, counts.unsqueeze(1) > 0
+
+
+def _some(parts: Tensor, rows: Tensor, count: int) -> Tensor:
+    """Mask of a random share of the parts [T, P] of tokens in these rows [T]: all in a few rows, none in a few others.
+
+    All where the dice would leave nothing, so that a short text is not taken for a missing one.
+    """
+    kept = parts & (torch.rand(parts.shape, device=parts.device) >= DROPPED)
+    emptied = _per_row(kept, rows, count) == 0
+    shown = torch.rand(count, device=parts.device) >= MASKED
+    return (kept | (parts & emptied[rows].unsqueeze(1))) & shown[rows].unsqueeze(1)
+
+
+def _per_row(kept: Tensor, rows: Tensor, count: int) -> Tensor:
+    """How many parts [T, P] are kept in each of the rows, [N]."""
+    return torch.zeros(count, dtype=torch.int64, device=kept.device).index_add(0, rows, kept.sum(1))
 
 
 class TokenSums(torch.autograd.Function):
