@@ -1,6 +1,5 @@
 """Heads: what the trunk's members say about the target, how wrong that is, and how their voices become one."""
 
-import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
@@ -8,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+SMALLEST = 1e-37
+"""Probability that float32 tells from 0."""
 OUTLIER = 5.0
 """Standard deviations from which the loss of a value grows linearly."""
 
@@ -64,7 +65,7 @@ class ClassHead(Head):
 
     def aggregate(self, outputs: Tensor) -> Tensor:
         """Log of the mean of the members' probabilities, [N, classes]."""
-        return torch.logsumexp(torch.log_softmax(outputs, dim=2), dim=1) - math.log(outputs.shape[1])
+        return torch.softmax(outputs, dim=2).mean(1).clamp(min=SMALLEST).log()
 
     def losses(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Cross-entropy of each row, [N]."""

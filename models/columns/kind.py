@@ -83,7 +83,12 @@ class Parsed:
 
 def is_gathered(kind: pa.DataType) -> bool:
     """Whether values are structs of `content` and `failure`, from outside of the table."""
-    return bool(pa.types.is_struct(kind) and {field.name for field in kind} == {"content", "failure"})
+    if not pa.types.is_struct(kind) or {field.name for field in kind} != {"content", "failure"}:
+        return False
+    content = kind.field("content").type
+    return bool(
+        pa.types.is_binary(content) or pa.types.is_large_binary(content) or pa.types.is_fixed_size_binary(content)
+    )
 
 
 def failures(gathered: pa.StructArray) -> tuple[Refusal, ...]:

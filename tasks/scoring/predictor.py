@@ -23,7 +23,7 @@ Rows = slice | NDArray[np.int64]
 NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"
 BATCH = 1024
 """Rows that one thread scores at once: what a layer hands to the next still lies in the processor's cache."""
-BATCH_ELEMENTS = 1 << 18
+BATCH_ELEMENTS = 1 << 17
 """Numbers, bytes or characters that one thread scores at once, where rows are large."""
 
 
