@@ -82,15 +82,16 @@ def new(
     file: ModelFileArgument,
     data: Annotated[
         list[str],
-        typer.Option(metavar="DATA", help="Data to look at: a file, folder or glob. May be given several times."),
+        typer.Option(metavar="DATA", help="Data to look at: a file, folder or glob, or several."),
     ],
-    target: Annotated[str, typer.Option(metavar="COLUMN", help="The column to predict.")],
+    target: Annotated[str, typer.Option(metavar="COLUMN", help="The column to predict; of class folders: class.")],
+    more: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a commented model file by looking at the data."""
     from flows.propose import write_proposal
 
-    written = write_proposal(file, data, target)
+    written = write_proposal(file, [*data, *(more or [])], target)
     show(written, as_json, written.lines())
 
 

@@ -20,6 +20,8 @@ class Written:
     task: str
     columns: dict[str, str]
     """The kind of each column that is used."""
+    left_out: dict[str, str]
+    """Why each other column is not."""
     split: dict[str, Any]
     findings: tuple[str, ...]
 
@@ -46,7 +48,8 @@ def write_proposal(file: Path, data: Sequence[str], target: str) -> Written:
         raise OutsideError(f"{file}: can't be written: {error.strerror}") from error
     said = tomllib.loads(proposal.text)
     columns = {name: kind if isinstance(kind, str) else kind["kind"] for name, kind in said["columns"].items()}
-    return Written(file, said["target"]["kind"], columns, said["split"], proposal.findings)
+    left_out = dict(proposal.left_out)
+    return Written(file, said["target"]["kind"], columns, left_out, said["split"], proposal.findings)
 
 
 def model_name(file: Path) -> str:

@@ -14,21 +14,24 @@ from models.errors import InputError
 BATCH_ROWS = 65_536
 BATCH_BYTES = 1 << 28
 """Of a batch whose rows are large."""
-Format = Literal["csv", "jsonl", "parquet", "feather"]
+Format = Literal["csv", "jsonl", "parquet", "feather", "folder"]
 
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One file of a source, in the file system that holds it."""
+    """One file of a source, or a folder that is read as one table, in the file system that holds it."""
 
     source: str
     """The source URI that led to this file."""
     path: str
+    """Of a folder with a slash behind, so that what it names lies beside nothing but its own files."""
     filesystem: fs.FileSystem
     format: Format
     partitions: Mapping[str, str | None]
     """Values of Hive partitions (`year=2024/`) above the file; they become columns of strings."""
     size: int
+    listed: tuple[str, ...] = ()
+    """Of a folder: its pictures and recordings, relative to it."""
 
 
 @dataclass(frozen=True)

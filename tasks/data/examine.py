@@ -21,7 +21,7 @@ from tasks.data.intake import Intake, Room, take_in
 from tasks.data.layout import target_parser
 from tasks.data.leaks import find_leaks
 from tasks.data.manifest import PARTS, Snapshot
-from tasks.data.observe import Observed, observe
+from tasks.data.observe import LARGE, Observed, observe
 from tasks.data.rejects import RejectsFile
 from tasks.data.sample import read_sample
 from tasks.data.snapshot import build_manifest, find_rules, find_task, judge, publish_parts
@@ -177,8 +177,13 @@ def _oddities(model_file: ModelFile, files: Sequence[SourceFile], task: Task) ->
     truth = truth if task == "regression" else truth.cast(pa.string())
     leaks = find_leaks(seen, truth, task, model_file.sensitive)
     odd = [f"column {name!r} may leak the target: {reason}" for name, reason in leaks.items()]
-    wrong = ("looks like", "nearly every", "free text")
-    odd += [f"column {name!r} {found.left_out}" for name, found in seen.items() if found.left_out.startswith(wrong)]
+    wrong = ("looks like", "nearly every")
+    looked_into = {name for name, settings in model_file.columns.items() if settings.kind in LARGE}
+    odd += [
+        f"column {name!r} {found.left_out}"
+        for name, found in seen.items()
+        if found.left_out.startswith(wrong) and name not in looked_into
+    ]
     odd += [_too_close(name) for name, found in seen.items() if _lost_as_float32(found.values)]
     if task == "regression":
         return odd + [_too_close(model_file.target.column)] * _lost_as_float32(truth)

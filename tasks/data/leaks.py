@@ -31,6 +31,7 @@ def find_leaks(
     A column leaks when a shallow tree on it alone, cross-validated, predicts the target almost perfectly, or when
     nearly all rows of one of its few values are of one class that is rare elsewhere. `target` are parsed values, null
     where missing; of many rows a fixed random choice is looked at, and of rare classes only the latter is found.
+    A column that has one value for each class leaks however many classes there are. Files are not looked into.
     Values of the `sensitive` columns are not told.
     """
     known = np.flatnonzero(np.asarray(target.is_valid()))
@@ -44,12 +45,27 @@ def find_leaks(
         return {}
     found: dict[str, str] = {}
     for name, column in columns.items():
+        if column.has_files:
+            continue
         reason = _giveaway(column.values, target, name in sensitive) if task != "regression" else ""
+        if not reason and task != "regression":
+            reason = names_classes(column.values, target)
         if not reason and varied:
             reason = _predicts(column.values.take(pa.array(rows)), truth, task)
         if reason:
             found[name] = reason
     return found
+
+
+def names_classes(values: pa.Array, target: pa.Array) -> str:
+    """The sentence about a column that is the target under other names, one for each class, or nothing."""
+    table = pa.table({"value": values, "class": target.cast(pa.string())})
+    known = table.filter(pc.and_(table["value"].is_valid(), table["class"].is_valid()))
+    pairs = known.group_by(["value", "class"]).aggregate([([], "count_all")])
+    one_to_one = len(pairs) == len(pc.unique(pairs["value"])) == len(pc.unique(pairs["class"]))
+    learnable = (pc.sum(pc.greater_equal(pairs["count_all"], FEWEST)).as_py() or 0) > 1
+    named = one_to_one and learnable and len(known) >= SURE * len(table)
+    return "it has one value for each class" if named else ""
 
 
 def _frequent(rows: NDArray[np.int64], target: pa.Array, task: Task) -> NDArray[np.int64]:

@@ -9,9 +9,13 @@ import pyarrow.compute as pc
 
 from models.modelfile import LOWER_IS_BETTER
 from models.sections import Task
-from tasks.data.observe import Observed
+from tasks.data.observe import LARGE, Observed
+from tasks.data.proposedsplit import ProposedSplit
+from tasks.data.sequences import GAP, Rhythm
 
 SHOWN_CLASSES = 5
+BESIDE = "beside a file, which is to speak for itself"
+"""Why a column is left out that stands beside pictures or recordings."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,9 @@ def render(
     features: Mapping[str, Observed],
     suspects: set[str],
     missing: Sequence[str],
-    split: Mapping[str, str | float],
-    split_reason: str,
+    rhythm: Rhythm | None,
+    split: ProposedSplit,
+    others: Sequence[str],
     gates: Gates,
 ) -> str:
     """The whole model file."""
@@ -49,7 +54,9 @@ def render(
         ["[target]", *_target(target, task, classes)],
         ["[columns]", *_columns(features, suspects)],
         *([_missing(missing)] if missing else []),
-        ["[split]", f"# {split_reason}", *(_setting(key, value) for key, value in split.items())],
+        *([_series(rhythm)] if rhythm else []),
+        ["[split]", *_split(split, others)],
+        *([_training()] if any(found.has_files and not found.left_out for found in features.values()) else []),
         ["[gates]", *_gates(gates)],
         ["# [schedule]", '# retrain = "0 3 * * *"    # cron: each night at three'],
     ]
@@ -66,7 +73,13 @@ def _flat(comment: str) -> str:
 
 
 def _setting(key: str, value: str | float) -> str:
-    return f"{key} = {quoted(value) if isinstance(value, str) else f'{value:g}'}"
+    return f"{key} = {_value(value)}"
+
+
+def _value(value: str | float | Sequence[int]) -> str:
+    if isinstance(value, str):
+        return quoted(value)
+    return f"{value:g}" if isinstance(value, int | float) else f"[{', '.join(map(str, value))}]"
 
 
 def _source(uri: str, part: str | None) -> list[str]:
@@ -89,17 +102,25 @@ def _target(target: str, task: Task, classes: Sequence[tuple[str, int]]) -> list
 
 
 def _columns(features: Mapping[str, Observed], suspects: set[str]) -> list[str]:
-    lines = ['# A range makes rejects of what lies outside: { kind = "number", min = 0, max = 120 }.']
+    lines = []
+    used = [found for found in features.values() if not found.left_out]
+    if any(found.settings.kind == "number" for found in used) or not any(
+        found.settings.kind in LARGE for found in used
+    ):
+        lines.append('# A range makes rejects of what lies outside: { kind = "number", min = 0, max = 120 }.')
+    if any(found.left_out == BESIDE for found in features.values()):
+        lines.append(
+            "# Files are to speak for themselves: no column beside them is used. Take the # away where one is known"
+        )
+        lines.append("# when scoring and may help.")
     if suspects:
         lines.append("# Flags marked with ! stand beside flags that leak: are they known before the target is?")
     return lines + [_column(name, found, name in suspects) for name, found in features.items()]
 
 
 def _column(name: str, found: Observed, suspect: bool) -> str:
-    settings = found.settings.model_dump(exclude_defaults=True)
-    table = ", ".join(
-        f"{key} = {quoted(str(value))}" for key, value in {"kind": found.settings.kind, **settings}.items()
-    )
+    settings = found.settings.model_dump(exclude_unset=True)
+    table = ", ".join(f"{key} = {_value(value)}" for key, value in {"kind": found.settings.kind, **settings}.items())
     value = quoted(found.settings.kind) if not settings else f"{{ {table} }}"
     if found.left_out:
         return _line(f"# {quoted(name)} = {value}", found.left_out)
@@ -108,7 +129,9 @@ def _column(name: str, found: Observed, suspect: bool) -> str:
 
 def _describe(found: Observed) -> str:
     missing = f", {found.missing / len(found.values):.1%} missing" if found.missing else ""
-    if found.settings.kind in ("number", "datetime"):
+    if found.remark:
+        return f"{found.remark}{missing}"
+    if pa.types.is_floating(found.values.type) or pa.types.is_timestamp(found.values.type):
         ends = pc.min_max(found.values).as_py()
         low, high = ends["min"], ends["max"]
         shown = (
@@ -117,7 +140,35 @@ def _describe(found: Observed) -> str:
             else (f"{low:%Y-%m-%d}", f"{high:%Y-%m-%d}")
         )
         return f"{shown[0]} to {shown[1]}{missing}"
-    return f"{found.distinct} values{missing}"
+    what = "texts" if found.settings.kind == "text" else "values"
+    return f"{found.distinct} {what}{missing}"
+
+
+def _series(rhythm: Rhythm) -> list[str]:
+    """How rows become windows."""
+    usual = f"a usual step is {rhythm.step:g}"
+    gaps = f"{rhythm.gaps} steps are longer: then a new series begins; {usual}" if rhythm.gaps else usual
+    fewest = f"rows that the model sees, and that a group must have; nearly all have {rhythm.shortest} or more"
+    return [
+        "[series]",
+        _line(f"group = {quoted(rhythm.group)}", f"{rhythm.groups} of them; no window holds rows of two"),
+        _line(f"time = {quoted(rhythm.time)}", "by which the rows of a group are sorted"),
+        _line(f"window = {rhythm.window}", fewest),
+        _line(f"# max_gap = {GAP * rhythm.step:g}", gaps),
+    ]
+
+
+def _split(split: ProposedSplit, others: Sequence[str]) -> list[str]:
+    """The rule, and others that a person may want."""
+    lines = [f"# {split.reason}", *(_setting(key, value) for key, value in split.keys.items())]
+    return lines + [
+        _line(f"# group = {quoted(name)}", "so that the model is judged on values of it that it has never met")
+        for name in others
+    ]
+
+
+def _training() -> list[str]:
+    return ["[training]", _line("batch_size = 64", "pictures and recordings are learnt better from small batches")]
 
 
 def _missing(marks: Sequence[str]) -> list[str]:

@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 from models.columns import KINDS, ColumnSettings
 from models.columns.boolean.feed import FALSE, TRUE
 from models.columns.cells import as_array, is_numeric, is_text
-from models.sections import DEFAULT_MISSING
+from models.columns.kind import FileSettings
+from models.sections import DEFAULT_MISSING, LONGEST_PATH
+from tasks.data.measures import kind_of_contents, kind_of_paths
+from tasks.data.prose import reads_as_prose
 
 EXTRA_MARKS = ("n/a", "#N/A", "<NA>", "None", "none", "-", "--", ".", "#NULL!", "(null)")
 """Marks that are believed only where everything else in the column is a number or a date."""
@@ -36,6 +39,8 @@ FEWEST_ROWS = 20
 """With fewer rows, that all values differ says nothing."""
 PROBED = 2000
 """Distinct values on which date formats are tried."""
+LARGE = ("text", "image", "audio")
+"""Kinds whose values are looked into, so that it says nothing that all of them differ."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,8 @@ class Observed:
     name: str
     settings: ColumnSettings
     values: pa.Array
-    """Parsed values, in the kind's Arrow type."""
+    """Parsed values: texts, and paths of files, as dictionaries, contents of files as they are, else in the kind's
+    Arrow type."""
     marks: tuple[str, ...]
     """Missing-value marks that occur."""
     distinct: int
@@ -55,6 +61,13 @@ class Observed:
     """Whether each row has its own value, as an identity has."""
     group: bool = False
     """Whether the name says identity while values repeat."""
+    remark: str = ""
+    """What was found in the files that the column names."""
+
+    @property
+    def has_files(self) -> bool:
+        """Whether each value is a picture or a recording."""
+        return isinstance(self.settings, FileSettings)
 
     @property
     def missing(self) -> int:
@@ -68,12 +81,20 @@ def observe(name: str, column: pa.ChunkedArray, file: NDArray[np.int64]) -> Obse
     texts = pc.utf8_trim_whitespace(raw.cast(pa.string())) if is_text(raw.type) else None
     marks, given = _found_marks(texts)
     settings = _settings(name, raw, texts, given)
-    values = KINDS[settings.kind].parse(raw, settings, given).values
+    values = _values(raw, settings, given)
     distinct = len(pc.unique(values).drop_null())
-    key = _is_key(name, values, distinct, file)
-    group = not key and _is_group(name, values, distinct)
+    key = settings.kind != "text" and _is_key(name, values, distinct, file)
+    group = not key and settings.kind not in LARGE and _is_group(name, values, distinct)
     reason = _reason(name, settings.kind, raw, values, distinct, key, group)
     return Observed(name, settings, values, marks, distinct, reason, key, group)
+
+
+def _values(raw: pa.Array, settings: ColumnSettings, marks: tuple[str, ...]) -> pa.Array:
+    if isinstance(settings, FileSettings):
+        paths = _make("category", max_characters=LONGEST_PATH)
+        return KINDS["category"].parse(raw, paths, marks).values if is_text(raw.type) else raw
+    values = KINDS[settings.kind].parse(raw, settings, marks).values
+    return values.dictionary_encode() if settings.kind == "text" else values
 
 
 def agree_in_families(seen: Mapping[str, Observed], table: pa.Table) -> dict[str, Observed]:
@@ -117,17 +138,21 @@ def _reads_as_quantity(texts: pa.Array, marks: tuple[str, ...]) -> bool:
 
 def _settings(name: str, raw: pa.Array, texts: pa.Array | None, marks: tuple[str, ...]) -> ColumnSettings:
     if texts is not None:
-        return _settings_of_text(name, _distinct_texts(texts, marks))
+        return _settings_of_text(name, texts, _distinct_texts(texts, marks))
     if pa.types.is_boolean(raw.type):
         return _make("boolean")
     if pa.types.is_timestamp(raw.type) or pa.types.is_date(raw.type):
         return _make("datetime")
     if is_numeric(raw.type):
         return _settings_of_number(name, pc.unique(raw.drop_null()))
-    return _make("category")
+    return _make((_is_binary(raw.type) and kind_of_contents(raw)) or "category")
 
 
-def _settings_of_text(name: str, known: pa.Array) -> ColumnSettings:
+def _is_binary(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind))
+
+
+def _settings_of_text(name: str, texts: pa.Array, known: pa.Array) -> ColumnSettings:
     if not len(known):
         return _make("category")
     if _parses("number", known, {}):
@@ -141,7 +166,11 @@ def _settings_of_text(name: str, known: pa.Array) -> ColumnSettings:
     found = _date_format(known)
     if found is not None:
         return _make("datetime", **({"format": found} if found else {}))
-    return _make("category")
+    files = kind_of_paths(known)
+    if files:
+        return _make(files)
+    rows = int(pc.sum(pc.is_in(texts, value_set=known)).as_py())
+    return _make("text" if reads_as_prose(name, known, rows) else "category")
 
 
 def _settings_of_number(name: str, distinct: pa.Array) -> ColumnSettings:
@@ -185,7 +214,7 @@ def _distinct_texts(texts: pa.Array, marks: Sequence[str]) -> pa.Array:
 
 
 def _is_key(name: str, values: pa.Array, distinct: int, file: NDArray[np.int64]) -> bool:
-    """Whether values are one per row and look like an identity: texts, a counter, or whole numbers with such a name."""
+    """Whether values are one per row and look like an identity: words, a counter, or whole numbers with such a name."""
     if len(values) < FEWEST_ROWS or (values.null_count and not _names_identity(name)):
         return False
     file, values = file[np.asarray(values.is_valid())], values.drop_null()
@@ -197,7 +226,7 @@ def _is_key(name: str, values: pa.Array, distinct: int, file: NDArray[np.int64])
     if numeric:
         numbers = values.to_numpy(zero_copy_only=False)
         return bool((numbers % 1 == 0).all()) and _unique_per_file(numbers, file) and _counts(name, numbers, file)
-    return distinct == len(values) and not _is_free_text(values)
+    return distinct == len(values)
 
 
 def _unique_per_file(numbers: NDArray[np.float64], file: NDArray[np.int64]) -> bool:
@@ -231,12 +260,14 @@ def _names_identity(name: str) -> bool:
 
 
 def _reason(name: str, kind: str, raw: pa.Array, values: pa.Array, distinct: int, key: bool, group: bool) -> str:
-    if pa.types.is_nested(raw.type) or pa.types.is_binary(raw.type):
+    if pa.types.is_nested(raw.type) or (_is_binary(raw.type) and kind not in LARGE):
         return f"holds {raw.type} values, which no kind reads"
     if not distinct:
         return "missing in every row"
     if distinct == 1 and not values.null_count:
         return "the same in every row"
+    if kind in LARGE:
+        return ""
     if key:
         return "looks like a key: each row has its own value"
     if group:
@@ -244,15 +275,6 @@ def _reason(name: str, kind: str, raw: pa.Array, values: pa.Array, distinct: int
     return _text_reason(values, distinct) if kind == "category" else ""
 
 
-def _is_free_text(values: pa.DictionaryArray) -> bool:
-    """Whether the distinct values are sentences: five words or more on average."""
-    return (pc.mean(pc.count_substring(values.dictionary, " ")).as_py() or 0) >= 4
-
-
 def _text_reason(values: pa.Array, distinct: int) -> str:
     known = len(values) - values.null_count
-    if distinct > 50 and distinct > known / 10 and _is_free_text(values):
-        return "free text: no kind of column reads it yet"
-    if known >= FEWEST_ROWS and distinct > 0.9 * known:
-        return "nearly every row has its own value"
-    return ""
+    return "nearly every row has its own value" if known >= FEWEST_ROWS and distinct > 0.9 * known else ""

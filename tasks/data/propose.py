@@ -1,6 +1,5 @@
 """A first model file for data that nobody has described yet."""
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,23 +11,22 @@ import pyarrow.compute as pc
 
 from models.errors import InputError
 from models.problems import near_match
-from models.sections import DEFAULT_MISSING, Promotion, Split, SplitName, Task
+from models.sections import DEFAULT_MISSING, SplitName, Task
 from tasks.data.batches import SourceFile
+from tasks.data.files import settle
 from tasks.data.layout import SPLIT_WORDS, target_parser
-from tasks.data.leaks import find_leaks
-from tasks.data.modeltext import Gates, render
-from tasks.data.observe import FEWEST_ROWS, TIME_NAME, Observed, agree_in_families, observe
+from tasks.data.leaks import find_leaks, names_classes
+from tasks.data.modeltext import BESIDE, Gates, render
+from tasks.data.observe import FEWEST_ROWS, Observed, agree_in_families, observe
+from tasks.data.proposedsplit import ProposedSplit, Together, propose_split
 from tasks.data.sample import Sample, read_sample
+from tasks.data.sequences import as_channels, find_rhythm
 from tasks.data.sources import resolve
 from tasks.data.target import decide_task
+from tasks.data.together import find_tracks, who_was_recorded
 
-TEST_ROWS = 1.3 * Promotion().min_rows
-"""A hash deals rows out by chance, so somewhat more than a judgement needs."""
-LARGEST_TEST = 0.4
 MOST_DISTINCT = 0.5
 """Classes, as a share of the rows, above which texts are names or dates rather than classes."""
-SORTED = 0.99
-"""Share of rows no older than the one before, from which on a file is believed to be written in the order of time."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +43,8 @@ class Proposal:
 
     text: str
     findings: tuple[str, ...]
+    left_out: Mapping[str, str]
+    """Why each column that is no feature is none."""
 
 
 def propose(data: Sequence[str], target: str, name: str, folder: Path) -> Proposal:
@@ -52,25 +52,14 @@ def propose(data: Sequence[str], target: str, name: str, folder: Path) -> Propos
 
     Raises InputError when the data can't be read, has no column `target`, or the target is never there.
     """
-    files = [file for uri in data for file in resolve(uri)]
-    sources = _sources(data, files, folder)
+    uris = [part for uri in data for part in _split_folders(uri)]
+    files = [file for uri in uris for file in resolve(uri)]
+    sources = _sources(uris, files, folder)
     sample = read_sample(files)
-    if target not in sample.table.column_names:
-        raise InputError(f"{files[0].path}: no column {target!r}{near_match(target, sample.table.column_names)}")
-    names = sample.table.column_names
-    seen = {column: observe(column, sample.table[column], sample.file) for column in names}
-    seen = agree_in_families(seen, sample.table)
-    if names == [target]:
-        raise InputError(f"{files[0].path}: no column besides the target {target!r}; there is nothing to learn from")
+    seen = _observed(sample, files, target)
     task, truth = _target(sample, target, (*DEFAULT_MISSING, *seen[target].marks))
-    features = {column: found for column, found in seen.items() if column != target}
-    leaks = find_leaks({column: found for column, found in features.items() if not found.left_out}, truth, task)
-    features = {column: replace(found, left_out=_leak(leaks, column, found)) for column, found in features.items()}
-    if all(found.left_out for found in features.values()):
-        reasons = "; ".join(f"{column!r} {found.left_out}" for column, found in list(features.items())[:5])
-        raise InputError(f"{files[0].path}: no column is left to learn from: {reasons}")
-    declared = any(source.split for source in sources)
-    split, reason = _split(features, sample, declared)
+    features, leaks, together = _features(seen, target, truth, task, sample, files)
+    split = propose_split(features, sample, together, [source.split for source in sources])
     missing = tuple(dict.fromkeys([*DEFAULT_MISSING, *(mark for found in seen.values() for mark in found.marks)]))
     text = render(
         name=name,
@@ -81,15 +70,92 @@ def propose(data: Sequence[str], target: str, name: str, folder: Path) -> Propos
         features=features,
         suspects=_suspects(features, leaks),
         missing=missing if len(missing) > len(DEFAULT_MISSING) else (),
-        split=split if declared else {**split, **_test_share(len(sample.table))},
-        split_reason=reason,
+        rhythm=together.rhythm,
+        split=split,
+        others=_others(features, split),
         gates=_gates(truth, task),
     )
-    return Proposal(text, tuple(_findings(sample, features, leaks, task, target, reason)))
+    left_out = {column: found.left_out for column, found in features.items() if found.left_out}
+    return Proposal(text, tuple(_findings(sample, features, leaks, task, target, split.reason)), left_out)
 
 
-def _leak(leaks: Mapping[str, str], column: str, found: Observed) -> str:
-    return f"leaks the target: {leaks[column]}" if column in leaks else found.left_out
+def _observed(sample: Sample, files: Sequence[SourceFile], target: str) -> dict[str, Observed]:
+    """What each column seems to be, the target included."""
+    names = sample.table.column_names
+    if target not in names:
+        raise InputError(f"{files[0].path}: no column {target!r}{near_match(target, names)}")
+    if names == [target]:
+        raise InputError(f"{files[0].path}: no column besides the target {target!r}; there is nothing to learn from")
+    seen = {column: observe(column, sample.table[column], sample.file) for column in names}
+    return agree_in_families(seen, sample.table)
+
+
+def _features(
+    seen: Mapping[str, Observed],
+    target: str,
+    truth: pa.Array,
+    task: Task,
+    sample: Sample,
+    files: Sequence[SourceFile],
+) -> tuple[dict[str, Observed], dict[str, str], Together]:
+    """All columns but the target, with what speaks against them; which of them leak; and which rows belong together."""
+    features = {column: found for column, found in seen.items() if column != target}
+    features = {
+        column: settle(found, sample, files) if _is_open(found) else found for column, found in features.items()
+    }
+    leaks = _leaks(features, truth, task)
+    features = {column: _without_leak(leaks, column, found) for column, found in features.items()}
+    together = Together()
+    if any(found.has_files and not found.left_out for found in features.values()):
+        together = Together(tracks=find_tracks(features, truth, task, sample))
+        features = {column: _beside_files(column, found, together.tracks) for column, found in features.items()}
+    else:
+        together = Together(rhythm=find_rhythm(features, sample))
+        features = as_channels(features, together.rhythm, sample) if together.rhythm else features
+    if all(found.left_out for found in features.values()):
+        reasons = "; ".join(f"{column!r} {found.left_out}" for column, found in list(features.items())[:5])
+        raise InputError(f"{files[0].path}: no column is left to learn from: {reasons}")
+    return features, leaks, together
+
+
+def _is_open(found: Observed) -> bool:
+    return found.has_files and not found.left_out
+
+
+def _beside_files(column: str, found: Observed, tracks: str | None) -> Observed:
+    """The column, left out if it stands beside pictures or recordings, which are to speak for themselves."""
+    if column == tracks:
+        return replace(found, left_out="its values are tracks: rows of one are nearly alike")
+    return found if found.has_files or found.left_out else replace(found, left_out=BESIDE)
+
+
+def _others(features: Mapping[str, Observed], split: ProposedSplit) -> list[str]:
+    """Columns by which a person may want to split instead, so that the model is judged on unseen ones."""
+    beside = {name: found for name, found in features.items() if found.left_out == BESIDE}
+    return who_was_recorded(beside) if "group" not in split.keys else []
+
+
+def _leaks(features: Mapping[str, Observed], truth: pa.Array, task: Task) -> dict[str, str]:
+    """Why columns leak; of identities that rows share, only those that are the classes under other names do."""
+    leaks = find_leaks({column: found for column, found in features.items() if not found.left_out}, truth, task)
+    shared = {column: found for column, found in features.items() if found.group and task != "regression"}
+    named = {column: names_classes(found.values, truth) for column, found in shared.items()}
+    return {**leaks, **{column: reason for column, reason in named.items() if reason}}
+
+
+def _without_leak(leaks: Mapping[str, str], column: str, found: Observed) -> Observed:
+    return replace(found, left_out=f"leaks the target: {leaks[column]}", group=False) if column in leaks else found
+
+
+def _split_folders(uri: str) -> list[str]:
+    """The folders of train, test and perhaps validation in which the class folders at `uri` lie; else `uri` itself."""
+    files = resolve(uri)
+    tops = {path.partition("/")[0] for file in files for path in file.listed if path.count("/") > 1}
+    whole = len(files) == 1 and all(path.count("/") > 1 for path in files[0].listed)
+    said = {_split_word(top) for top in tops}
+    return (
+        [f"{uri.rstrip('/')}/{top}" for top in sorted(tops)] if whole and len(said) > 1 and None not in said else [uri]
+    )
 
 
 def _sources(data: Sequence[str], files: Sequence[SourceFile], folder: Path) -> list[ProposedSource]:
@@ -155,46 +221,6 @@ def _gates(truth: pa.Array, task: Task) -> Gates:
     return Gates("balanced_accuracy", round(1 / len(counts), 4), "always answering one class reaches this")
 
 
-def _split(features: Mapping[str, Observed], sample: Sample, declared: bool) -> tuple[dict[str, str], str]:
-    """The keys of [split], and the sentence that explains them."""
-    keys = [name for name, found in features.items() if found.key and _unique(found, len(sample.table))]
-    named = [name for name in keys if not re.match(r"(unnamed|index|row)", name, re.IGNORECASE)]
-    key = {"key": named[0]} if named else {}
-    groups = [name for name, found in features.items() if found.group]
-    if declared:
-        return key, "the sources say which split their rows belong to"
-    time = next((name for name, found in features.items() if _in_order(found, sample)), None)
-    if time is not None:
-        return {"time": time, **key}, f"rows are in the order of {time!r}: the newest are kept for the test"
-    if groups:
-        return {"group": groups[0], **key}, f"rows of one {groups[0]!r} stay together"
-    if key:
-        return key, f"by the hash of {named[0]!r}, so that a row never changes sides"
-    return {}, "by the hash of all features, so that a row never changes sides"
-
-
-def _test_share(rows: int) -> dict[str, float]:
-    """A larger share than usual where the test rows would else be too few for a judgement."""
-    wanted = TEST_ROWS / rows
-    if wanted <= Split().test:
-        return {}
-    return {"test": min(LARGEST_TEST, math.ceil(wanted * 20) / 20)}
-
-
-def _unique(found: Observed, rows: int) -> bool:
-    return found.distinct == rows
-
-
-def _in_order(found: Observed, sample: Sample) -> bool:
-    """Whether the column holds instants in which the rows were written."""
-    if found.settings.kind != "datetime" or found.missing or found.distinct < 10:
-        return False
-    stamps = found.values.cast(pa.int64()).to_numpy(zero_copy_only=False)
-    same_file = np.diff(sample.file) == 0
-    ordered = (np.diff(stamps) >= 0)[same_file]
-    return bool(TIME_NAME.search(found.name)) and bool(len(ordered)) and float(ordered.mean()) >= SORTED
-
-
 def _suspects(features: Mapping[str, Observed], leaks: Mapping[str, str]) -> set[str]:
     """Flags beside flags that leak: probably also written down after the fact, although the data can't prove it."""
     names = list(features)
@@ -216,6 +242,7 @@ def _findings(
     rows = f"{len(sample.table)} rows" + ("" if sample.complete else " looked at, there are more")
     found = [f"{rows}; target {target!r} asks for {_named(task)}", f"split: {split}"]
     found += [f"column {name!r} is left out: {column.left_out}" for name, column in features.items() if column.left_out]
+    found += [f"column {name!r}: {column.remark}" for name, column in features.items() if column.remark]
     suspects = _suspects(features, leaks)
     found += [
         f"column {name!r} stands beside flags that leak: is it known before {target!r} is?" for name in sorted(suspects)

@@ -13,6 +13,8 @@ from tasks.data.batches import SourceFile
 from tasks.data.sources import read_batches
 
 SAMPLE_ROWS = 100_000
+SAMPLE_BYTES = 1 << 28
+"""In all, where rows are large, as those with whole pictures are."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +29,12 @@ class Sample:
 
 
 def read_sample(files: Sequence[SourceFile], columns: Collection[str] | None = None, rows: int = SAMPLE_ROWS) -> Sample:
-    """The first rows of each file, about as many of each, `rows` at most in all."""
+    """The first rows of each file, about as many of each, `rows` at most in all, and fewer where they are large."""
     tables: list[pa.Table] = []
     positions: list[NDArray[np.int64]] = []
     complete, left = True, rows
     for position, file in enumerate(files):
-        taken, whole = _first_rows(file, columns, max(1, left // (len(files) - position)))
+        taken, whole = _first_rows(file, columns, max(1, left // (len(files) - position)), SAMPLE_BYTES // len(files))
         complete &= whole
         left -= len(taken)
         tables.append(taken)
@@ -40,11 +42,11 @@ def read_sample(files: Sequence[SourceFile], columns: Collection[str] | None = N
     return Sample(_stacked(tables), np.concatenate(positions), complete)
 
 
-def _first_rows(file: SourceFile, columns: Collection[str] | None, rows: int) -> tuple[pa.Table, bool]:
+def _first_rows(file: SourceFile, columns: Collection[str] | None, rows: int, size: int) -> tuple[pa.Table, bool]:
     tables: list[pa.Table] = []
     have = 0
     for batch in read_batches(file, columns):
-        if have >= rows:
+        if have >= rows or sum(table.nbytes for table in tables) >= size:
             return _stacked(tables), False
         tables.append(batch.table.slice(0, rows - have))
         have += len(batch.table)

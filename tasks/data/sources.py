@@ -1,4 +1,7 @@
-"""Where rows come from: files, folders, globs and Hive partitions, local or in an object store, read as one stream."""
+"""Where rows come from: files, folders, globs and Hive partitions, local or in an object store, read as one stream.
+
+A folder without tables, but with pictures or recordings, is a table of them.
+"""
 
 import errno
 import fnmatch
@@ -7,6 +10,7 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import TypeAlias
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -14,7 +18,7 @@ from pyarrow import fs
 
 from models.errors import InputError, OutsideError
 from models.problems import shortened
-from tasks.data import columnar, delimited, jsonlines
+from tasks.data import columnar, delimited, folders, jsonlines
 from tasks.data.batches import BATCH_ROWS, Format, Malformed, RawBatch, SourceFile, check_names, constant
 
 __all__ = ["BATCH_ROWS", "Malformed", "Peek", "RawBatch", "SourceFile", "peek", "read_batches", "resolve"]
@@ -40,8 +44,10 @@ FOREIGN = {
     b"\x89PNG": "a picture",
     b"SQLite format 3": "an SQLite database",
 }
-READERS = {"csv": delimited, "jsonl": jsonlines, "parquet": columnar, "feather": columnar}
+READERS = {"csv": delimited, "jsonl": jsonlines, "parquet": columnar, "feather": columnar, "folder": folders}
 NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
+Found: TypeAlias = fs.FileInfo | tuple[str, ...]
+"""A table, or the files of a folder that is one."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +67,11 @@ def resolve(uri: str) -> tuple[SourceFile, ...]:
     if "\0" in uri:
         raise InputError(f"{uri!r}: a name of a file can't hold a zero byte")
     filesystem, path = _filesystem(uri)
-    infos = _matching(filesystem, path)
-    if not infos:
+    found = _matching(filesystem, path)
+    if not found:
         raise InputError(f"{uri}: no such file, folder or pattern of files")
     try:
-        files = [_source_file(uri, filesystem, info) for info in sorted(infos, key=lambda info: str(info.path))]
+        files = [_source_file(uri, filesystem, path, found[path]) for path in sorted(found)]
     except PermissionError as error:
         raise OutsideError(f"{uri}: not allowed to read it ({error.strerror})") from None
     return tuple(files)
@@ -116,32 +122,39 @@ def _filesystem(uri: str) -> tuple[fs.FileSystem, str]:
         raise OutsideError(f"{uri}: can't be reached ({_first_line(error)})") from None
 
 
-def _matching(filesystem: fs.FileSystem, path: str) -> list[fs.FileInfo]:
-    """The file itself, or the data files beneath a folder or behind a pattern."""
+def _matching(filesystem: fs.FileSystem, path: str) -> dict[str, Found]:
+    """By path the file itself, or the data files beneath a folder or behind a pattern."""
     try:
         exact = filesystem.get_file_info(path)
         if exact.type == fs.FileType.File:
-            return [exact]
+            return {exact.path: exact}
         if exact.type == fs.FileType.Directory:
             return _beneath(filesystem, path)
         if not glob.has_magic(path):
-            return []
-        found = filesystem.get_file_info(_expand(filesystem, path))
+            return {}
+        infos = filesystem.get_file_info(_expand(filesystem, path))
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             raise InputError(f"{shortened(path)}: too long for the name of a file") from None
         raise OutsideError(f"{path}: can't be reached ({_first_line(error)})") from None
-    folders = [info for info in found if info.type == fs.FileType.Directory]
-    inside = [info for folder in folders for info in _beneath(filesystem, folder.path)]
-    files = [info for info in found if info.type == fs.FileType.File]
-    return list({info.path: info for info in [*files, *inside]}.values())
+    files: dict[str, Found] = {info.path: info for info in infos if info.type == fs.FileType.File}
+    for folder in (info for info in infos if info.type == fs.FileType.Directory):
+        files |= _beneath(filesystem, folder.path)
+    return files
 
 
-def _beneath(filesystem: fs.FileSystem, folder: str) -> list[fs.FileInfo]:
-    """Files of known formats at any depth; names with a dot or underscore in front are bookkeeping of other tools."""
+def _beneath(filesystem: fs.FileSystem, folder: str) -> dict[str, Found]:
+    """Files of known formats at any depth, by path; where there are none, pictures and recordings under the folder's.
+
+    Tables with a dot or underscore in front of their names are bookkeeping of other tools.
+    """
     infos = filesystem.get_file_info(fs.FileSelector(folder, recursive=True))
     data = [info for info in infos if info.type == fs.FileType.File and _format_of_name(info.path)]
-    return [info for info in data if not _hidden(PurePosixPath(info.path).relative_to(folder))]
+    tables = [info for info in data if not _hidden(PurePosixPath(info.path).relative_to(folder))]
+    if tables:
+        return {info.path: info for info in tables}
+    listed = folders.list_files(folder, infos)
+    return {folder.rstrip("/") + "/": listed} if listed else {}
 
 
 def _hidden(path: PurePosixPath) -> bool:
@@ -168,17 +181,25 @@ def _matches(path: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
     return fnmatch.fnmatchcase(path[0], pattern[0]) and _matches(path[1:], pattern[1:])
 
 
-def _source_file(uri: str, filesystem: fs.FileSystem, info: fs.FileInfo) -> SourceFile:
+def _source_file(uri: str, filesystem: fs.FileSystem, path: str, found: Found) -> SourceFile:
+    if isinstance(found, tuple):
+        return SourceFile(uri, path, filesystem, "folder", _partitions(path + "files"), len(found), found)
+    return SourceFile(uri, path, filesystem, _format(filesystem, found), _partitions(path), found.size)
+
+
+def _format(filesystem: fs.FileSystem, info: fs.FileInfo) -> Format:
+    """The format that the file's first bytes, or its name, say."""
     if info.size == 0:
         raise InputError(f"{info.path}: empty file; it has no rows")
+    if folders.suffix_of(info.path) in (*folders.PICTURES, *folders.RECORDINGS):
+        raise InputError(f"{info.path}: a picture or recording, not a table; give its folder, or a table that names it")
     with filesystem.open_input_stream(info.path, compression=None) as stream:
         head = stream.read(16)
     for magic, what in FOREIGN.items():
         if head.startswith(magic):
             raise InputError(f"{info.path}: {what}, not a table; save it as CSV or Parquet")
     kind = next((kind for magic, kind in MAGIC.items() if head.startswith(magic)), None)
-    kind = kind or _format_of_name(info.path) or ("jsonl" if head.lstrip().startswith(b"{") else "csv")
-    return SourceFile(uri, info.path, filesystem, kind, _partitions(info.path), info.size)
+    return kind or _format_of_name(info.path) or ("jsonl" if head.lstrip().startswith(b"{") else "csv")
 
 
 def _format_of_name(path: str) -> Format | None:

@@ -1,0 +1,133 @@
+"""Whether the rows of a table are series: those of one machine, engine or sensor follow each other at regular times."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from models.columns import KINDS
+from models.columns.cells import as_array
+from models.sections import Series
+from tasks.data.observe import TIME_NAME, Observed
+from tasks.data.sample import Sample
+
+FEWEST = 30
+"""Rows of a group, at the median, with which it is a series."""
+REGULAR = 0.8
+"""Share of the steps of time that are about as long as the usual one."""
+GAP = 3.0
+"""Usual steps from which on a step is a gap."""
+SHORTEST_GROUPS = 5
+"""Percentile of the groups' lengths that a window must not exceed."""
+
+Floats = NDArray[np.float64]
+Numbers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Rhythm:
+    """By which columns rows become series, and how long windows can be."""
+
+    group: str
+    time: str
+    groups: int
+    window: int
+    shortest: int
+    """Rows of all but the shortest groups."""
+    step: float
+    """Usual time from row to row: seconds between dates, else in the column's own unit."""
+    gaps: int
+    """Steps that are much longer."""
+
+
+def find_rhythm(seen: Mapping[str, Observed], sample: Sample) -> Rhythm | None:
+    """How rows become series, None where they are none.
+
+    Each group has many rows, no two of them at one time, with one usual step between them. All rows together have no
+    such order: otherwise the table is one log, whose other columns are what was seen, or its rows are merely counted.
+    """
+    times = dict(sorted(_times(seen), key=lambda item: _rank(seen[item[0]])))
+    for group, codes in _groups(seen):
+        for time, stamps in times.items():
+            possible = group != time and seen[time].distinct >= np.bincount(codes).max()
+            rhythm = _rhythm(group, time, codes, stamps) if possible else None
+            if rhythm:
+                return rhythm
+    return None
+
+
+def as_channels(features: Mapping[str, Observed], rhythm: Rhythm, sample: Sample) -> dict[str, Observed]:
+    """The features, where numbers that change within a group are channels, and what makes the series is left out."""
+    codes = next(codes for name, codes in _groups(features) if name == rhythm.group)
+    reasons = {rhythm.group: "[series] group", rhythm.time: "[series] time"}
+    channels: dict[str, Observed] = {}
+    for name, found in features.items():
+        if name in reasons:
+            found = replace(found, left_out=reasons[name])
+        elif not found.left_out and _is_channel(found, codes, sample):
+            found = replace(found, settings=KINDS["series"].settings())
+        channels[name] = found
+    return channels
+
+
+def _rank(found: Observed) -> tuple[bool, bool]:
+    """Dates before counters, and those whose name speaks of time first."""
+    return found.settings.kind != "datetime", not TIME_NAME.search(found.name)
+
+
+def _times(seen: Mapping[str, Observed]) -> Iterator[tuple[str, Floats]]:
+    for name, found in seen.items():
+        if found.missing or not found.distinct > FEWEST / 2:
+            continue
+        if found.settings.kind == "datetime":
+            yield name, found.values.cast(pa.int64()).to_numpy(zero_copy_only=False) / 1e6
+        elif found.settings.kind == "number":
+            numbers = found.values.to_numpy(zero_copy_only=False)
+            if (numbers % 1 == 0).all():
+                yield name, numbers
+
+
+def _groups(seen: Mapping[str, Observed]) -> Iterator[tuple[str, Numbers]]:
+    """Codes of the columns that may name a group: texts and whole numbers without a missing one, that repeat."""
+    for name, found in seen.items():
+        if found.missing or found.has_files or not 2 <= found.distinct <= len(found.values) / FEWEST:
+            continue
+        if pa.types.is_dictionary(found.values.type):
+            yield name, found.values.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+        elif found.settings.kind == "number":
+            yield name, np.unique(found.values.to_numpy(zero_copy_only=False), return_inverse=True)[1].astype(np.int64)
+
+
+def _rhythm(group: str, time: str, codes: Numbers, stamps: Floats) -> Rhythm | None:
+    lengths = np.bincount(codes)
+    lengths = lengths[lengths > 0]
+    if np.median(lengths) < FEWEST:
+        return None
+    order = np.lexsort((stamps, codes))
+    steps = np.diff(stamps[order])[np.diff(codes[order]) == 0]
+    if not _is_regular(steps) or _is_regular(np.diff(np.sort(stamps))):
+        return None
+    usual, shortest = float(np.median(steps)), int(np.percentile(lengths, SHORTEST_GROUPS))
+    window = max(2, min(Series().window, shortest))
+    return Rhythm(group, time, len(lengths), window, shortest, usual, int((steps > GAP * usual).sum()))
+
+
+def _is_regular(steps: Floats) -> bool:
+    """Whether time always goes on, mostly by about the usual step."""
+    usual = np.median(steps)
+    return bool(steps.min() > 0 and np.mean(np.abs(steps - usual) <= usual / 2) >= REGULAR)
+
+
+def _is_channel(found: Observed, codes: Numbers, sample: Sample) -> bool:
+    """Whether it holds numbers, flags of 0 and 1 included, that change within a group."""
+    if found.settings.kind not in ("number", "boolean"):
+        return False
+    parsed = KINDS["number"].parse(as_array(sample.table[found.name]), KINDS["number"].settings(), found.marks)
+    if any(refusal.reason == "wrong type" for refusal in parsed.refusals):
+        return False
+    numbers = parsed.values.to_numpy(zero_copy_only=False)
+    order = np.argsort(codes, kind="stable")
+    same = np.diff(codes[order]) == 0
+    return bool((np.abs(np.diff(numbers[order])[same]) > 0).any())
