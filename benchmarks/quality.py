@@ -115,7 +115,7 @@ def measure_signs(seeds: int) -> list[Figure]:
         file = EXAMPLES["traffic-signs"].make(home / "data", "traffic-signs")
         text = file.read_text(encoding="utf-8")
         for seed in range(seeds):
-            file.write_text(f"{text}\n[training]\nseed = {seed}\n", encoding="utf-8")
+            file.write_text(_seeded(text, seed), encoding="utf-8")
             model = train(file, home, home / str(seed) / "training")
             scored = score(model, home / "data" / "test.csv", home / str(seed) / "scored")
             right = scored["label"] == scored["sign"]
@@ -145,14 +145,18 @@ def _trained(sources: list[Path], target: str, seed: int) -> Run:
     """The accuracy on the rows of the second source, which is the test."""
     with temporary_home() as home:
         file = new_model_file(sources, target, "model", home)
-        text = file.read_text(encoding="utf-8")
-        before, _, behind = text.partition("\n[training]\n")
-        file.write_text(f"{before}\n[training]\nseed = {seed}\n{behind}", encoding="utf-8")
+        file.write_text(_seeded(file.read_text(encoding="utf-8"), seed), encoding="utf-8")
         model = train(file, home, home / "training")
         scored = score(model, sources[1], home / "scored")
     accuracy = float((scored["label"].astype(str) == scored[target].astype(str)).mean())
     _tell(f"{sources[1].parent.name}, seed {seed}: accuracy {accuracy:.4f}", model)
     return Run(accuracy, model.seconds)
+
+
+def _seeded(text: str, seed: int) -> str:
+    """The model file with that seed in its section on training."""
+    before, _, behind = text.partition("\n[training]\n")
+    return f"{before}\n[training]\nseed = {seed}\n{behind}"
 
 
 def _accuracy(what: str, runs: list[Run], must: float, aim: float) -> list[Figure]:
