@@ -19,7 +19,7 @@ from models.columns.cells import as_array, is_text, mask_missing, plain
 from models.columns.kind import FileSettings
 from tasks.data.batches import RawBatch, SourceFile
 
-BYTES_AT_ONCE = 1 << 26
+BYTES_AT_ONCE = 1 << 25
 """Of values as the graph takes them, and of files."""
 ROWS_AT_ONCE = 1024
 LARGEST_FILE = 1 << 29

@@ -20,7 +20,7 @@ PART_ROWS = 1 << 18
 """Rows of a file that share a part; counted in the file, so that bad rows don't move the borders of later parts."""
 
 
-PART_BYTES = 1 << 27
+PART_BYTES = 1 << 26
 """Of pictures and other large values in one part."""
 
 

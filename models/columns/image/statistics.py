@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from models.columns.kind import Statistics
 
 PROFILE_QUANTILES = 21
-BLOCK = 256
-"""Pictures that are floating-point numbers at a time."""
+BLOCK = 1 << 22
+"""Shades that are floating-point numbers at a time."""
 SMALLEST_SPREAD = 1.0
 
 
@@ -60,7 +60,8 @@ def describe_pictures(
 
     Contrast is the standard deviation of grey, the mean of the three colours, over the picture.
     """
-    blocks = [_describe_block(pixels[start : start + BLOCK]) for start in range(0, len(pixels), BLOCK)]
+    size = max(1, BLOCK // pixels[0].size)
+    blocks = [_describe_block(pixels[start : start + size]) for start in range(0, len(pixels), size)]
     means, squares, contrast = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
     return means, squares, contrast
 
