@@ -21,10 +21,13 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Script:
-    """A font file, and how much its strokes are thickened, as a share of the letters' size."""
+    """A font file, and what a maker of signs does to its letters."""
 
     file: Path
     weight: float
+    """How much the strokes are thickened, as a share of the letters' size."""
+    stretch: float
+    """Of the letters' width."""
 
 
 @dataclass(frozen=True)
@@ -65,18 +68,18 @@ class Face:
 
     def write(self, words: str, width: float, height: float, ink: Ink) -> None:
         """The words in the middle, drawn to fill the height, and narrowed where they are too wide."""
-        mask = letters(words, self.script)
+        mask = letters(words, self.script.file, self.script.weight)
         tall = round(height * FACE / 2)
-        wide = round(min(width * FACE / 2, mask.width * tall / mask.height))
+        wide = round(min(width * FACE / 2, mask.width * tall / mask.height * self.script.stretch))
         corner = ((FACE - wide) // 2, (FACE - tall) // 2)
         self.image.paste(ink, corner, mask.resize((wide, tall), Image.Resampling.BILINEAR))
 
 
 @cache
-def letters(words: str, script: Script) -> Image.Image:
+def letters(words: str, file: Path, thickened: float) -> Image.Image:
     """A mask of the words, cut to their extent."""
-    font = ImageFont.truetype(script.file, LETTERS)
-    weight = round(script.weight * LETTERS)
+    font = ImageFont.truetype(file, LETTERS)
+    weight = round(thickened * LETTERS)
     left, top, right, bottom = map(round, font.getbbox(words, stroke_width=weight))
     mask = Image.new("L", (right - left, bottom - top))
     ImageDraw.Draw(mask).text((-left, -top), words, 255, font, stroke_width=weight)

@@ -11,7 +11,7 @@ from tasks.examples.pictures import Span, between, colour, either_way, save_mani
 from tasks.examples.sign_faces import SIGNS, WRITTEN, Face, Ink, Paint, Script
 from tasks.examples.sign_scenes import Circumstances, photograph
 
-TRACKS, VIEWS = 50, 3
+TRACKS, VIEWS = 90, 2
 """Of each sign to learn from: so many hang by the road, and each is photographed so often in passing."""
 TO_JUDGE = 112
 """Test pictures under each condition, spread evenly over the signs; each shows another sign by the road."""
@@ -19,14 +19,17 @@ Fonts = Mapping[str, Span]
 """Files of fonts, without their ending, and the range by which their strokes are thickened."""
 SEEN_FONTS: Fonts = {
     "DejaVuSans": (0.0, 0.05),
-    "DejaVuSans-Bold": (0.0, 0.01),
+    "DejaVuSans-Bold": (0.0, 0.03),
     "DejaVuSans-Oblique": (0.01, 0.04),
     "DejaVuSansMono": (0.01, 0.05),
-    "DejaVuSansMono-Bold": (0.0, 0.02),
+    "DejaVuSansMono-Bold": (0.0, 0.04),
     "STIXGeneral": (0.02, 0.05),
-    "STIXGeneralBol": (0.0, 0.02),
+    "STIXGeneralBol": (0.0, 0.04),
     "STIXGeneralItalic": (0.02, 0.05),
+    "STIXGeneralBolIta": (0.0, 0.02),
 }
+STRETCH = (0.75, 1.15)
+"""Width of the letters, of their own; makers narrow them as they please."""
 UNSEEN_FONTS: Fonts = {
     "DejaVuSerif": (0.01, 0.04),
     "DejaVuSerif-Bold": (0.0, 0.01),
@@ -135,7 +138,7 @@ def manufacture(rng: np.random.Generator, sign: str, condition: Condition) -> Im
 def _script(rng: np.random.Generator, fonts: Fonts) -> Script:
     """A font of those that come with matplotlib; the weight in hundredths, so that few have to be drawn."""
     name = list(fonts)[rng.integers(len(fonts))]
-    return Script(font_folder() / f"{name}.ttf", round(between(rng, fonts[name]), 2))
+    return Script(font_folder() / f"{name}.ttf", round(between(rng, fonts[name]), 2), between(rng, STRETCH))
 
 
 def font_folder() -> Path:
