@@ -162,10 +162,11 @@ def _split_folders(uri: str) -> list[str]:
 def _address(file: SourceFile, beneath: str = "") -> str:
     """By which the file, or what lies beneath a folder, is reached alone, in whatever store it is."""
     scheme, _, rest = file.source.partition("://")
+    path = (file.path + beneath).rstrip("/")
     if not rest or scheme == "file":
-        return file.path + beneath
+        return path
     _, mark, options = rest.partition("?")
-    return f"{scheme}://{file.path}{beneath}{mark}{options}"
+    return f"{scheme}://{path}{mark}{options}"
 
 
 def _sources(data: Sequence[str], files: Sequence[SourceFile], folder: Path) -> list[ProposedSource]:
