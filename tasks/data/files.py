@@ -122,10 +122,13 @@ def _remark(kind: str, look: _Look) -> str:
     """What the files are, and how many can't be used."""
     low, high = np.min(look.measures, axis=0), np.max(look.measures, axis=0)
     if kind == "image":
-        ends = [f"{height:g} x {width:g}" for height, width in (low, high)]
-        what = f"pictures of {ends[0]} pixels" if ends[0] == ends[1] else f"pictures of {ends[0]} to {ends[1]} pixels"
+        what = f"pictures of {_span(*(f'{height:g} x {width:g}' for height, width in (low, high)))} pixels"
     else:
-        rates = f"{low[0]:g}" if low[0] == high[0] else f"{low[0]:g} to {high[0]:g}"
-        what = f"recordings of {low[1]:.2g} to {high[1]:.2g} seconds at {rates} Hz"
+        rate, seconds = (_span(*(f"{end[i]:.3g}" if i else f"{end[i]:g}" for end in (low, high))) for i in range(2))
+        what = f"recordings of {seconds} seconds at {rate} Hz"
     failed = f"; {look.failures.total()} can't be used: {', '.join(look.failures)}" if look.failures else ""
     return f"{len(look.measures)} {what}{failed}"
+
+
+def _span(low: str, high: str) -> str:
+    return low if low == high else f"{low} to {high}"

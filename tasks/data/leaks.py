@@ -64,7 +64,8 @@ def names_classes(values: pa.Array, target: pa.Array) -> str:
     pairs = known.group_by(["value", "class"]).aggregate([([], "count_all")])
     one_to_one = len(pairs) == len(pc.unique(pairs["value"])) == len(pc.unique(pairs["class"]))
     learnable = (pc.sum(pc.greater_equal(pairs["count_all"], FEWEST)).as_py() or 0) > 1
-    named = one_to_one and learnable and len(known) >= SURE * len(table)
+    everywhere = len(known) >= FEWEST_ROWS and len(pairs) == len(pc.unique(table["class"].drop_null()))
+    named = one_to_one and learnable and everywhere
     return "it has one value for each class" if named else ""
 
 

@@ -110,9 +110,8 @@ def _columns(features: Mapping[str, Observed], suspects: set[str]) -> list[str]:
         lines.append('# A range makes rejects of what lies outside: { kind = "number", min = 0, max = 120 }.')
     if any(found.left_out == BESIDE for found in features.values()):
         lines.append(
-            "# Files are to speak for themselves: no column beside them is used. Take the # away where one is known"
+            "# Files are to speak for themselves; take the # away from a column that helps and is known when scoring."
         )
-        lines.append("# when scoring and may help.")
     if suspects:
         lines.append("# Flags marked with ! stand beside flags that leak: are they known before the target is?")
     return lines + [_column(name, found, name in suspects) for name, found in features.items()]

@@ -57,7 +57,7 @@ def propose(data: Sequence[str], target: str, name: str, folder: Path) -> Propos
     sources = _sources(uris, files, folder)
     sample = read_sample(files)
     seen = _observed(sample, files, target)
-    task, truth = _target(sample, target, (*DEFAULT_MISSING, *seen[target].marks))
+    task, truth = _target(sample, target, (*DEFAULT_MISSING, *seen[target].marks), files[0].format == "folder")
     features, leaks, together = _features(seen, target, truth, task, sample, files)
     split = propose_split(features, sample, together, [source.split for source in sources])
     missing = tuple(dict.fromkeys([*DEFAULT_MISSING, *(mark for found in seen.values() for mark in found.marks)]))
@@ -87,6 +87,8 @@ def _observed(sample: Sample, files: Sequence[SourceFile], target: str) -> dict[
     if names == [target]:
         raise InputError(f"{files[0].path}: no column besides the target {target!r}; there is nothing to learn from")
     seen = {column: observe(column, sample.table[column], sample.file) for column in names}
+    if files[0].format == "folder":
+        seen["group"] = replace(seen["group"], key=False)  # The path names the file.
     return agree_in_families(seen, sample.table)
 
 
@@ -153,9 +155,18 @@ def _split_folders(uri: str) -> list[str]:
     tops = {path.partition("/")[0] for file in files for path in file.listed if path.count("/") > 1}
     whole = len(files) == 1 and all(path.count("/") > 1 for path in files[0].listed)
     said = {_split_word(top) for top in tops}
-    return (
-        [f"{uri.rstrip('/')}/{top}" for top in sorted(tops)] if whole and len(said) > 1 and None not in said else [uri]
-    )
+    apart = whole and len(said) > 1 and None not in said
+    return [_address(files[0], top) for top in sorted(tops)] if apart else [uri]
+
+
+def _address(file: SourceFile, beneath: str = "") -> str:
+    """By which the file, or what lies beneath a folder, is reached alone, in whatever store it is."""
+    scheme, _, rest = file.source.partition("://")
+    path = (file.path + beneath).rstrip("/")
+    if not rest or scheme == "file":
+        return path
+    _, mark, options = rest.partition("?")
+    return f"{scheme}://{path}{mark}{options}"
 
 
 def _sources(data: Sequence[str], files: Sequence[SourceFile], folder: Path) -> list[ProposedSource]:
@@ -165,9 +176,9 @@ def _sources(data: Sequence[str], files: Sequence[SourceFile], folder: Path) -> 
     if len(said) < 2:
         return [ProposedSource(_uri(uri, folder), None) for uri in data]
     if said == {"train", "validation", "test"}:
-        return [ProposedSource(_uri(file.path, folder), words[file.path]) for file in files]
+        return [ProposedSource(_uri(_address(file), folder), words[file.path]) for file in files]
     declared = {path: None if word == "train" else word for path, word in words.items()}
-    return [ProposedSource(_uri(file.path, folder), declared[file.path]) for file in files]
+    return [ProposedSource(_uri(_address(file), folder), declared[file.path]) for file in files]
 
 
 def _split_word(path: str) -> SplitName | None:
@@ -183,14 +194,15 @@ def _uri(uri: str, folder: Path) -> str:
     return path.relative_to(beneath).as_posix() if path.is_relative_to(beneath) else path.as_posix()
 
 
-def _target(sample: Sample, target: str, marks: tuple[str, ...]) -> tuple[Task, pa.Array]:
-    """The task, and the parsed target."""
+def _target(sample: Sample, target: str, marks: tuple[str, ...], in_folders: bool) -> tuple[Task, pa.Array]:
+    """The task, and the parsed target; `in_folders` says whether rows are files in folders."""
     task = decide_task([sample.table[target]], marks)
     truth = target_parser(task, marks)(sample.table[target]).values
     truth = truth.cast(pa.string()) if task != "regression" else truth
     distinct = pc.unique(truth).drop_null()
     if not len(distinct):
-        raise InputError(f"target {target!r}: missing in every row; choose another column")
+        advice = "give the folder of the class folders" if in_folders else "choose another column"
+        raise InputError(f"target {target!r}: missing in every row; {advice}")
     if len(distinct) == 1:
         raise InputError(f"target {target!r}: the same in every row looked at; there is nothing to learn")
     rows = len(truth) - truth.null_count

@@ -34,14 +34,20 @@ def reads_as_prose(name: str, known: pa.Array, rows: int) -> bool:
     chosen = np.unique(np.linspace(0, len(known) - 1, PROBED).astype(np.int64))
     texts = [text[:LONGEST] for text in known.take(pa.array(chosen)).to_pylist()]
     tokens = " ".join(texts).split()
-    lettered = [letters for letters in (NOT_LETTERS.sub("", token) for token in tokens) if letters]
+    spelt = list(filter(None, map(_letters, tokens)))
     unspaced = sum(len(UNSPACED.findall(text)) for text in texts) / CHARACTERS_OF_WORD
     words = (len(tokens) + unspaced) / len(texts)
     long = words >= WORDS or (words >= 2 and sum(map(len, texts)) >= CHARACTERS * len(texts))
-    if not long or len(lettered) < len(tokens) / 2:
+    if not long or len(spelt) < len(tokens) / 2:
         return False
-    titled = sum(word[0].isupper() and not word[1:].isupper() for word in lettered)
-    return words >= LONG or not (NAME.search(name) or titled > TITLED * len(lettered))
+    titled = sum(word[0].isupper() and not word[1:].isupper() for word in spelt)
+    return words >= LONG or not (NAME.search(name) or titled > TITLED * len(spelt))
+
+
+def _letters(token: str) -> str:
+    """The letters of a word; nothing of a token in which digits are as many, as they are in codes."""
+    letters = NOT_LETTERS.sub("", token)
+    return letters if len(letters) > sum(map(str.isdigit, token)) else ""
 
 
 def _mostly_distinct(distinct: int, rows: int) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
@@ -19,6 +20,8 @@ REGULAR = 0.8
 """Share of the steps of time that are about as long as the usual one."""
 GAP = 3.0
 """Usual steps from which on a step is a gap."""
+OFTEN = 0.5
+"""Share of the rows after which another group's follows, from which on groups alternate in one log."""
 SHORTEST_GROUPS = 5
 """Percentile of the groups' lengths that a window must not exceed."""
 
@@ -45,8 +48,8 @@ class Rhythm:
 def find_rhythm(seen: Mapping[str, Observed], sample: Sample) -> Rhythm | None:
     """How rows become series, None where they are none.
 
-    Each group has many rows, no two of them at one time, with one usual step between them. All rows together have no
-    such order: otherwise the table is one log, whose other columns are what was seen, or its rows are merely counted.
+    Each group has many rows, no two of them at one time, with one usual step between them. A table whose rows are all
+    counted, or are one log, has no groups: what repeats there is something that was seen.
     """
     times = dict(sorted(_times(seen), key=lambda item: _rank(seen[item[0]])))
     for group, codes in _groups(seen):
@@ -107,9 +110,9 @@ def _rhythm(group: str, time: str, codes: Numbers, stamps: Floats) -> Rhythm | N
         return None
     order = np.lexsort((stamps, codes))
     steps = np.diff(stamps[order])[np.diff(codes[order]) == 0]
-    if not _is_regular(steps) or _is_regular(np.diff(np.sort(stamps))):
-        return None
     usual, shortest = float(np.median(steps)), int(np.percentile(lengths, SHORTEST_GROUPS))
+    if not _is_regular(steps) or _is_one_log(codes, stamps, usual):
+        return None
     window = max(2, min(Series().window, shortest))
     return Rhythm(group, time, len(lengths), window, shortest, usual, int((steps > GAP * usual).sum()))
 
@@ -118,6 +121,20 @@ def _is_regular(steps: Floats) -> bool:
     """Whether time always goes on, mostly by about the usual step."""
     usual = np.median(steps)
     return bool(steps.min() > 0 and np.mean(np.abs(steps - usual) <= usual / 2) >= REGULAR)
+
+
+def _is_one_log(codes: Numbers, stamps: Floats, usual: float) -> bool:
+    """Whether one regular time runs through all rows, in which groups come and go, or one begins where another ends."""
+    order = np.argsort(stamps, kind="stable")
+    if not _is_regular(np.diff(stamps[order])):
+        return False
+    spans = pd.Series(stamps).groupby(codes).agg(["min", "max", "size"]).sort_values("min")
+    first, last, rows = (spans[name].to_numpy() for name in ("min", "max", "size"))
+    in_turns = np.mean(np.diff(codes[order]) != 0) > OFTEN
+    comes_and_goes = np.median((last - first) / rows) > 2 * usual
+    pauses = first[1:] - last[:-1]
+    follows = np.mean((pauses > 0) & (pauses <= GAP * usual)) > 1 - REGULAR
+    return bool(in_turns or comes_and_goes or follows)
 
 
 def _is_channel(found: Observed, codes: Numbers, sample: Sample) -> bool:

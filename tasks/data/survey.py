@@ -1,6 +1,6 @@
 """A look at all sources before any row is read: which files there are, and whether they hold the columns."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -53,9 +53,20 @@ def survey(model_file: ModelFile) -> Survey:
     if absent:
         where = files[0].path if len(files) == 1 else f"{files[0].path} and {len(files) - 1} more"
         raise InputError(*(f"{where}: no column {name!r}{near_match(name, names)}" for name in absent))
-    partly = [name for name in needed if len(names[name]) < len(files)]
+    own = {name: _declared_files(model_file, files) if name in _alone(model_file) else set() for name in needed}
+    partly = [name for name in needed if not {file.path for file in files} <= {*names[name], *own[name]}]
     warnings = [_partly_absent(name, files, names[name]) for name in partly]
     return Survey(files, tuple(names), tuple(warnings))
+
+
+def _alone(model_file: ModelFile) -> set[str | None]:
+    """Columns that decide the split, and so are not needed where a source says it."""
+    return {*model_file.split.key, model_file.split.group}
+
+
+def _declared_files(model_file: ModelFile, files: Sequence[SourceFile]) -> set[str]:
+    declared = {source.uri for source in model_file.sources if source.split}
+    return {file.path for file in files if file.source in declared}
 
 
 def fill_absent(batch: RawBatch, columns: Collection[str], alone: Collection[str] = ()) -> RawBatch:

@@ -69,12 +69,22 @@ def test_new_and_check_make_a_model_file_that_works(tmp_path: Path) -> None:
     assert made.json["task"] == "binary"
     assert made.json["columns"]["load"] == "number" and made.json["columns"]["night"] == "boolean"
     assert made.json["split"]["key"] == "id"
+    assert made.json["left_out"]["id"] == "looks like a key: each row has its own value"
     assert 'name = "my-machines"' in (tmp_path / "my machines!.toml").read_text()
     checked = cli("check", tmp_path / "my machines!.toml", "--json")
     assert checked.code == 0, checked.both
     (found,) = checked.json["models"].values()
     assert found["problems"] == []
     plain(cli("new", tmp_path / "my machines!.toml", "--data", "x.csv", "--target", "broken"), 2, "exists already")
+
+
+def test_new_takes_several_files_behind_one_word(tmp_path: Path) -> None:
+    data = [tmp_path / "train.csv", tmp_path / "test.csv"]
+    for file in data:
+        table().to_csv(file, index=False)
+    made = cli("new", tmp_path / "m.toml", "--data", *data, "--target", "broken")
+    assert made.code == 0, made.both
+    assert 'uri = "test.csv"\nsplit = "test"' in (tmp_path / "m.toml").read_text()
 
 
 @pytest.mark.parametrize(

@@ -376,3 +376,16 @@ def test_a_class_of_a_few_rows_is_a_warning(tmp_path: Path) -> None:
     frame = table(kind=np.where(np.arange(ROWS) < 9, "rare", np.array(["a", "b"])[np.arange(ROWS) % 2]))
     proposed(tmp_path, frame, "kind")
     assert any(line.startswith("class 'rare' hardly occurs: 9 rows") for line in examine(tmp_path / "m.toml").warnings)
+
+
+def test_sentences_are_a_text_beside_other_features(tmp_path: Path) -> None:
+    words = np.random.default_rng(0).choice(["it", "was", "a", "fine", "day", "for", "us"], (ROWS, 9))
+    people = [f"Anna {chr(65 + i % 26)}erg {chr(65 + i // 26)}mith" for i in range(ROWS)]
+    model_file, proposal = proposed(tmp_path, table(message=[" ".join(row) for row in words], who=people))
+    assert {name: settings.kind for name, settings in model_file.columns.items()} == {
+        "signal": "number",
+        "message": "text",
+    }
+    assert '"message" = "text"    # 400 texts' in proposal.text
+    assert "looks like a key" in comment_on(proposal, "who")
+    assert examine(tmp_path / "m.toml").warnings == ()

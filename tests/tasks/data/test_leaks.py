@@ -95,3 +95,14 @@ def test_a_copy_of_a_skewed_target_leaks_and_a_good_guess_does_not(rows: int, si
         for name, numbers in {"copy": value, "guess": guess}.items()
     }
     assert list(find_leaks(columns, pa.array(value), "regression")) == ["copy"]
+
+
+def test_codes_of_many_classes_leak() -> None:
+    names = [f"k{i % 60}" for i in range(60 * 12)]
+    codes = pa.array([float(i * 7 % 60) for i in range(60 * 12)])
+    column = Observed("code", NumberSettings(), codes, (), 60)
+    assert find_leaks({"code": column}, pa.array(names), "multiclass") == {"code": "it has one value for each class"}
+    one_off = pa.array([1.0, *codes.to_pylist()[1:]])
+    assert (
+        find_leaks({"code": Observed("code", NumberSettings(), one_off, (), 60)}, pa.array(names), "multiclass") == {}
+    )

@@ -1,0 +1,154 @@
+"""A folder of class folders is a table of its files, for every command alike."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+from pyarrow import fs
+
+from models.errors import InputError
+from models.modelfile import read_model_file
+from tasks.data import sources
+from tasks.data.inspect import examine, propose
+from tasks.data.snapshot import ingest
+from tasks.data.sources import peek, read_batches, resolve
+
+
+def picture(path: Path, shade: int = 0, size: tuple[int, int] = (12, 12)) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(shade).integers(0, 255, (*size, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def rows(uri: Path | str) -> dict[str, list[str | None]]:
+    tables = [batch.table for file in resolve(str(uri)) for batch in read_batches(file)]
+    found: dict[str, list[str | None]] = pa.concat_tables(tables).to_pydict()
+    return found
+
+
+def touch(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"x")
+    return folder
+
+
+def test_a_row_is_a_file_with_its_class_and_what_it_belongs_to(tmp_path: Path) -> None:
+    names = ("b/00012_00005.PPM", "b/00012_00006.ppm", "a/deep/x-7.wav", "top.jpg", "a/00011.png", "b/le_3_r.tif")
+    assert rows(touch(tmp_path, *names)) == {
+        "path": ["a/00011.png", "a/deep/x-7.wav", "b/00012_00005.PPM", "b/00012_00006.ppm", "b/le_3_r.tif", "top.jpg"],
+        "class": ["a", "deep", "b", "b", "b", None],
+        "group": ["a/00011", "a/deep/x", "b/00012", "b/00012", "b/le_r", "top"],
+    }  # fmt: skip
+
+
+def test_hidden_and_other_files_are_passed_over(tmp_path: Path) -> None:
+    touch(tmp_path, "a/_1.png", "a/.2.png", ".git/3.png", "__MACOSX/._4.png", "a/README.txt", "thumbs.db", "a/png")
+    assert rows(tmp_path)["path"] == ["a/_1.png"]
+
+
+def test_a_table_in_the_folder_speaks_for_it(tmp_path: Path) -> None:
+    touch(tmp_path, "a/1.png")
+    (tmp_path / "labels.csv").write_text("path,y\na/1.png,1\n")
+    assert rows(tmp_path) == {"path": ["a/1.png"], "y": ["1"]}
+
+
+def test_names_counts_and_wanted_columns_are_told(tmp_path: Path) -> None:
+    (file,) = resolve(str(touch(tmp_path, "a/1.png", "b/2.png")))
+    assert (peek(file).schema.names, peek(file).rows) == (["path", "class", "group"], 2)
+    (batch,) = read_batches(file, ["class"])
+    assert batch.table.column_names == ["class"] and batch.rows.tolist() == [1, 2]
+
+
+def test_each_folder_behind_a_pattern_is_one(tmp_path: Path) -> None:
+    touch(tmp_path, "day=1/a/1.png", "day=2/b/2.png")
+    assert rows(tmp_path / "day=*")["day"] == ["1", "2"]
+
+
+def test_a_folder_of_a_store_is_read_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path, "bucket/signs/a/1.png")
+    store = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
+    monkeypatch.setattr(sources, "_filesystem", lambda uri: (store, uri))
+    assert rows("bucket/signs")["class"] == ["a"]
+    assert rows("bucket/s*/")["path"] == ["a/1.png"]
+
+
+@pytest.mark.parametrize("name", ["a/1.png", "a/*.png"])
+def test_a_picture_is_no_table(tmp_path: Path, name: str) -> None:
+    touch(tmp_path, "a/1.png")
+    with pytest.raises(InputError, match=r"1\.png: a picture or recording, not a table; give its folder"):
+        resolve(str(tmp_path / name))
+
+
+def test_a_folder_without_any_of_these_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file, folder or pattern"):
+        resolve(str(touch(tmp_path, "a/README.txt")))
+
+
+def classes(folder: Path, per_class: int = 40) -> Path:
+    for shade in range(2 * per_class):
+        name = "cat" if shade % 2 else "dog"
+        picture(folder / name / f"{shade:03}.png", shade)
+    return folder
+
+
+def written(tmp_path: Path, *data: Path) -> Path:
+    path = tmp_path / "m.toml"
+    path.write_text(propose([str(one) for one in data], "class", "m", tmp_path).text, encoding="utf-8")
+    return path
+
+
+def test_a_model_file_for_class_folders_loads_and_takes_new_files_in(tmp_path: Path) -> None:
+    path = written(tmp_path, classes(tmp_path / "pets"))
+    model_file = read_model_file(path)
+    assert model_file.sources[0].uri == str(tmp_path / "pets")
+    assert model_file.columns["path"].model_dump(include={"kind", "size"}) == {"kind": "image", "size": 12}
+    assert set(model_file.columns) == {"path"} and model_file.split.key == ("path",)
+    assert model_file.training.batch_size == 64
+    assert ingest(model_file, tmp_path / "home").rows == 80
+    picture(tmp_path / "pets/cat/new.png", 99)
+    assert ingest(model_file, tmp_path / "home").rows == 81
+
+
+def test_a_bad_picture_is_a_reject(tmp_path: Path) -> None:
+    path = written(tmp_path, classes(tmp_path / "pets"))
+    (tmp_path / "pets/cat/bad.png").write_bytes(b"no picture at all")
+    found = examine(path)
+    assert found.passed and found.reasons == {"not a picture": 1}
+
+
+def test_folders_of_train_and_test_are_sources_of_their_own(tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        classes(tmp_path / "pets" / part)
+    model_file = read_model_file(written(tmp_path, tmp_path / "pets"))
+    parts = {Path(source.uri).name: source.split for source in model_file.sources}
+    assert parts == {"train": None, "test": "test"}
+    assert model_file.split.key == ()  # The same names begin anew in each folder.
+
+
+def test_frames_of_one_track_stay_together(tmp_path: Path) -> None:
+    for shade in range(96):
+        picture(tmp_path / "signs" / str(shade % 2) / f"{shade // 6:05}_{shade % 6:05}.ppm", shade)
+    path = written(tmp_path, tmp_path / "signs")
+    model_file = read_model_file(path)
+    assert model_file.split.group == "group"
+    assert '# "group" = "category"    # its values are tracks' in path.read_text()
+
+
+def test_a_class_folder_alone_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="'class': missing in every row; give the folder of the class folders"):
+        written(tmp_path, classes(tmp_path / "pets") / "cat")
+
+
+def test_sources_in_a_store_keep_their_scheme_and_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for part in ("train", "test"):
+        classes(tmp_path / "bucket/pets" / part)
+    store = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
+    monkeypatch.setattr(sources, "_filesystem", lambda uri: (store, uri.partition("?")[0].removeprefix("s3://")))
+    text = propose(["s3://bucket/pets?region=eu"], "class", "m", tmp_path).text
+    assert 'uri = "s3://bucket/pets/test?region=eu"\nsplit = "test"' in text
+    assert 'uri = "s3://bucket/pets/train?region=eu"' in text
+    assert '{ kind = "image", size = 12 }' in text

@@ -1,0 +1,121 @@
+"""Rows that follow each other at regular times within a group become series; others never do."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from models.modelfile import ModelFile, read_model_file
+from tasks.data.inspect import Proposal, examine, propose
+
+GROUPS, LENGTH = 12, 50
+
+
+def fleet(groups: int = GROUPS, length: int = LENGTH) -> pd.DataFrame:
+    """Rows of several machines: a reading that changes, one that does not, and a target that follows the first."""
+    random = np.random.default_rng(0)
+    rows = groups * length
+    machine = np.repeat(np.arange(groups), length)
+    wear = random.normal(size=rows).cumsum()
+    return pd.DataFrame(
+        {
+            "machine": [f"m{i}" for i in machine],
+            "cycle": np.tile(np.arange(length), groups),
+            "wear": wear.round(3),
+            "on": random.integers(0, 2, rows),
+            "power": machine % 5 * 10.5,
+            "left": (wear + 4 * random.normal(size=rows)).round(2),
+        }
+    )
+
+
+def proposed(tmp_path: Path, frame: pd.DataFrame, target: str = "left") -> tuple[ModelFile, Proposal]:
+    frame.to_csv(tmp_path / "data.csv", index=False)
+    proposal = propose([str(tmp_path / "data.csv")], target, "m", tmp_path)
+    (tmp_path / "m.toml").write_text(proposal.text, encoding="utf-8")
+    return read_model_file(tmp_path / "m.toml"), proposal
+
+
+def kinds(model_file: ModelFile) -> dict[str, str]:
+    return {name: settings.kind for name, settings in model_file.columns.items()}
+
+
+def test_what_changes_within_a_group_is_a_channel(tmp_path: Path) -> None:
+    model_file, _ = proposed(tmp_path, fleet())
+    assert kinds(model_file) == {"wear": "series", "on": "series", "power": "number"}
+    series = model_file.series
+    assert series is not None
+    assert (series.group, series.time, series.window, series.max_gap) == ("machine", "cycle", 30, None)
+    assert model_file.split.group == "machine"
+    assert examine(tmp_path / "m.toml").passed
+
+
+def test_the_order_of_rows_says_nothing(tmp_path: Path) -> None:
+    assert kinds(proposed(tmp_path, fleet().sample(frac=1, random_state=0))[0])["wear"] == "series"
+
+
+def test_windows_are_no_longer_than_nearly_all_groups(tmp_path: Path) -> None:
+    frame = fleet()
+    model_file, _ = proposed(tmp_path, frame[(frame["machine"] > "m2") | (frame["cycle"] < 20)])
+    assert model_file.series is not None and model_file.series.window == 20
+
+
+def test_gaps_are_told(tmp_path: Path) -> None:
+    frame = fleet()
+    frame.loc[frame["machine"].isin(["m3", "m4"]) & (frame["cycle"] > 40), "cycle"] += 100
+    _, proposal = proposed(tmp_path, frame)
+    assert "# max_gap = 3    # 2 steps are longer: then a new series begins; a usual step is 1" in proposal.text
+
+
+def test_dates_of_machines_with_clocks_of_their_own_make_series(tmp_path: Path) -> None:
+    frame = fleet()
+    start = np.repeat(np.random.default_rng(1).integers(0, 10**6, GROUPS), LENGTH)
+    frame["cycle"] = pd.to_datetime(1_700_000_000 + start + 60 * frame["cycle"], unit="s")
+    model_file, proposal = proposed(tmp_path, frame.rename(columns={"cycle": "at"}))
+    assert model_file.series is not None and model_file.series.time == "at"
+    assert "a usual step is 60" in proposal.text
+
+
+def test_a_few_machines_are_split_by_time(tmp_path: Path) -> None:
+    frame = fleet(groups=4, length=150)
+    frame["cycle"] = pd.Timestamp("2024-01-01") + pd.to_timedelta(frame["cycle"], unit="h")
+    model_file, _ = proposed(tmp_path, frame)
+    assert (model_file.split.time, model_file.split.group) == ("cycle", None)
+    assert model_file.series is not None and model_file.series.group == "machine"
+
+
+def counted(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows that are counted from the first machine's to the last one's."""
+    return frame.assign(cycle=np.arange(len(frame)))
+
+
+def in_modes(frame: pd.DataFrame) -> pd.DataFrame:
+    """One machine's log, whose mode changes now and then."""
+    runs = np.random.default_rng(0).permutation(len(frame) // 10)
+    return frame.assign(machine=np.repeat(runs % 4, 10)[: len(frame)].astype(str)).assign(cycle=np.arange(len(frame)))
+
+
+def in_turns(frame: pd.DataFrame) -> pd.DataFrame:
+    """A log in which one thing after the other is seen."""
+    return frame.assign(machine=(np.arange(len(frame)) % 3).astype(str), cycle=np.arange(len(frame)))
+
+
+def doubled(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.assign(cycle=frame["cycle"] // 2)
+
+
+def irregular(frame: pd.DataFrame) -> pd.DataFrame:
+    steps = np.random.default_rng(0).exponential(100, len(frame)).astype(int) + 1
+    return frame.assign(cycle=steps.cumsum() % 10**6)
+
+
+def short(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame[frame["cycle"] < 20]
+
+
+@pytest.mark.parametrize("change", [counted, in_modes, in_turns, doubled, irregular, short])
+def test_other_tables_stay_tables(tmp_path: Path, change: object) -> None:
+    assert callable(change)
+    model_file, _ = proposed(tmp_path, change(fleet()))
+    assert model_file.series is None and "series" not in kinds(model_file).values()
