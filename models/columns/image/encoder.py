@@ -17,7 +17,7 @@ MASKED = 0.01
 WIDTHS = (16, 64, 128, 256)
 """Channels of the stem and of each stage."""
 STEM_SIDE = 32
-"""Side that the first convolution brings larger pictures near to."""
+"""Side that the first convolution brings larger pictures to, or somewhat above."""
 SMALLEST_MAP = 3
 """Side below which a map is not halved."""
 
@@ -85,9 +85,9 @@ class Encoder(nn.Module):
 
 
 def _layers(height: int, width: int) -> Iterator[nn.Module]:
-    """A stem that brings pictures near to 32 pixels a side, and stages that halve the map and double the channels."""
+    """A stem that brings pictures to 32 pixels a side or more, and stages that halve the map and double the channels."""
     side = min(height, width)
-    stride = max(1, round(side / STEM_SIDE))
+    stride = max(1, side // STEM_SIDE)
     yield Convolution(3, WIDTHS[0], kernel=max(3, stride | 1), stride=stride)
     side = -(-side // stride)
     for inputs, outputs in pairwise(WIDTHS):
