@@ -66,8 +66,9 @@ def _samples(recording: "SoundFile", settings: AudioSettings) -> NDArray[np.int1
     if start is None:
         return "damaged recording"
     recording.seek(start)
-    sound = recording.read(min(wanted, recording.frames - start), dtype="float32", always_2d=True).mean(axis=1)
-    if not len(sound) or not np.isfinite(sound).all() or start + len(sound) + LOST < min(recording.frames, wanted):
+    announced = min(wanted, recording.frames - start)
+    sound = recording.read(announced, dtype="float32", always_2d=True).mean(axis=1)
+    if not len(sound) or len(sound) + LOST < announced or not np.isfinite(sound).all():
         return "damaged recording"
     heard = resample(sound, recording.samplerate, settings.sample_rate)[: settings.samples]
     samples = np.full(settings.samples, END, dtype=np.int16)

@@ -16,6 +16,7 @@ from models.sections import Network
 
 CHANNELS = (24, 48, 96)
 FIRST_STRIDE = 2
+"""Frames from one step of time to the next behind the first layer."""
 MOST_STEPS = 128
 """Steps of time behind the first layer; for longer recordings it takes larger strides."""
 MASKED = 0.01
