@@ -108,7 +108,7 @@ def render_report(
 
 
 def _metric_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
-    """One row per metric that the rows define: the model's with its interval, each baseline's, and which of all is best."""
+    """One row per defined metric: the model's with its interval, each baseline's, and which of all is best."""
     by_baseline = {baseline.name: baseline.metrics for baseline in evaluation.baselines}
     rows = []
     for name in METRICS[evaluation.task]:

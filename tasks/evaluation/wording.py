@@ -34,7 +34,7 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
 
 FIGURES: Mapping[str, str] = MappingProxyType(
     {
-        "confusion": "Each line is a true class. Blue: the share decided right. Orange: mix-ups, fuller where more frequent.",
+        "confusion": "Each line is a true class. Blue: decided right. Orange: mix-ups, fuller where they are more.",
         "calibration": "On the dashed line, “80 % sure” comes true in 80 of 100 cases. Long strokes: few rows.",
         "precision_recall": "Finding more of the class costs wrong claims. The higher the line, the smaller the price.",
         "roc": "Finding more of the class costs false alarms. The closer to the upper left corner, the better.",
