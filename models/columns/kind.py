@@ -81,6 +81,24 @@ class Parsed:
     refusals: tuple[Refusal, ...] = ()
 
 
+@dataclass(frozen=True)
+class Shown:
+    """One value for people to look at; all parts empty where it is missing. How they are drawn is the page's matter."""
+
+    text: str = ""
+    picture: bytes = b""
+    """A PNG file."""
+    curve: NDArray[np.float32] | None = None
+    """[T, 2] lowest and highest value in each of T equal steps, NaN in gaps; alike for a plain line."""
+    sound: bytes = b""
+    """A WAV file."""
+
+    @property
+    def drawn(self) -> bool:
+        """Whether there is more to it than its text."""
+        return bool(self.picture or self.sound) or self.curve is not None
+
+
 def is_gathered(kind: pa.DataType) -> bool:
     """Whether values are structs of `content` and `failure`, from outside of the table."""
     if not pa.types.is_struct(kind) or {field.name for field in kind} != {"content", "failure"}:
@@ -99,6 +117,9 @@ def failures(gathered: pa.StructArray) -> tuple[Refusal, ...]:
         for reason in pc.unique(reasons).drop_null().to_pylist()
     )
 
+
+LONGEST_SHOWN = 300
+"""Characters of a text that people are shown."""
 
 Shift = Callable[[pa.Array, Any, np.random.Generator], pa.Array]
 """(parsed values, settings, generator) -> parsed values."""
@@ -125,6 +146,8 @@ class ColumnKind(ABC, Generic[SettingsT, StatisticsT]):
     encoder_module: ClassVar[str]
     batch_size: ClassVar[int] = BATCH_SIZE
     """Rows of a training step where the model file does not say it."""
+    summarised: ClassVar[str] = ""
+    """What `summary` makes of values, in words such as "pictures as shades of 8 x 8 blocks"; empty: nothing."""
     settings: type[SettingsT]
     statistics: type[StatisticsT]
 
@@ -186,3 +209,16 @@ class ColumnKind(ABC, Generic[SettingsT, StatisticsT]):
     def sizes(self, feed: NDArray[Any]) -> NDArray[np.int64]:
         """How much work each row of a graph input is, [N]; rows of similar size share a batch."""
         return np.full(len(feed), int(np.prod(feed.shape[1:], initial=1)), dtype=np.int64)
+
+    def shown(self, values: pa.Array, settings: SettingsT, row: int) -> Shown:
+        """One of the parsed values as people see it: here its text, cut where it is long."""
+        value = values[row].as_py()
+        text = f"{value:.6g}" if isinstance(value, float) else "" if value is None else str(value)
+        return Shown(text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 1] + "…")
+
+    def summary(self, values: pa.Array, settings: SettingsT) -> NDArray[np.float32]:
+        """A few plain features [N, F] of each value, NaN where missing, for models that take numbers in a table alone.
+
+        Kinds whose values are numbers or names already have none.
+        """
+        return np.empty((len(values), 0), np.float32)

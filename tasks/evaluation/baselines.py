@@ -1,36 +1,49 @@
-"""What the network has to beat on the same rows: a guess that ignores all columns, and gradient boosting."""
+"""What the network has to beat on the same rows: a guess that ignores all columns, and boosting or a linear model."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from models.columns.cells import as_array
+from models.columns import KINDS, ColumnSettings
+from models.columns.cells import is_text
 from models.columns.kind import Mask
 from models.sections import Task
+from tasks.data.contents import row_bytes
+from tasks.evaluation.features import MOST_WORDS, Features, dense_features, sparse_features
+from tasks.evaluation.quiet import quiet
 from tasks.evaluation.scored import Floats, Indices, Scored, scored_values
 
+Rival = Literal["boosting", "linear"]
+RIVALS: Mapping[str, str] = MappingProxyType({"boosting": "gradient boosting", "linear": "logistic regression"})
+"""What they are called."""
+
 MOST_ROWS = 200_000
-MOST_VALUES = 254
-"""Values of a category that boosting tells apart: it has 255 bins."""
+MOST_SUMMARISED = 20_000
+"""Rows whose texts, pictures, recordings or series are summarised."""
+MOST_BYTES = 1 << 29
+"""Of their values."""
 ITERATIONS = 200
 FEW_CELLS = 2_000_000
 """Up to here one thread is as fast as many, and doesn't wait for cores that others use."""
 TREES = 1_000
 """Trees in all; with many classes each iteration grows one per class."""
+MANY_CLASSES = 20
+MOST_WEIGHTS = 2_000_000
+"""Of a linear model in all; with many classes each word has one per class."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Columns as boosting takes them, with their truth. NaN is a missing value."""
+    """Columns as baselines take them, with their truth. NaN is a missing value."""
 
-    features: Floats
-    """[N, F]."""
+    features: Any
+    """Floats [N, F], or a sparse matrix of that shape."""
     truth: NDArray[Any]
     weight: Floats | None
 
@@ -40,6 +53,7 @@ class Baseline:
     """A simple model trained on all but the test rows, and what it says about the test rows."""
 
     name: str
+    """`dummy`, or the rival's."""
     scored: Scored
     rows: int
     """Rows it was trained on."""
@@ -54,8 +68,9 @@ def train_baselines(
     categorical: Sequence[bool],
     threshold: float | None,
     seed: int,
+    rival: Rival = "boosting",
 ) -> list[Baseline]:
-    """Dummy and histogram gradient boosting, both by scikit-learn.
+    """Dummy, and histogram gradient boosting or multinomial logistic regression, all by scikit-learn.
 
     `categorical` [F] marks columns of codes. A binary baseline decides by
     `threshold`, the network's own, so that only the probabilities are compared.
@@ -64,62 +79,72 @@ def train_baselines(
 
     regression = task == "regression"
     dummy = DummyRegressor() if regression else DummyClassifier(strategy="prior")
-    models = {"dummy": dummy, "boosting": _boosting(task, train, categorical, seed)}
+    model = _linear() if rival == "linear" else _boosting(task, train, categorical, seed)
+    models = {"dummy": dummy, rival: model}
     return [_train(name, model, class_count, train, test, threshold) for name, model in models.items()]
 
 
-def sample_rows(rows: Mask, seed: int) -> Mask:
-    """The marked rows, or 200,000 of them where there are more: boosting hardly gets better beyond. Masks [N]."""
+def sample_rows(rows: Mask, seed: int, most: int = MOST_ROWS) -> Mask:
+    """The marked rows, or so many of them where there are more: baselines hardly get better beyond. Masks [N]."""
     marked = np.flatnonzero(rows)
-    if len(marked) <= MOST_ROWS:
+    if len(marked) <= most:
         return rows
     sampled = np.zeros_like(rows)
-    sampled[np.random.default_rng(seed).choice(marked, MOST_ROWS, replace=False)] = True
+    sampled[np.random.default_rng(seed).choice(marked, most, replace=False)] = True
     return sampled
 
 
-def feature_matrix(train: pa.Table, test: pa.Table, columns: Sequence[str]) -> tuple[Floats, Floats, list[bool]]:
-    """Train and test columns as float64 [N, F], and which are codes of categories; other types are left out.
+def rows_affordable(columns: Mapping[str, ColumnSettings]) -> int:
+    """How many rows baselines learn from: fewer where values have to be summarised first, or are large."""
+    if not _has_summaries(columns):
+        return MOST_ROWS
+    return max(1, min(MOST_SUMMARISED, MOST_BYTES // max(1, row_bytes(columns))))
 
-    Codes are by frequency in the training rows; values beyond 254 or unseen are missing, as are nulls. A date is five
-    columns: seconds since 1970, and the hour, weekday, day and month, which the network has too.
+
+def rival_of(class_count: int, columns: Mapping[str, ColumnSettings]) -> Rival:
+    """The baseline that suits: boosting, but a linear model for many classes of values with many features.
+
+    There, boosting would be slow, or weak with the trees that time allows.
     """
-    kept = [
-        feature for name in columns for feature in _encode(as_array(train.column(name)), as_array(test.column(name)))
-    ]
-    if not kept:
-        return np.zeros((train.num_rows, 1)), np.zeros((test.num_rows, 1)), [False]
-    return np.stack([k[0] for k in kept], axis=1), np.stack([k[1] for k in kept], axis=1), [k[2] for k in kept]
+    return "linear" if class_count > MANY_CLASSES and _has_summaries(columns) else "boosting"
 
 
-def _encode(train: pa.Array, test: pa.Array) -> list[tuple[Floats, Floats, bool]]:
-    """What a column becomes: training and test values [N], and whether they are codes."""
-    kind = train.type
-    if pa.types.is_dictionary(kind):
-        return [(*_codes(train, test), True)]
-    if pa.types.is_floating(kind) or pa.types.is_boolean(kind):
-        return [(_floats(train), _floats(test), False)]
-    if pa.types.is_timestamp(kind):
-        return [(first, second, False) for first, second in zip(_calendar(train), _calendar(test), strict=True)]
-    return []
+def features_of(
+    rival: Rival,
+    train: pa.Table,
+    test: pa.Table,
+    columns: Mapping[str, ColumnSettings],
+    class_count: int,
+    seed: int,
+) -> Features:
+    """The columns as the rival takes them."""
+    if rival == "boosting":
+        return dense_features(train, test, columns, seed)
+    return sparse_features(train, test, columns, min(MOST_WORDS, max(1, MOST_WEIGHTS // class_count)))
 
 
-def _calendar(dates: pa.Array) -> list[Floats]:
-    """Seconds since 1970, hour of the day with its fraction, weekday from Monday 0, day of the month, and month."""
-    seconds = _floats(dates.cast(pa.timestamp("us", "UTC")).cast(pa.int64())) / 1e6
-    return [seconds, seconds % 86400 / 3600, *(_floats(part(dates)) for part in (pc.day_of_week, pc.day, pc.month))]
+def seen_by(rival: Rival, columns: Mapping[str, ColumnSettings]) -> list[str]:
+    """In words, what the rival sees in place of values that are no numbers or names."""
+    words = {
+        "boosting": "texts as up to 100 components of their words (TF-IDF and truncated SVD)",
+        "linear": "texts as the weights (TF-IDF) of their words and pairs of words",
+    }
+    seen = [words[rival] if _is_words(s) else KINDS[s.kind].summarised for s in columns.values()]
+    return [phrase for phrase in dict.fromkeys(seen) if phrase]
 
 
-def _floats(values: pa.Array) -> Floats:
-    return np.asarray(values.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+def _has_summaries(columns: Mapping[str, ColumnSettings]) -> bool:
+    return any(_is_words(settings) or KINDS[settings.kind].summarised for settings in columns.values())
 
 
-def _codes(train: pa.Array, test: pa.Array) -> tuple[Floats, Floats]:
-    text = train.cast(pa.string())
-    counted = pc.value_counts(text.drop_null())
-    order = np.argsort(-counted.field("counts").to_numpy(zero_copy_only=False), kind="stable")[:MOST_VALUES]
-    vocabulary = counted.field("values").take(pa.array(order))
-    return _floats(pc.index_in(text, vocabulary)), _floats(pc.index_in(test.cast(pa.string()), vocabulary))
+def _is_words(settings: ColumnSettings) -> bool:
+    return is_text(KINDS[settings.kind].arrow_type(settings))
+
+
+def _linear() -> Any:
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(C=10, tol=1e-3, max_iter=60)
 
 
 def _boosting(task: Task, train: Rows, categorical: Sequence[bool], seed: int) -> Any:
@@ -143,7 +168,7 @@ def _train(name: str, model: Any, class_count: int, train: Rows, test: Rows, thr
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     started = time.perf_counter()
-    with threadpool_limits(None if train.features.size > FEW_CELLS else 1, user_api="openmp"):
+    with quiet(), threadpool_limits(None if train.features.size > FEW_CELLS else 1, user_api="openmp"):
         model.fit(train.features, train.truth, sample_weight=train.weight)
         if class_count:
             scored = _classify(model, class_count, test, threshold)

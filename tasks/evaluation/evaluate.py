@@ -10,13 +10,15 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from models.classes import Classes, class_codes
+from models.columns import ColumnSettings
 from models.columns.cells import as_array
 from models.contract import Contract
 from models.errors import InputError
 from models.modelfile import METRICS
 from models.sections import Task
-from tasks.evaluation.baselines import Baseline, Rows, feature_matrix, train_baselines
+from tasks.evaluation.baselines import RIVALS, Baseline, Rows, features_of, rival_of, seen_by, train_baselines
 from tasks.evaluation.bootstrap import Interval, Resampling, intervals, paired_difference, rows_resampled
+from tasks.evaluation.examples import Mistakes, find_mistakes
 from tasks.evaluation.groups import group_codes
 from tasks.evaluation.importance import Importance, Predict, importance_rows, permutation_importance
 from tasks.evaluation.metrics import ClassRow, compute_metrics, per_class
@@ -58,16 +60,24 @@ class Evaluation:
     importance: tuple[Importance, ...]
     robustness: tuple[Shifted, ...]
     """The task's first metrics under every shift that the kinds of the columns know."""
+    mistakes: tuple[Mistakes, ...]
+    """The worst ones by example."""
     notes: tuple[str, ...]
     """What was sampled or left out, in plain words."""
     scored: Scored = field(repr=False, compare=False)
 
+    @property
+    def rival(self) -> BaselineResult | None:
+        """The baseline that looks at the columns."""
+        return next((baseline for baseline in self.baselines if baseline.name != "dummy"), None)
+
     def record(self) -> dict[str, Any]:
-        """All numbers as JSON values, undefined ones as null; the scored rows are left out."""
+        """All numbers as JSON values, undefined ones as null; scored rows and values of columns are left out."""
         plain = {name: value for name, value in vars(self).items() if name != "scored"}
         plain["baselines"] = [
             {name: value for name, value in vars(baseline).items() if name != "scored"} for baseline in self.baselines
         ]
+        plain["mistakes"] = [mistakes.record() for mistakes in self.mistakes]
         return dict(_json(plain))
 
 
@@ -112,7 +122,8 @@ def evaluate(
         slices=tuple(evaluate_slices(scored, test, sliced_by, METRICS[contract.task], contract.sensitive)),
         importance=tuple(importance),
         robustness=tuple(evaluate_shifts(contract, predict, test, METRICS[contract.task][:SHIFT_METRICS], seed)),
-        notes=_notes(train_rows or train.num_rows, train.num_rows, test, len(names)),
+        mistakes=find_mistakes(contract, scored, test, by_importance, resampling.groups),
+        notes=_notes(contract, train_rows or train.num_rows, train.num_rows, test),
         scored=scored,
     )
 
@@ -130,19 +141,25 @@ def _baselines(
 ) -> tuple[BaselineResult, ...]:
     if contract.weight is not None:
         train = train.filter(pc.greater(train.column(contract.weight), 0))
-    features, test_features, categorical = feature_matrix(train, test, [column.name for column in contract.columns])
-    truth = _truth(train.column(contract.target), contract)
+    columns, classes = _columns(contract), len(contract.classes)
+    rival = rival_of(classes, columns)
+    features = features_of(rival, train, test, columns, classes, resampling.seed)
     weight = None if contract.weight is None else train.column(contract.weight).to_numpy()
     found = train_baselines(
         contract.task,
-        len(contract.classes),
-        Rows(features, truth, weight),
-        Rows(test_features, scored.truth, scored.weight),
-        categorical,
+        classes,
+        Rows(features.train, _truth(train.column(contract.target), contract), weight),
+        Rows(features.test, scored.truth, scored.weight),
+        features.categorical,
         contract.threshold,
         resampling.seed,
+        rival,
     )
     return tuple(_compare(scored, baseline, resampling) for baseline in found)
+
+
+def _columns(contract: Contract) -> dict[str, ColumnSettings]:
+    return {column.name: column.settings for column in contract.columns}
 
 
 def _truth(column: pa.ChunkedArray, contract: Contract) -> NDArray[Any]:
@@ -159,13 +176,16 @@ def _compare(scored: Scored, baseline: Baseline, resampling: Resampling) -> Base
     )
 
 
-def _notes(train_rows: int, learnt_rows: int, test: pa.Table, columns: int) -> tuple[str, ...]:
-    test_rows = test.num_rows
-    used, resampled = importance_rows(test_rows, columns, test.nbytes), rows_resampled(test_rows)
+def _notes(contract: Contract, train_rows: int, learnt_rows: int, test: pa.Table) -> tuple[str, ...]:
+    test_rows, columns = test.num_rows, _columns(contract)
+    used, resampled = importance_rows(test_rows, len(columns), test.nbytes), rows_resampled(test_rows)
+    rival = rival_of(len(contract.classes), columns)
+    seen, name = seen_by(rival, columns), RIVALS[rival].capitalize()
     said = (
+        (bool(seen), f"{name} sees {'; '.join(seen)}."),
         (
             train_rows > learnt_rows,
-            f"Boosting was trained on {learnt_rows:,} of {train_rows:,} training and validation rows.",
+            f"{name} was trained on {learnt_rows:,} of {train_rows:,} training and validation rows.",
         ),
         (test_rows > resampled, f"Intervals are from {resampled:,} of {test_rows:,} test rows."),
         (used < test_rows, f"Importance was measured on {used:,} of {test_rows:,} test rows."),

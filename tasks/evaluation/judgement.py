@@ -15,7 +15,7 @@ from tasks.data.layout import slice_columns, stored_split_name
 from tasks.data.rows import assign_rows, masked_rows
 from tasks.data.snapshot import Ingested, open_snapshot
 from tasks.data.splits import TEST, TRAIN, VALIDATION, Assignment
-from tasks.evaluation.baselines import sample_rows
+from tasks.evaluation.baselines import rows_affordable, sample_rows
 from tasks.evaluation.evaluate import Evaluation, evaluate
 from tasks.evaluation.of_graph import score_rows
 from tasks.evaluation.plots import figures
@@ -36,7 +36,7 @@ def judge_graph(job: Job, data: Ingested, split: SplitSpec, fitted: Fitted, expo
     assigned = assign_rows(snapshot, split)
     seed = job.model_file.training.seed
     learnt = learnt_from(assigned)
-    train = masked_rows(snapshot, sample_rows(learnt, seed))
+    train = masked_rows(snapshot, sample_rows(learnt, seed, rows_affordable(job.model_file.columns)))
     test = masked_rows(snapshot, assigned == TEST)
     predictor = Predictor.load(exported.folder, exported.sha256)
     settings, group = job.model_file.evaluation, job.model_file.split.group

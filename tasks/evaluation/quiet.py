@@ -7,9 +7,10 @@ from contextlib import contextmanager
 UNTOLD = (
     "The number of unique classes is greater than 50%",
     "The least populated class in y has only",
+    "lbfgs failed to converge",
     "Glyph .* missing from",
 )
-"""How the messages begin: classes of few rows, and letters that the figures' font lacks."""
+"""How the messages begin: few rows, a baseline that is stopped in time, letters the font lacks."""
 
 
 @contextmanager

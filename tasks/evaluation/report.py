@@ -1,5 +1,6 @@
 """One HTML file per version that a manager can read: no scripts, nothing loaded from elsewhere."""
 
+import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -9,20 +10,31 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from models.contract import Contract
-from models.modelfile import LOWER_IS_BETTER, METRICS
+from models.modelfile import LOWER_IS_BETTER, METRICS, UNDER
 from models.sections import Cost
+from tasks.evaluation.baselines import RIVALS
 from tasks.evaluation.evaluate import Evaluation
-from tasks.evaluation.metrics import NAMES, ClassRow
+from tasks.evaluation.metrics import NAMES, ClassRow, improvement
+from tasks.evaluation.plots.curves import curve_svg
 from tasks.evaluation.plots.style import to_svg
 from tasks.evaluation.scored import Scored
-from tasks.evaluation.wording import FIGURES, MEANINGS, earns_its_keep, headline, show, show_time
+from tasks.evaluation.wording import (
+    FIGURES,
+    MEANINGS,
+    SHIFTS,
+    earns_its_keep,
+    headline,
+    rival_name,
+    show,
+    show_time,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_CLASSES = 40
 SLICE_METRICS = 3
-"""Metrics shown per slice, the task's first ones."""
+"""Metrics shown per slice, the first that are defined."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +83,7 @@ def render_report(
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["show"], environment.filters["show_time"] = show, show_time
+    environment.filters.update(show=show, show_time=show_time, curve=curve_svg, uri=_data_uri)
     template = files("tasks.evaluation").joinpath("report.html").read_text(encoding="utf-8")
     mark, keep = earns_its_keep(evaluation)
     return environment.from_string(template).render(
@@ -85,19 +97,25 @@ def render_report(
         metrics=_metric_rows(evaluation),
         decisions=_decisions(evaluation, facts.cost),
         classes=_class_rows(evaluation),
+        rival=RIVALS[rival_name(evaluation)],
+        shifts=_shift_rows(evaluation),
+        has_texts=_has_texts(evaluation),
         slices=_slice_groups(evaluation),
-        slice_names=[NAMES[name] for name in METRICS[evaluation.task][:SLICE_METRICS]],
+        slice_names=[NAMES[name] for name in _slice_metrics(evaluation)],
         figures=[(name, to_svg(figure), FIGURES.get(name, "")) for name, figure in figures.items()],
         identity=_identity(contract, facts),
     )
 
 
 def _metric_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
-    """One row per metric: the model's with its interval, each baseline's, and which of all is best."""
+    """One row per defined metric: the model's with its interval, each baseline's, and which of all is best."""
     by_baseline = {baseline.name: baseline.metrics for baseline in evaluation.baselines}
     rows = []
     for name in METRICS[evaluation.task]:
-        columns = [evaluation.metrics.get(name), *(by_baseline.get(b, {}).get(name) for b in ("boosting", "dummy"))]
+        baselines = (rival_name(evaluation), "dummy")
+        columns = [evaluation.metrics.get(name), *(by_baseline.get(b, {}).get(name) for b in baselines)]
+        if not any(value is not None for value in columns):
+            continue
         known = [value for value in columns[:2] if value is not None]
         best = (min(known) if name in LOWER_IS_BETTER else max(known)) if known else None
         rows.append(
@@ -148,10 +166,53 @@ def _per_thousand(scored: Scored, labels: Any, price: Cost) -> dict[str, float]:
     }
 
 
+def _shift_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
+    """What each shift makes of the primary metric, the largest loss first, and a gate that would hold it."""
+    name = evaluation.primary
+    known = [part for part in evaluation.robustness if name in part.usual and name in part.metrics]
+    rows = [
+        {
+            "shift": part.shift,
+            "words": SHIFTS.get(part.shift, part.shift.replace("_", " ")),
+            "columns": part.columns,
+            "rows": part.rows,
+            "usual": part.usual[name],
+            "under": part.metrics[name],
+            "difference": part.metrics[name] - part.usual[name],
+            "loss": improvement(name, part.usual[name], part.metrics[name]),
+            "gate": f"{name}{UNDER}{part.shift} = {{ {_floor(name, part.metrics[name])} }}",
+        }
+        for part in known
+    ]
+    return sorted(rows, key=lambda row: -row["loss"])
+
+
+def _floor(name: str, value: float) -> str:
+    """A limit that the value just keeps, as a model file says it."""
+    if name in LOWER_IS_BETTER:
+        return f"max = {value * 1.05:.3g}"
+    return f"min = {np.floor(100 * value) / 100:g}"
+
+
+def _has_texts(evaluation: Evaluation) -> bool:
+    """Whether examples are texts, which want wider boxes."""
+    parts = (part for mistakes in evaluation.mistakes for example in mistakes.examples for part in example.large)
+    return any(part.value is not None and part.value.text and not part.value.drawn for part in parts)
+
+
+def _data_uri(content: bytes, kind: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _slice_metrics(evaluation: Evaluation) -> list[str]:
+    """The task's first metrics that the test rows define."""
+    return [name for name in METRICS[evaluation.task] if name in evaluation.metrics][:SLICE_METRICS]
+
+
 def _slice_groups(evaluation: Evaluation) -> list[dict[str, Any]]:
     """Slices by column, each row with the task's first metrics."""
     groups = []
-    shown = METRICS[evaluation.task][:SLICE_METRICS]
+    shown = _slice_metrics(evaluation)
     for column, members in groupby(evaluation.slices, key=lambda part: part.column):
         parts = list(members)
         rows = [{"name": p.name, "rows": p.rows, "metrics": [p.metrics.get(name) for name in shown]} for p in parts]

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from models.modelfile import LOWER_IS_BETTER
+from tasks.evaluation.baselines import RIVALS, Rival
 from tasks.evaluation.bootstrap import Interval
 from tasks.evaluation.evaluate import Evaluation
 from tasks.evaluation.metrics import NAMES
@@ -33,7 +34,7 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
 
 FIGURES: Mapping[str, str] = MappingProxyType(
     {
-        "confusion": "Each line is a true class. The diagonal holds the rows decided right; the rest are mix-ups.",
+        "confusion": "Each line is a true class. Blue: decided right. Orange: mix-ups, fuller where they are more.",
         "calibration": "On the dashed line, “80 % sure” comes true in 80 of 100 cases. Long strokes: few rows.",
         "precision_recall": "Finding more of the class costs wrong claims. The higher the line, the smaller the price.",
         "roc": "Finding more of the class costs false alarms. The closer to the upper left corner, the better.",
@@ -44,6 +45,23 @@ FIGURES: Mapping[str, str] = MappingProxyType(
         "learning": "The weights kept are those with the lowest loss on rows that were not trained on.",
     }
 )
+
+
+SHIFTS: Mapping[str, str] = MappingProxyType(
+    {
+        "darker": "pictures in 60 % of the light",
+        "brighter": "pictures in 140 % of the light",
+        "blur": "pictures slightly out of focus",
+        "noise": "pictures with grain, as from a camera in the dark",
+        "background_noise": "recordings with a rushing noise behind them, 10 dB below the sound",
+        "quieter": "recordings 12 dB quieter",
+        "muffled": "recordings as if through a wall",
+        "typing_errors": "texts with 3 of 100 characters mistyped, doubled, swapped or left out",
+        "upper_case": "texts in capitals",
+        "sensor_bias": "sensors that have lost their zero: all values half a standard deviation higher",
+    }
+)
+"""What befalls values; a shift that is not here is told by its name."""
 
 
 def show(value: float | None) -> str:
@@ -69,9 +87,15 @@ def headline(target: str, evaluation: Evaluation) -> str:
     if value is None:
         return f"This model predicts “{target}”, but its {evaluation.rows:,} test rows can't say how well."
     others = {baseline.name: baseline.metrics.get(evaluation.primary) for baseline in evaluation.baselines}
-    boosting, dummy = (_amount(evaluation, others.get(name)) for name in ("boosting", "dummy"))
+    name = rival_name(evaluation)
+    rival, dummy = (_amount(evaluation, others.get(baseline)) for baseline in (name, "dummy"))
     claim = _claim(target, evaluation, value)
-    return f"{claim}, against {boosting} for gradient boosting and {dummy} {_guess(evaluation)}."
+    return f"{claim}, against {rival} for {RIVALS[name]} and {dummy} {_guess(evaluation)}."
+
+
+def rival_name(evaluation: Evaluation) -> Rival:
+    """Which baseline looks at the columns."""
+    return "linear" if evaluation.rival is not None and evaluation.rival.name == "linear" else "boosting"
 
 
 def _claim(target: str, evaluation: Evaluation, value: float) -> str:
@@ -102,20 +126,23 @@ def _guess(evaluation: Evaluation) -> str:
 
 
 def earns_its_keep(evaluation: Evaluation) -> tuple[str, str]:
-    """A mark (`good`, `even` or `bad`) and a sentence: whether the network is worth having beside boosting."""
-    lead = next((baseline.lead for baseline in evaluation.baselines if baseline.name == "boosting"), None)
+    """A mark (`good`, `even` or `bad`) and a sentence: whether the network is worth having beside its rival."""
+    lead, rival = None if evaluation.rival is None else evaluation.rival.lead, RIVALS[rival_name(evaluation)]
     if lead is None or lead.low != lead.low:
-        return "even", "The test rows can't tell the network from gradient boosting."
+        return "even", f"The test rows can't tell the network from {rival}."
     name = NAMES[evaluation.primary].lower()
     better = (lead.difference >= 0) != (evaluation.primary in LOWER_IS_BETTER)
-    gap = f"{name} is {'higher' if better else 'lower'} by {show(abs(lead.difference))} than gradient boosting's"
+    gap = f"{name} is {'higher' if better else 'lower'} by {show(abs(lead.difference))} than {rival}'s"
     if lead.low > 0:
         return "good", f"The network earns its keep: its {gap} ({_range(lead)})."
     if lead.high < 0:
-        return "bad", f"Gradient boosting does better here: the network's {gap} ({_range(lead)}). Consider it instead."
+        return (
+            "bad",
+            f"{rival.capitalize()} does better here: the network's {gap} ({_range(lead)}). Consider it instead.",
+        )
     return (
         "even",
-        f"Network and gradient boosting can't be told apart on these rows: the network's {gap} ({_range(lead)}).",
+        f"Network and {rival} can't be told apart on these rows: the network's {gap} ({_range(lead)}).",
     )
 
 

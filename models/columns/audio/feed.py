@@ -14,7 +14,7 @@ from models.columns.audio.decode import decode
 from models.columns.audio.settings import END, AudioSettings
 from models.columns.audio.statistics import AudioStatistics, fit_audio
 from models.columns.cells import as_array, is_text, valid
-from models.columns.kind import ColumnKind, Parsed, Refusal, Shift, is_gathered
+from models.columns.kind import ColumnKind, Parsed, Refusal, Shift, Shown, is_gathered
 
 
 class AudioKind(ColumnKind[AudioSettings, AudioStatistics]):
@@ -26,6 +26,7 @@ class AudioKind(ColumnKind[AudioSettings, AudioStatistics]):
     encoded_type: ClassVar[Any] = np.int16
     encoder_module = "models.columns.audio.encoder"
     batch_size = 64
+    summarised = "recordings as the power in 32 bands, loudness and length"
     settings = AudioSettings
     statistics = AudioStatistics
 
@@ -101,6 +102,22 @@ class AudioKind(ColumnKind[AudioSettings, AudioStatistics]):
         start = values.offset * settings.samples
         stored = np.frombuffer(values.buffers()[1], dtype=np.int16)[start : start + len(values) * settings.samples]
         return np.where(valid(values)[:, None], stored.reshape(len(values), settings.samples), np.int16(END))
+
+    def shown(self, values: pa.Array, settings: AudioSettings, row: int) -> Shown:
+        """The waveform, and where it is short the sound itself."""
+        from models.columns.audio.summary import as_wav, described, envelope, existing
+
+        samples = existing(self.to_input(values.slice(row, 1), settings)[0])
+        if not len(samples):
+            return Shown()
+        rate = settings.sample_rate
+        return Shown(described(samples, rate), curve=envelope(samples), sound=as_wav(samples, rate))
+
+    def summary(self, values: pa.Array, settings: AudioSettings) -> NDArray[np.float32]:
+        """Log power in 32 bands, loudness and length, [N, 34]."""
+        from models.columns.audio.summary import band_powers
+
+        return band_powers(self.to_input(values, settings), settings.sample_rate)
 
 
 def as_values(samples: NDArray[np.int16], known: NDArray[np.bool_]) -> pa.Array:

@@ -12,9 +12,11 @@ from pydantic import Field
 from models.columns.cells import as_array, is_text, plain, valid
 from models.columns.image.decode import Pixels, decode_pictures
 from models.columns.image.statistics import ImageStatistics, fit_image
-from models.columns.kind import ColumnKind, FileSettings, Parsed, Refusal, Shift, is_gathered
+from models.columns.kind import ColumnKind, FileSettings, Parsed, Refusal, Shift, Shown, is_gathered
 
 COLOURS = 3
+THUMBNAIL = 96
+"""Pixels of the longer side of a picture that people are shown."""
 LARGEST_PICTURE = 178_956_970
 """Pixels above which Pillow itself refuses a picture."""
 Side = Annotated[int, Field(ge=8, le=1024)]
@@ -56,6 +58,7 @@ class ImageKind(ColumnKind[ImageSettings, ImageStatistics]):
     encoded_type: ClassVar[Any] = np.uint8
     encoder_module = "models.columns.image.encoder"
     batch_size = 64
+    summarised = "pictures as the shades of 8 x 8 blocks and their mean colour"
     settings = ImageSettings
     statistics = ImageStatistics
 
@@ -110,6 +113,18 @@ class ImageKind(ColumnKind[ImageSettings, ImageStatistics]):
         pixels = flat.reshape(len(values), *self.shape(settings))
         known = valid(values)
         return np.where(known[:, None, None, None], pixels, 0) if pixels[~known].any() else pixels
+
+    def shown(self, values: pa.Array, settings: ImageSettings, row: int) -> Shown:
+        """The picture, made smaller where it is large."""
+        from models.columns.image.shifts import thumbnail
+
+        return Shown(picture=thumbnail(values, settings, row, THUMBNAIL)) if values[row].is_valid else Shown()
+
+    def summary(self, values: pa.Array, settings: ImageSettings) -> NDArray[np.float32]:
+        """Mean grey of 8 x 8 blocks, and mean red, green and blue, [N, 67]."""
+        from models.columns.image.summary import block_shades
+
+        return block_shades(self.to_input(values, settings))
 
 
 def _is_binary(kind: pa.DataType) -> bool:

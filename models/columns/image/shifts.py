@@ -61,11 +61,14 @@ def _change(values: pa.Array, settings: ImageSettings, change: Callable[[Shades]
     return as_arrow(changed, values.is_null().to_numpy(zero_copy_only=False), values.type)
 
 
-def thumbnail(values: pa.Array, settings: ImageSettings, row: int) -> bytes:
-    """A parsed picture as a PNG file of its size; black where it is missing."""
+def thumbnail(values: pa.Array, settings: ImageSettings, row: int, longest: int | None = None) -> bytes:
+    """A parsed picture as a PNG file of its size, or of `longest` pixels a side; black where it is missing."""
     from PIL import Image
 
     pixels = ImageKind().to_input(as_array(values).slice(row, 1), settings)[0]
+    picture = Image.fromarray(pixels)
+    if longest is not None and max(picture.size) > longest:
+        picture.thumbnail((longest, longest))
     file = BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
+    picture.save(file, "PNG", optimize=True)
     return file.getvalue()

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from models.columns.cells import as_array, fixed_rows, is_numeric, is_text, valid
-from models.columns.kind import ColumnKind, ColumnSettings, Parsed, Refusal, Shift, failures, is_gathered
-from models.columns.series.statistics import SeriesStatistics, fit_series
+from models.columns.kind import ColumnKind, ColumnSettings, Parsed, Refusal, Shift, Shown, failures, is_gathered
+from models.columns.series.statistics import SeriesStatistics, fit_series, window_features
 
 BIAS = 0.5
 """Standard deviations by which a biased sensor is off."""
@@ -32,6 +32,7 @@ class SeriesKind(ColumnKind[SeriesSettings, SeriesStatistics]):
     input_type: ClassVar[Any] = np.float32
     encoded_type: ClassVar[Any] = np.float32
     encoder_module = "models.columns.series.encoder"
+    summarised = "series as last, mean, spread, trend, lowest and highest value and roughness of the window"
     settings = SeriesSettings
     statistics = SeriesStatistics
 
@@ -70,6 +71,19 @@ class SeriesKind(ColumnKind[SeriesSettings, SeriesStatistics]):
         """Float32 [N, window], NaN where nothing was measured."""
         windows = fixed_rows(values).view("<f4")
         return windows if values.null_count == 0 else np.where(valid(values)[:, None], windows, np.float32(np.nan))
+
+    def shown(self, values: pa.Array, settings: SeriesSettings, row: int) -> Shown:
+        """The window as a line, with its last value and its range."""
+        window = self.to_input(values.slice(row, 1), settings)[0]
+        known = window[~np.isnan(window)]
+        if not len(known):
+            return Shown()
+        text = f"last {known[-1]:.4g}, {known.min():.4g} to {known.max():.4g}"
+        return Shown(text, curve=np.stack([window, window], axis=1))
+
+    def summary(self, values: pa.Array, settings: SeriesSettings) -> NDArray[np.float32]:
+        """Last value, mean, spread, trend, lowest and highest value, and roughness, [N, 7]."""
+        return window_features(self.to_input(values, settings))
 
 
 def _biased(values: pa.Array, settings: SeriesSettings, generator: np.random.Generator) -> pa.Array:

@@ -4,20 +4,24 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.colors import LinearSegmentedColormap, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from sklearn.metrics import confusion_matrix, precision_recall_curve, roc_curve
 
 from tasks.evaluation.metrics import metric, per_class
 from tasks.evaluation.plots.style import FAINT, INK, MODEL, RIVAL, literal, name_lines, new_figure
-from tasks.evaluation.scored import Floats, Scored
+from tasks.evaluation.scored import Floats, Indices, Scored
 
 MOST_POINTS = 400
 """Points of a curve; more can't be seen."""
 MOST_CURVES = 30
 MOST_NUMBERED = 12
 """Classes up to which the cells of a confusion matrix carry numbers."""
+MOST_LABELLED = 30
+"""Classes up to which a confusion matrix shows all."""
+FULL_MIX_UP = 0.25
+"""Share of a class that, taken for another, has the full colour, unless a larger one occurs."""
 
 Curve = Callable[[Scored, int], tuple[Floats, Floats]]
 
@@ -50,25 +54,35 @@ def precision_recall(scored: Scored, names: Sequence[str], boosting: Scored | No
 
 
 def confusion(scored: Scored, names: Sequence[str]) -> Figure:
-    """What rows of each class were taken for, as shares of the class."""
+    """What rows of each class were taken for, as shares of the class; of more than 30 classes the most confused."""
     counts = confusion_matrix(
         scored.truth, scored.labels, labels=np.arange(len(names)), sample_weight=scored.weight
     ).astype(float)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1e-12)
-    side = min(7.5, max(4.4, 2.6 + 0.26 * len(names)))
-    figure, axes = new_figure("What each class was taken for", (side + 0.8, side))
-    fill = LinearSegmentedColormap.from_list("fill", [(0.15, 0.39, 0.92, 0.0), (0.15, 0.39, 0.92, 1.0)])
-    axes.imshow(shares, cmap=fill, vmin=0, vmax=1, aspect="auto")
+    shown, title = np.arange(len(names)), "What each class was taken for"
+    if len(names) > MOST_LABELLED:
+        shown, title = most_confused(counts), f"{title}: the {MOST_LABELLED} most confused of {len(names)} classes"
+    counts, shares = counts[np.ix_(shown, shown)], shares[np.ix_(shown, shown)]
+    side = min(9.0, max(4.4, 2.6 + 0.22 * len(shown)))
+    figure, axes = new_figure(title, (side + 0.8, side))
+    _fill_cells(axes, shares)
     axes.grid(False)
     axes.spines[:].set_visible(False)
-    if len(names) <= MOST_NUMBERED:
+    if len(shown) <= MOST_NUMBERED:
         _number_cells(axes, counts, shares)
-    shown = np.arange(0, len(names), max(1, len(names) // 40))
-    labels = [literal(names[int(i)], 16) for i in shown]
-    axes.set_xticks(shown, labels, rotation=0 if max(map(len, labels)) < 5 or len(names) < 4 else 60, ha="center")
-    axes.set_yticks(shown, labels)
+    labels = [literal(names[int(i)], 16 if len(shown) <= MOST_NUMBERED else 30) for i in shown]
+    upright = max(map(len, labels)) < 5 or len(shown) < 4
+    tilt = {"ha": "center"} if upright else {"ha": "right", "rotation": 50, "rotation_mode": "anchor"}
+    axes.set_xticks(np.arange(len(shown)), labels, **tilt)
+    axes.set_yticks(np.arange(len(shown)), labels)
     axes.set(xlabel="Predicted class", ylabel="True class")
     return figure
+
+
+def most_confused(counts: Floats) -> Indices:
+    """The 30 classes, in their order, with the most rows beside the diagonal [C, C]: of them, or taken for them."""
+    beside = counts - np.diag(np.diag(counts))
+    return np.sort(np.argsort(-(beside.sum(axis=0) + beside.sum(axis=1)), kind="stable")[:MOST_LABELLED])
 
 
 def scores(scored: Scored, names: Sequence[str]) -> Figure:
@@ -148,11 +162,20 @@ def _squared(figure: Figure, axes: Axes) -> Figure:
     return figure
 
 
+def _fill_cells(axes: Axes, shares: Floats) -> None:
+    """Right decisions in one colour, mix-ups in the other; these on a scale of their own, as they should be rare."""
+    diagonal = np.eye(len(shares), dtype=bool)
+    most = max(FULL_MIX_UP, float(shares[~diagonal].max(initial=0)))
+    for cells, color, full in ((diagonal, MODEL, 1.0), (~diagonal, RIVAL, most)):
+        fill = LinearSegmentedColormap.from_list("fill", [to_rgba(color, 0), to_rgba(color, 1)])
+        axes.imshow(np.where(cells, shares, np.nan), cmap=fill, vmin=0, vmax=full, aspect="auto")
+
+
 def _number_cells(axes: Axes, counts: Floats, shares: Floats) -> None:
-    """Counts in the cells, with the share where there is room; white on dark cells."""
+    """Counts in the cells, with the share where there is room; white on dark cells of the diagonal."""
     roomy = len(counts) <= 4
     for (row, column), count in np.ndenumerate(counts):
         if count:
             text = f"{count:,.0f}" + (f"\n{shares[row, column]:.1%}" if roomy else "")
-            color = "white" if shares[row, column] > 0.55 else INK
+            color = "white" if row == column and shares[row, column] > 0.55 else INK
             axes.text(column, row, text, ha="center", va="center", fontsize=12 if roomy else 9, color=color)

@@ -1,6 +1,6 @@
 """Whole cases to judge: a snapshot table, its contract, and a linear model in place of a graph."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from models.columns import KINDS, ColumnSettings
 from models.contract import Contract, ContractColumn, SplitSpec
 from models.sections import Task
-from tasks.evaluation.baselines import feature_matrix
+from tasks.evaluation.features import dense_features
 from tasks.evaluation.scored import Scored
 
 KIND_OF = {pa.float64(): "number", pa.bool_(): "boolean", pa.timestamp("us", tz="UTC"): "datetime"}
@@ -66,12 +66,12 @@ def make_case(
     contract = make_contract(table, target, task, classes, sensitive)
     mine = np.random.default_rng(0).random(table.num_rows) < 0.7
     train, test = table.filter(pa.array(mine)), table.filter(pa.array(~mine))
-    names = [column.name for column in contract.columns]
+    columns = {column.name: column.settings for column in contract.columns}
     model = make_pipeline(StandardScaler(), Ridge() if task == "regression" else LogisticRegression(max_iter=300))
-    model.fit(_features(train, train, names), _truth(train, target, classes))
+    model.fit(_features(train, train, columns), _truth(train, target, classes))
 
     def predict(rows: pa.Table) -> Scored:
-        features, truth = _features(train, rows, names), _truth(rows, target, classes)
+        features, truth = _features(train, rows, columns), _truth(rows, target, classes)
         weight = rows["weight"].to_numpy() if contract.weight else None
         if task == "regression":
             return Scored(task, truth, values=model.predict(features), weight=weight)
@@ -81,8 +81,8 @@ def make_case(
     return Case(contract, predict, train, test)
 
 
-def _features(train: pa.Table, rows: pa.Table, names: Sequence[str]) -> NDArray[np.float64]:
-    return np.nan_to_num(feature_matrix(train, rows, names)[1])
+def _features(train: pa.Table, rows: pa.Table, columns: Mapping[str, ColumnSettings]) -> NDArray[np.float64]:
+    return np.nan_to_num(dense_features(train, rows, columns).test)
 
 
 def _truth(rows: pa.Table, target: str, classes: Sequence[str | int | bool]) -> NDArray[Any]:

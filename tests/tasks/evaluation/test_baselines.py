@@ -1,48 +1,14 @@
-from datetime import UTC, datetime
-
 import numpy as np
-import pandas as pd
 import pyarrow as pa
-import pytest
 from sklearn.ensemble import HistGradientBoostingRegressor
 
-from tasks.evaluation import baselines
-from tasks.evaluation.baselines import Rows, feature_matrix, sample_rows, train_baselines
+from models.columns.category.feed import CategorySettings
+from models.columns.image.feed import ImageSettings
+from models.columns.number.feed import NumberSettings
+from models.columns.text.feed import TextSettings
+from tasks.evaluation.baselines import Rows, features_of, rival_of, rows_affordable, sample_rows, train_baselines
 from tasks.evaluation.metrics import metric
 from tests.tasks.evaluation.cases import as_category
-
-
-def test_features_are_numbers_codes_and_parts_of_dates() -> None:
-    noon = datetime(2026, 3, 17, 12, 30, tzinfo=UTC)  # a Tuesday
-    train = pa.table(
-        {
-            "number": pa.array([1.5, None, 3.0]),
-            "category": as_category(["rare", "often", "often"]),
-            "flag": pa.array([True, False, None]),
-            "time": pa.array([noon, None, noon], pa.timestamp("us", tz="UTC")),
-            "picture": pa.array([b"a", b"b", b"c"]),
-        }
-    )
-    test = train.set_column(1, "category", as_category(["often", "unseen", None]))
-    features, test_features, categorical = feature_matrix(train, test, train.column_names)
-    date, no_date = [noon.timestamp(), 12.5, 1, 17, 3], [np.nan] * 5
-    assert categorical == [False, True, *[False] * 6]
-    np.testing.assert_array_equal(features, [[1.5, 1, 1, *date], [np.nan, 0, 0, *no_date], [3, 0, np.nan, *date]])
-    np.testing.assert_array_equal(test_features[:, 1], [0, np.nan, np.nan])
-
-
-def test_no_usable_column_leaves_a_constant() -> None:
-    table = pa.table({"picture": pa.array([b"a", b"b"])})
-    features, _, categorical = feature_matrix(table, table, ["picture"])
-    assert features.tolist() == [[0.0], [0.0]]
-    assert categorical == [False]
-
-
-def test_categories_have_at_most_254_codes() -> None:
-    table = pa.table({"c": as_category([str(i % 300) for i in range(900)])})
-    codes = feature_matrix(table, table, ["c"])[0][:, 0]
-    assert np.nanmax(codes) == 253
-    assert np.isnan(codes).sum() == 46 * 3
 
 
 def rows(count: int = 1500, classes: int = 2, seed: int = 0) -> Rows:
@@ -101,22 +67,37 @@ def test_boosting_is_scikit_learns() -> None:
     np.testing.assert_allclose(found.scored.values, model.fit(train.features, truth).predict(test.features))
 
 
-def test_boosting_sees_the_hour_and_the_weekday() -> None:
-    """Whether the shop is open can't be told from seconds alone."""
-    stamps = pd.date_range("2026-01-01", periods=6000, freq="97min", tz="UTC")
-    table = pa.table({"at": pa.array(stamps.to_numpy(), pa.timestamp("us")).cast(pa.timestamp("us", "UTC"))})
-    truth = ((stamps.hour >= 9) & (stamps.hour < 17) & (stamps.day_of_week < 5)).astype(np.int64)
-    train, test, categorical = feature_matrix(table.slice(0, 4000), table.slice(4000), ["at"])
-    learnt, unseen = Rows(train, np.asarray(truth[:4000]), None), Rows(test, np.asarray(truth[4000:]), None)
-    boosting = train_baselines("binary", 2, learnt, unseen, categorical, 0.5, seed=0)[1]
-    assert metric("accuracy")(boosting.scored) > 0.99
-
-
-def test_large_data_is_sampled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_data_is_sampled_once() -> None:
     rows = np.arange(100) % 2 == 0
     assert sample_rows(rows, seed=0) is rows
-    monkeypatch.setattr(baselines, "MOST_ROWS", 10)
-    sampled = sample_rows(rows, seed=0)
+    sampled = sample_rows(rows, seed=0, most=10)
     assert sampled.sum() == 10
     assert not (sampled & ~rows).any()
-    assert np.array_equal(sampled, sample_rows(rows, seed=0))
+    assert np.array_equal(sampled, sample_rows(rows, seed=0, most=10))
+
+
+def test_rows_with_pictures_are_bounded_by_their_bytes() -> None:
+    assert rows_affordable({"x": NumberSettings()}) == 200_000
+    assert rows_affordable({"x": NumberSettings(), "t": TextSettings()}) == 20_000
+    assert rows_affordable({"p": ImageSettings(size=224)}) == 2**29 // (224 * 224 * 3)
+
+
+def test_many_classes_of_texts_have_a_linear_rival() -> None:
+    assert rival_of(77, {"t": TextSettings()}) == "linear"
+    assert rival_of(20, {"t": TextSettings()}) == "boosting"
+    assert rival_of(77, {"x": NumberSettings()}) == "boosting"
+
+
+def test_the_linear_rival_learns_words_and_numbers() -> None:
+    generator = np.random.default_rng(0)
+    truth = generator.integers(0, 22, 900)
+    texts = [f"please {'ab'[t % 2]}{t // 2} now" for t in truth]
+    side = as_category([None if t % 5 == 0 else ("left", "right")[t % 2] for t in truth])
+    table = pa.table({"text": texts, "side": side, "x": np.where(truth % 7, truth, np.nan)})
+    columns = {"text": TextSettings(), "side": CategorySettings(), "x": NumberSettings()}
+    features = features_of("linear", table.slice(0, 600), table.slice(600), columns, 22, seed=0)
+    train, test = Rows(features.train, truth[:600], None), Rows(features.test, truth[600:], None)
+    found = train_baselines("multiclass", 22, train, test, features.categorical, None, 0, "linear")
+    assert [baseline.name for baseline in found] == ["dummy", "linear"]
+    assert metric("accuracy")(found[1].scored) == 1.0
+    assert metric("accuracy")(found[0].scored) < 0.2

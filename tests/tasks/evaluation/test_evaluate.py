@@ -136,7 +136,7 @@ def test_what_was_sampled_is_said(monkeypatch: pytest.MonkeyPatch, cancer_case: 
     case = cancer_case
     found = evaluate(case.contract, case.predict, case.train.slice(0, 50), case.test, train_rows=400)
     assert found.notes == (
-        "Boosting was trained on 50 of 400 training and validation rows.",
+        "Gradient boosting was trained on 50 of 400 training and validation rows.",
         f"Intervals are from 100 of {rows} test rows.",
         f"Importance was measured on 90 of {rows} test rows.",
     )

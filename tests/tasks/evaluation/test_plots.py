@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 
 from tasks.evaluation.evaluate import Evaluation, evaluate
 from tasks.evaluation.plots import figures
-from tasks.evaluation.plots.classes import confusion, roc
+from tasks.evaluation.plots.classes import confusion, most_confused, roc
+from tasks.evaluation.plots.curves import curve_svg
 from tasks.evaluation.plots.style import INK, literal, to_svg
 from tests.tasks.evaluation.cases import cancer, diabetes
 from tests.tasks.evaluation.samples import classified
@@ -73,6 +74,31 @@ def test_many_classes_are_drawn(classes: int) -> None:
     names = [f"class number {index}" for index in range(classes)]
     assert len(roc(scored, names).axes[0].lines) == 2 + min(classes, 30)
     confusion(scored, names).savefig(io.BytesIO(), format="png")
+
+
+def test_of_many_classes_the_most_confused_are_named() -> None:
+    counts = np.diag(np.full(77, 40.0))
+    counts[70, 3] = 5
+    assert {3, 70} <= set(most_confused(counts).tolist())
+    assert len(most_confused(counts)) == 30
+    figure = confusion(classified(400, classes=77), [f"class {i}" for i in range(77)])
+    assert len(figure.axes[0].get_yticklabels()) == 30
+    assert "30 most confused of 77" in figure.axes[0].get_title(loc="left")
+
+
+def test_a_curve_is_broken_at_gaps_and_stays_in_its_box() -> None:
+    values = np.array([1, 5, np.nan, 2, 2], np.float32)
+    drawn = ElementTree.fromstring(curve_svg(np.stack([values, values], axis=1)))
+    paths = [path.attrib["d"] for path in drawn]
+    assert len(paths) == 2
+    numbers = [float(n) for path in paths for n in path.strip("MZ").replace("L", " ").split()]
+    assert min(numbers) >= 0
+    assert max(numbers[1::2]) <= 56
+
+
+def test_a_flat_and_an_empty_curve_are_drawn() -> None:
+    assert "NaN" not in curve_svg(np.ones((4, 2), np.float32))
+    assert "<path" not in curve_svg(np.full((4, 2), np.nan, np.float32))
 
 
 def test_names_are_not_read_as_formulas() -> None:
