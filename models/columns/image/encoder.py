@@ -85,7 +85,7 @@ class Encoder(nn.Module):
 
 
 def _layers(height: int, width: int) -> Iterator[nn.Module]:
-    """A stem that brings pictures to 32 pixels a side or more, and stages that halve the map and double the channels."""
+    """A stem that leaves 32 pixels a side or more, and stages that halve the map and double the channels."""
     side = min(height, width)
     stride = max(1, side // STEM_SIDE)
     yield Convolution(3, WIDTHS[0], kernel=max(3, stride | 1), stride=stride)
