@@ -26,7 +26,7 @@ class Script:
     file: Path
     weight: float
     """How much the strokes are thickened, as a share of the letters' size."""
-    stretch: float
+    stretch: float = 1.0
     """Of the letters' width."""
 
 
