@@ -98,10 +98,10 @@ def run_example(name: str, run: Callable[[list[str]], None]) -> Played:
     _play(run, "check", str(file))
     _say("3. Train, export to ONNX, judge on unseen rows, register; report.html shows what it mixes up.")
     _play(run, "train", str(file))
-    _play(run, "promote", folder.name)
-    _say("4. Score.")
-    scored = folder / "scored"
-    _play(run, "score", folder.name, "--input", str(folder / example.scored), "--output", str(scored))
+    champion = _play(run, "promote", folder.name)
+    _say(f"4. Score{'' if champion else ', with the challenger all the same: its gates have said no'}.")
+    scored, version = folder / "scored", folder.name if champion else f"{folder.name}@challenger"
+    _play(run, "score", version, "--input", str(folder / example.scored), "--output", str(scored))
     return Played(folder.name, file, (scored,), state_folder())
 
 
@@ -134,8 +134,8 @@ def _free_folder(name: str) -> Path:
     return folder
 
 
-def _play(run: Callable[[list[str]], None], *words: str) -> None:
-    """Runs a command as a user would see it; a refusal is part of the story, not its end."""
+def _play(run: Callable[[list[str]], None], *words: str) -> bool:
+    """Runs a command as a user would see it, and says whether it did; a refusal is part of the story, not its end."""
     print(f"\n$ perennial {shlex.join(words)}", flush=True)
     try:
         run(list(words))
@@ -143,8 +143,11 @@ def _play(run: Callable[[list[str]], None], *words: str) -> None:
         if refusal.exit_code != RefusedError.exit_code:
             raise
         print(f"(exit code {refusal.exit_code})")
+        return False
     except RefusedError as error:
         print(f"{error}\n(exit code {error.exit_code})")
+        return False
+    return True
 
 
 def _say(text: str) -> None:
