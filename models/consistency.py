@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from models.windowing import is_series
+
 
 def cross_problems(raw: dict[str, Any], shares: Mapping[str, float]) -> Iterator[str]:
     """Lines about sections that don't fit together; sections with problems of their own are passed over.
@@ -37,7 +39,9 @@ def cross_problems(raw: dict[str, Any], shares: Mapping[str, float]) -> Iterator
 def _series_problems(raw: dict[str, Any]) -> Iterator[str]:
     """Windows overlap, so that rows dealt out one by one would be learnt from and judged at once."""
     columns, split, series = (section_of(raw, key) for key in ("columns", "split", "series"))
-    windowed = any(given == "series" or given == {"kind": "series"} for given in columns.values())
+    windowed = any(map(is_series, columns.values()))
+    for name in (name for name, given in columns.items() if is_series(given) and "window" in section_of(columns, name)):
+        yield f"columns.{name!r}.window: said once for all channels, as series.window; move it there"
     if windowed and not any(split.get(rule) for rule in ("group", "time", "column")) and not series.get("group"):
         yield "split: series need a group, a time or a column to split by; give series.group, or split.time"
     if split.get("time") and windowed and split["time"] != series.get("time"):

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import ValidationError
+
 from models.sections import Series
 
 
@@ -12,21 +14,29 @@ def with_windows_shared(raw: dict[str, Any]) -> dict[str, Any]:
     Sections that are malformed are left as they are, for their own checks to say so.
     """
     columns, series, split = raw.get("columns"), raw.get("series") or {}, raw.get("split") or {}
-    if not isinstance(columns, Mapping) or not any(map(_is_series, columns.values())):
+    if not isinstance(columns, Mapping) or not any(map(is_series, columns.values())):
         return raw
     if not isinstance(series, Mapping) or not isinstance(split, Mapping):
         return raw
-    window = series.get("window", Series().window)
-    shared = {name: _with_window(given, window) if _is_series(given) else given for name, given in columns.items()}
+    window = _window_of(series)
+    shared = {name: _with_window(given, window) if is_series(given) else given for name, given in columns.items()}
     if series.get("group") and not any(split.get(rule) for rule in ("group", "time", "column")):
         split = {**split, "group": series["group"]}
     return {**raw, "columns": shared, "series": series, "split": split}
 
 
-def _is_series(given: Any) -> bool:
+def is_series(given: Any) -> bool:
+    """Whether a line of [columns] is a series."""
     return given == "series" or (isinstance(given, Mapping) and given.get("kind") == "series")
 
 
-def _with_window(given: Any, window: Any) -> Any:
+def _window_of(series: Mapping[str, Any]) -> int:
+    try:
+        return Series.model_validate(dict(series)).window
+    except ValidationError:
+        return Series().window
+
+
+def _with_window(given: Any, window: int) -> dict[str, Any]:
     table = {"kind": "series"} if isinstance(given, str) else dict(given)
-    return {**table, "window": window} if isinstance(window, int) else table
+    return {**table, "window": window}

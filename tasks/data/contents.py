@@ -3,11 +3,15 @@
 What can't be fetched is a reason instead, so that its row becomes a reject like any other.
 """
 
+import os
 import posixpath
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from http.client import HTTPException
 from urllib.error import HTTPError, URLError
+from urllib.parse import quote
 from urllib.request import Request, urlopen
 
 import numpy as np
@@ -27,6 +31,8 @@ WORKERS = 8
 """Files that are read at the same time; most of the time is waiting."""
 SECONDS = 10.0
 """How long a URL may take to answer."""
+IN_URLS = "%/:?#[]@!$&'()*+,;=~"
+"""Signs that mean something in a URL; others but letters and digits are written as their codes."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +75,9 @@ def fetch(paths: pa.Array | pa.ChunkedArray, folder: str, missing: Sequence[str]
 
     Relative ones begin at the local `folder`, which none may leave.
     """
+    place = Place(fs.LocalFileSystem(), posixpath.normpath(folder))
     with ThreadPoolExecutor(WORKERS) as pool:
-        return _fetch_all(paths, Place(fs.LocalFileSystem(), folder), missing, pool)
+        return _fetch_all(paths, place, missing, pool)
 
 
 def _place(file: SourceFile, settings: FileSettings) -> Place:
@@ -78,12 +85,13 @@ def _place(file: SourceFile, settings: FileSettings) -> Place:
 
 
 def _cut(batch: RawBatch, rows: int) -> Iterator[RawBatch]:
-    """The batch in pieces of at most so many rows; malformed ones go with the first."""
+    """The batch in pieces of at most so many rows; malformed and skipped ones go with the first."""
     for start in range(0, max(len(batch.rows), 1), rows):
         part = slice(start, start + rows)
         gathered = {name: values[part] for name, values in batch.gathered.items()}
         malformed = batch.malformed if start == 0 else ()
-        yield RawBatch(batch.source, batch.rows[part], batch.table[part], malformed, gathered)
+        skipped = batch.skipped if start == 0 else 0
+        yield RawBatch(batch.source, batch.rows[part], batch.table[part], malformed, gathered, skipped)
 
 
 def _fetch_all(
@@ -129,6 +137,8 @@ def _within(path: str, folder: str) -> bool:
 
 def _read(filesystem: fs.FileSystem, path: str) -> tuple[bytes | None, str | None]:
     if isinstance(filesystem, fs.LocalFileSystem):
+        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - as below; a pipe keeps who opens it waiting
+            return None, "not a file"
         with open(path, "rb") as file:  # noqa: PTH123 - a third of the time of Path.open
             content = file.read(LARGEST_FILE + 1)
     else:
@@ -139,10 +149,11 @@ def _read(filesystem: fs.FileSystem, path: str) -> tuple[bytes | None, str | Non
 
 def _download(url: str) -> tuple[bytes | None, str | None]:
     try:
-        with urlopen(Request(url, headers={"User-Agent": "perennial"}), timeout=SECONDS) as answer:
+        written = Request(quote(url, safe=IN_URLS), headers={"User-Agent": "perennial"})
+        with urlopen(written, timeout=SECONDS) as answer:
             content: bytes = answer.read(LARGEST_FILE + 1)
     except HTTPError as error:
         return None, f"the URL answers {error.code}"
-    except (URLError, TimeoutError, OSError, ValueError):
+    except (URLError, HTTPException, OSError, ValueError):
         return None, "the URL does not answer"
     return (content, None) if len(content) <= LARGEST_FILE else (None, "too large a file")

@@ -34,7 +34,10 @@ REFUSED = "refused"
 
 @dataclass(frozen=True)
 class Ingested:
-    """What an ingestion did. `read` = `rows` + `rejected` + `collapsed` + `superseded` + `outside_window`."""
+    """What an ingestion did.
+
+    `read` = `rows` + `rejected` + `collapsed` + `superseded` + `outside_window` + `skipped`.
+    """
 
     digest: str
     manifest: Path
@@ -54,7 +57,7 @@ class Ingested:
     """Rows that gave way to a newer one of the same key."""
     outside_window: int
     skipped: int
-    """Rows between the ends of the windows that are learnt from; they are not among those read."""
+    """Rows between the ends of the windows that are learnt from."""
     files: tuple[FileCount, ...]
     warnings: tuple[str, ...]
 
@@ -123,7 +126,7 @@ def _staging(folder: Path) -> Iterator[Path]:
 
 def judge(model_file: ModelFile, task: Task, intake: Intake, reasons: Counter[str]) -> Iterator[str]:
     """What keeps the data from being learnt from: too many rejects, no rows, or nothing to tell apart."""
-    read, rejected = sum(file.rows for file in intake.files), reasons.total() - reasons[TOO_SHORT]
+    read, rejected = sum(file.rows - file.skipped for file in intake.files), reasons.total() - reasons[TOO_SHORT]
     limit = model_file.data.max_rejects
     if read == reasons[TOO_SHORT]:
         yield f"{model_file.name}: every row is a reject: {TOO_SHORT}; lower series.window, or give longer series"

@@ -3,7 +3,7 @@
 One shared way for training, batch and live scoring. A file is looked at as a whole; groups go on from file to file.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -78,7 +78,7 @@ class Windows:
         read = list(batches)
         if not read:
             return
-        table = pa.concat_tables([batch.table for batch in read], promote_options="permissive")
+        table = _stacked([batch.table for batch in read])
         rows = np.concatenate([batch.rows for batch in read])
         whole = RawBatch(read[0].source, rows, table, tuple(bad for batch in read for bad in batch.malformed))
         yield from self._windows(whole)
@@ -90,9 +90,13 @@ class Windows:
         position = np.full(len(whole.rows), -1, dtype=np.int64)
         own = sequences.row >= 0
         position[sequences.row[own]] = np.flatnonzero(own)
-        place = np.where(position >= 0, sequences.place[position], -1)
+        place = np.full(len(whole.rows), -1, dtype=np.int64)
+        place[sequences.row[own]] = sequences.place[own]
         self._note(reasons, (position >= 0) & (place < self._series.window - 1), TOO_SHORT)
-        kept = np.flatnonzero((place < self._series.window - 1) | ((place + 1) % self._stride == 0))
+        # Counted from the first full window, so that no group that has one is left without.
+        kept = np.flatnonzero(
+            (place < self._series.window - 1) | ((place + 1 - self._series.window) % self._stride == 0)
+        )
         size = max(1, BYTES_AT_ONCE // (4 * self._series.window * len(self._channels)))
         for start in range(0, max(len(kept), 1), size):
             chosen = kept[start : start + size]
@@ -110,15 +114,13 @@ class Windows:
     def _gathered(self, sequences: Sequences, position: Numbers, reasons: Reasons) -> dict[str, pa.Array]:
         """The windows that end at `position` in the sequences, -1 for none, by channel; and the target over them."""
         window = self._series.window
+        if not len(sequences.row):
+            sequences = self._unmeasured()
         index = np.maximum(position[:, None] + np.arange(1 - window, 1), 0)
         full = pa.array(pd.isna(reasons[self._channels[0]]))
         found: dict[str, pa.Array] = {}
         for channel, name in enumerate(self._channels):
-            content = (
-                np.ascontiguousarray(sequences.values[:, channel][index], dtype="<f4")
-                if len(sequences.row)
-                else (np.zeros((len(position), window), "<f4"))
-            )
+            content = np.ascontiguousarray(sequences.values[:, channel][index], dtype="<f4")
             stored = pa.FixedSizeBinaryArray.from_buffers(
                 pa.binary(4 * window), len(position), [None, pa.py_buffer(content)]
             )
@@ -126,16 +128,18 @@ class Windows:
             found[name] = pa.StructArray.from_arrays(
                 [stored, pa.array(reasons[name], pa.string())], ["content", "failure"]
             )
-        span = (
-            sequences.time[index[:, -1]] - sequences.time[index[:, 0]] if len(sequences.row) else np.zeros(len(index))
-        )
-        found[WINDOW_SPAN] = pa.array(span)
+        found[WINDOW_SPAN] = pa.array(sequences.time[index[:, -1]] - sequences.time[index[:, 0]])
         if self._target is not None and sequences.target is not None:
-            over = np.nanmax if self._series.target == "max" else np.nanmean
-            found[self._target] = pa.array(
-                over(sequences.target[index], axis=1), pa.float64(), mask=pc.invert(full).to_numpy(zero_copy_only=False)
-            )
+            over = _largest if self._series.target == "max" else _mean
+            short = pc.invert(full).to_numpy(zero_copy_only=False)
+            found[self._target] = pa.array(over(sequences.target[index]), pa.float64(), mask=short)
         return found
+
+    def _unmeasured(self) -> Sequences:
+        """One row to look at where a file has none that can be used."""
+        nothing = np.full((1, len(self._channels)), np.nan, dtype=np.float32)
+        none = np.full(1, -1, dtype=np.int64)
+        return Sequences(nothing, np.full(1, np.nan), pa.array([""]), np.zeros(1), none, none)
 
     def _sequences(self, whole: RawBatch, reasons: Reasons) -> Sequences:
         """The usable rows behind those that earlier files left; notes why others are not usable."""
@@ -197,6 +201,39 @@ class Windows:
             found = numbers.values
         stamps = np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.float64)
         return stamps, np.isnan(stamps)
+
+
+def _largest(windows: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.fmax.reduce(windows, axis=1))
+
+
+def _mean(windows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of what is not missing; NaN where all is."""
+    given = ~np.isnan(windows)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.where(given, windows, 0.0).sum(axis=1) / given.sum(axis=1))
+
+
+def _stacked(tables: Sequence[pa.Table]) -> pa.Table:
+    """The tables one behind the other; columns whose types don't go together are texts, as in JSON lines."""
+    found: dict[str, set[pa.DataType]] = {}
+    for field in (field for table in tables for field in table.schema):
+        found.setdefault(field.name, set()).add(field.type)
+    mixed = {name for name, types in found.items() if not _go_together(types)}
+    return pa.concat_tables([_with_texts(table, mixed) for table in tables], promote_options="permissive")
+
+
+def _go_together(types: Collection[pa.DataType]) -> bool:
+    try:
+        pa.unify_schemas([pa.schema([("x", kind)]) for kind in types], promote_options="permissive")
+    except (pa.ArrowTypeError, pa.ArrowInvalid):
+        return False
+    return True
+
+
+def _with_texts(table: pa.Table, names: Collection[str]) -> pa.Table:
+    kinds = [pa.field(field.name, pa.string()) if field.name in names else field for field in table.schema]
+    return table.cast(pa.schema(kinds)) if names else table
 
 
 def _refused(parsed: Parsed) -> int:
