@@ -11,7 +11,7 @@ from tasks.examples.pictures import Span, between, colour, either_way, save_mani
 from tasks.examples.sign_faces import SIGNS, WRITTEN, Face, Ink, Paint, Script
 from tasks.examples.sign_scenes import Circumstances, photograph
 
-TRACKS, VIEWS = 90, 2
+TRACKS, VIEWS = 140, 2
 """Of each sign to learn from: so many hang by the road, and each is photographed so often in passing."""
 TO_JUDGE = 112
 """Test pictures under each condition, spread evenly over the signs; each shows another sign by the road."""
