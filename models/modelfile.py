@@ -232,7 +232,7 @@ def has_limits_only(gate: str) -> bool:
 
 def _shift_problems(gates: Iterable[str], columns: Mapping[str, Any]) -> Iterator[str]:
     kinds = [given.get("kind") if isinstance(given, dict) else given for given in columns.values()]
-    known = sorted({shift for kind in kinds if kind in KINDS for shift in KINDS[kind].shifts})
+    known = sorted({shift for kind in kinds if isinstance(kind, str) and kind in KINDS for shift in KINDS[kind].shifts})
     for gate in (gate for gate in gates if UNDER in gate):
         shift = gate.partition(UNDER)[2]
         if shift not in known:
