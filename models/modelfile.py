@@ -215,7 +215,7 @@ def gate_problems(gates: Iterable[str], task: str | None) -> Iterator[str]:
     for gate in gates:
         metric = gate.partition(UNDER)[0] if UNDER in gate else gate
         if metric not in known or (UNDER in gate and metric in BUDGETS):
-            yield f"gates.{gate}: no such gate{whose}{near_match(gate, known)}"
+            yield f"gates.{gate}: no such gate{whose}{near_match(metric, known)}"
 
 
 def _budget_problems(gates: Mapping[str, Any]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import sys
 import traceback
 from pathlib import Path
 from types import ModuleType
@@ -44,7 +45,7 @@ def _make(path: Path, sha256: str, name: str, *arguments: object) -> nn.Module:
         raise InputError(f"{path}: defines no class {name}")
     try:
         made = getattr(module, name)(*arguments)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(f"{path}: {name} can't be made: {_where(path, error)}") from None
     if not isinstance(made, nn.Module):
         raise InputError(f"{path}: {name} is no torch.nn.Module")
@@ -60,9 +61,12 @@ def _load(path: Path, sha256: str) -> ModuleType:
         raise InputError(f"{path}: changed since the model file was read; start again")
     spec = importlib.util.spec_from_file_location(f"own_network_{sha256[:16]}", path)
     module = importlib.util.module_from_spec(cast(importlib.machinery.ModuleSpec, spec))
+    # Data classes look their module up there.
+    sys.modules[module.__name__] = module
     try:
         exec(compile(code, str(path), "exec"), module.__dict__)  # the very bytes whose hash was checked
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        del sys.modules[module.__name__]
         raise InputError(f"{path}: can't be loaded: {_where(path, error)}") from None
     return module
 
@@ -71,15 +75,16 @@ def _try(path: Path, network: nn.Module, example: torch.Tensor, out_features: in
     try:
         with torch.no_grad():
             shape = tuple(network(example).shape)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(f"{path}: fails on {list(example.shape)}: {_where(path, error)}") from None
     if shape != (len(example), out_features):
         raise InputError(f"{path}: returns {list(shape)} for {len(example)} rows; it should be [N, {out_features}]")
 
 
-def _where(path: Path, error: Exception) -> str:
+def _where(path: Path, error: BaseException) -> str:
     """What went wrong and in which line of the file."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
     line = frames[-1].lineno if frames else getattr(error, "lineno", None)
-    first = (str(error).splitlines() or [""])[0]
+    said = error.msg if isinstance(error, SyntaxError) else str(error)
+    first = (said.splitlines() or [""])[0]
     return f"{type(error).__name__}: {first}" + (f" (line {line})" if line else "")

@@ -260,3 +260,43 @@ def test_names_that_look_the_same_are_told_apart() -> None:
         near_match(composed, [apart]) == f"; did you mean {apart!r}, whose accents are written with other characters?"
     )
     assert near_match("cafe", [composed]) == f"; did you mean {composed!r}?"
+
+
+SHIFTED = GOOD + 'w = "text"\np = "image"\n[gates]\n'
+
+
+def test_gates_may_ask_for_a_metric_under_a_shift_of_the_columns(tmp_path: Path) -> None:
+    gates = "accuracy_under_blur = { min = 0.5 }\nf1_macro_under_typing_errors = { min = 0.5 }\n"
+    assert set(read_model_file(write(tmp_path, SHIFTED + gates)).gates) == {
+        "accuracy_under_blur",
+        "f1_macro_under_typing_errors",
+    }
+
+
+@pytest.mark.parametrize(
+    ("gate", "problem"),
+    [
+        ("accuracy_under_blurr", "no column can be put under 'blurr'; did you mean 'blur'?"),
+        ("accuracy_under_background_noise", "no column can be put under 'background_noise'; "),
+        ("accuracy_under_", "no column can be put under ''"),
+        ("acuracy_under_blur", "no such gate; did you mean 'accuracy'?"),
+        ("latency_p99_ms_under_blur", "no such gate"),
+        ("_under_blur", "no such gate"),
+    ],
+)
+def test_a_gate_under_an_unknown_shift_or_metric_is_a_problem(tmp_path: Path, gate: str, problem: str) -> None:
+    """The shift of a kind that no column has is unknown too."""
+    (found,) = problems(tmp_path, f"{SHIFTED}{gate} = {{ min = 0.5 }}\n")
+    assert found.startswith(f"gates.{gate}: {problem}")
+
+
+def test_a_gate_under_a_shift_of_another_task_is_no_gate(tmp_path: Path) -> None:
+    text = SHIFTED.replace('column = "y"', 'column = "y"\nkind = "regression"')
+    (found,) = problems(tmp_path, f"{text}accuracy_under_blur = {{ min = 0.5 }}\n")
+    assert found.startswith("gates.accuracy_under_blur: no such gate for a regression target")
+
+
+@pytest.mark.parametrize("key", ["beats_champion = true", 'slices = ["c"]'])
+def test_a_gate_under_a_shift_takes_limits_only(tmp_path: Path, key: str) -> None:
+    (found,) = problems(tmp_path, f"{SHIFTED}accuracy_under_blur = {{ min = 0.5, {key} }}\n")
+    assert found == f"gates.accuracy_under_blur.{key.split()[0]}: this gate takes min and max only; remove it"

@@ -16,6 +16,7 @@ from models.columns import KINDS
 from models.contract import read_contract
 from tasks.export.graph import GraphColumn, export_graph
 from tests.conftest import Small
+from tests.promises.conftest import RATE, SECONDS, SIDE, Mixed
 from tests.small import ROOT, cli, write_model
 
 PROBE = """
@@ -41,6 +42,27 @@ def test_a_plain_onnx_runtime_takes_the_raw_columns(small: Small) -> None:
     }
     label, probabilities, _ = session.run(None, inputs)
     assert label.tolist() == ["yes", "no"]
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
+
+
+def test_texts_pictures_and_recordings_go_in_raw(mixed: Mixed) -> None:
+    """Strings, pixels and samples as they were decoded: nothing is scaled, split or counted outside of the graph."""
+    session = ort.InferenceSession(mixed.package / "model.onnx", providers=["CPUExecutionProvider"])
+    assert {given.name: (given.type, given.shape) for given in session.get_inputs()} == {
+        "message": ("tensor(string)", ["rows"]),
+        "photo": ("tensor(uint8)", ["rows", SIDE, SIDE, 3]),
+        "sound": ("tensor(int16)", ["rows", round(RATE * SECONDS)]),
+        "price": ("tensor(float)", ["rows"]),
+    }
+    random = np.random.default_rng(0)
+    inputs = {
+        "message": np.array(["BROKEN, angry!", "", "never seen \U0001f600"], dtype=object),
+        "photo": random.integers(0, 256, (3, SIDE, SIDE, 3), dtype=np.uint8),
+        "sound": random.integers(-32767, 32768, (3, round(RATE * SECONDS)), dtype=np.int16),
+        "price": np.array([1.5, np.nan, -2], dtype=np.float32),
+    }
+    label, probabilities, _ = session.run(None, inputs)
+    assert set(label) <= {"good", "bad"}
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
 
 

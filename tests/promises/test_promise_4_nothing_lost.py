@@ -16,6 +16,7 @@ from tasks.registry.connection import connect
 from tasks.scoring.predictor import Predictor
 from tasks.scoring.score import Stamp, score_files
 from tests.conftest import Small
+from tests.promises.conftest import Mixed
 from tests.small import cli, command, finished, table
 
 BAD = {"load": ["x", 1000, "inf"], "made": ["soon"], "night": ["maybe"], "heat": ["warm"]}
@@ -62,6 +63,28 @@ def test_the_counts_are_on_the_run(small: Small, rows_csv: Path, tmp_path: Path)
     assert run.info.run_name == "200 rows, 2 rejected"
     assert run.info.status == "FINISHED"
     assert run.data.tags["mlflow.parentRunId"] == small.run_id
+
+
+def test_broken_and_missing_files_are_rejects(mixed: Mixed, tmp_path: Path) -> None:
+    """Files lie beside the table that names them, so the table is written beside those of the model."""
+    folder = mixed.rows.parent
+    (folder / "broken.png").write_bytes((folder / "1-0.png").read_bytes()[:60])
+    (folder / "text.wav").write_text("not a recording")
+    frame = pd.read_csv(mixed.rows)
+    frame.loc[2, "photo"] = "broken.png"
+    frame.loc[4, ["photo", "sound"]] = "nowhere.png", "text.wav"
+    frame.loc[7, "sound"] = "../outside.wav"
+    table = folder / "faulty.csv"
+    frame.to_csv(table, index=False)
+    done = score_files(mixed.predictor, [str(table)], tmp_path / "out", Stamp("m", "1", "r"))
+    predictions, rejects = pd.read_parquet(done.predictions), pd.read_parquet(done.rejects)
+    assert sorted([*predictions["row"], *rejects["row"]]) == list(range(1, 21))
+    assert rejects["row"].tolist() == [3, 5, 8]
+    assert rejects["column"].tolist() == ["photo", "photo; sound", "sound"]
+    assert (done.rows, done.scored, done.rejected) == (20, 17, 3) and sum(done.reasons.values()) == 3
+    second = rejects["reason"][1].split("; ")
+    assert second[0] == "no such file" and len(second) == 2
+    assert rejects["reason"][2] == "outside the folder"
 
 
 def digest(folder: Path) -> str:

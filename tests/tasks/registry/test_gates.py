@@ -8,7 +8,7 @@ import pytest
 
 from models.sections import Gate, Promotion
 from tasks.evaluation.scored import Scored, scored_classes, scored_values
-from tasks.registry.gates import Evidence, Verdict, judge
+from tasks.registry.gates import Evidence, Verdict, judge, judge_floors
 
 FEW = Promotion(min_rows=100, resamples=200)
 ROWS = 400
@@ -254,3 +254,26 @@ def test_a_budget_alone_does_not_spare_the_comparison() -> None:
 def test_a_parity_beyond_the_tolerance_refuses() -> None:
     assert verdict(right(0.9), None, parity=1e-6).outcome == "yes"
     assert verdict(right(0.9), None, parity=0.5).outcome == "no"
+
+
+def test_a_gate_under_a_shift_is_judged_by_what_was_measured() -> None:
+    """The rows as they are don't matter to it, nor does the champion."""
+    gates = {"accuracy_under_blur": Gate(min=0.8)}
+    passed = verdict(right(0.6), right(0.6), gates, measured={"accuracy_under_blur": 0.81})
+    failed = verdict(right(0.9), right(0.6), gates, measured={"accuracy_under_blur": 0.79})
+    assert (passed.outcome, failed.outcome) == ("yes", "no")
+    assert failed.reasons == ["accuracy_under_blur is 0.79, but must be at least 0.8"]
+
+
+def test_a_gate_under_a_shift_that_was_not_measured_is_undecided() -> None:
+    found = verdict(right(0.9), None, {"accuracy_under_blur": Gate(min=0.8)})
+    assert (found.outcome, found.reasons) == ("undecided", ["accuracy_under_blur can't be computed on these rows"])
+
+
+def test_gates_under_shifts_alone_leave_the_comparison_with_the_champion() -> None:
+    """As budgets do: the task's first metric must not get worse."""
+    gates = {"accuracy_under_blur": Gate(min=0.8)}
+    found = verdict(right(0.5), right(0.9), gates, measured={"accuracy_under_blur": 0.9})
+    assert found.outcome == "no"
+    assert any("average_precision" in reason and "worse" in reason for reason in found.reasons)
+    assert judge_floors(right(0.5), gates) == []
