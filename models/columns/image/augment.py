@@ -17,13 +17,15 @@ CONTRAST = 0.35
 TINT = 0.12
 """Of each colour's strength, one by one."""
 SATURATION = 0.4
+STROKE = 0.8
+"""Largest share of the brightest or darkest neighbour."""
 NOISE = 12.0
 """Largest standard deviation in shades."""
 
 
 def vary(shades: Tensor, mirror: bool) -> Tensor:
     """Pictures [N, 3, H, W] in shades of 0 to 255, each varied by its own draw; mirrored by half if asked to."""
-    return _recolour(_blur(_move(shades, mirror)))
+    return _recolour(_blur(_thicken(_move(shades, mirror))))
 
 
 def _signed(rows: Tensor, *shape: int) -> Tensor:
@@ -50,6 +52,15 @@ def _move(shades: Tensor, mirror: bool) -> Tensor:
     )
     grid = functional.affine_grid(torch.stack(rows, 1).view(-1, 2, 3), list(shades.shape), align_corners=False)
     return functional.grid_sample(shades, grid, padding_mode="border", align_corners=False)
+
+
+def _thicken(shades: Tensor) -> Tensor:
+    """A third of the pictures mixed with their own 3x3 maxima, a third with their minima: other strokes."""
+    share = _signed(shades, 1, 1, 1) * 1.5
+    bright = functional.max_pool2d(shades, 3, 1, 1)
+    dark = -functional.max_pool2d(-shades, 3, 1, 1)
+    lighter = torch.lerp(shades, bright, (share - 0.5).clamp(0, 1) * STROKE)
+    return torch.lerp(lighter, dark, (-share - 0.5).clamp(0, 1) * STROKE)
 
 
 def _blur(shades: Tensor) -> Tensor:

@@ -74,7 +74,7 @@ def test_equal_seeds_give_equal_bytes_and_others_other_pictures(made: Path, tmp_
 def test_there_are_as_many_pictures_of_each_sign_as_planned(train: pd.DataFrame, test: pd.DataFrame) -> None:
     assert train["sign"].value_counts().to_dict() == dict.fromkeys(SIGNS, FEW * VIEWS)
     assert test["condition"].value_counts().to_dict() == dict.fromkeys(CONDITIONS, TO_JUDGE_FEW)
-    assert len(SIGNS) * TRACKS * VIEWS == 4480
+    assert len(SIGNS) * TRACKS * VIEWS == 2880
     assert len(to_judge()) == len(CONDITIONS) * TO_JUDGE == 896
 
 
