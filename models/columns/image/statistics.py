@@ -32,7 +32,7 @@ def fit_image(pieces: Iterable[NDArray[np.uint8]], height: int, width: int) -> I
     """Statistics of pictures in pieces [M, height, width, 3], each looked at once; black pictures are missing."""
     rows, described = 0, []
     for piece in pieces:
-        known = piece.reshape(len(piece), -1).any(1)
+        known = piece.reshape(len(piece), height * width * 3).any(1)
         rows += len(piece)
         if known.any():
             described.append(describe_pictures(piece if known.all() else piece[known]))

@@ -401,18 +401,18 @@ def test_a_model_learns_what_words_mean() -> None:
 
 def test_typing_errors_change_a_few_characters_and_keep_what_is_missing() -> None:
     texts = pa.array(["where is my new card" * 20, None, "a"])
-    changed = typing_errors(texts, np.random.default_rng(0)).to_pylist()
+    changed = typing_errors(texts, ALL, np.random.default_rng(0)).to_pylist()
     assert changed[1] is None
     assert changed[2]
     assert changed[0] != texts[0].as_py()
     assert abs(len(changed[0]) - 400) < 20
-    assert typing_errors(texts, np.random.default_rng(0)).to_pylist() == changed
+    assert typing_errors(texts, ALL, np.random.default_rng(0)).to_pylist() == changed
 
 
 def test_capitals_do_not_change_the_tokens() -> None:
     texts = pa.array(["where is my card", "где моя карта", "schöne größe"][:2])
     statistics = KIND.fit([texts], ALL)
-    upper = SHIFTS["upper_case"](texts, np.random.default_rng(0))
+    upper = SHIFTS["upper_case"](texts, ALL, np.random.default_rng(0))
     assert upper.to_pylist()[0] == "WHERE IS MY CARD"
     assert rows(KIND.encode(upper, ALL, statistics)) == rows(KIND.encode(texts, ALL, statistics))
 
