@@ -203,11 +203,16 @@ def test_a_file_that_was_not_fetched_is_refused_with_its_failure() -> None:
 
 @pytest.mark.parametrize("raw", [
     pa.array(["a.png", None]), pa.array([1.0, None]), pa.array([[b"x"], None]), pa.array([b"abc", None], pa.binary(3)),
-    pa.array([{"content": b"x"}, None]), pa.array([{"content": 1, "failure": "x"}, None]),
+    pa.array([{"content": b"x"}, None]),
 ])  # fmt: skip
 def test_other_types_are_wrong(raw: pa.Array) -> None:
     parsed = KIND.parse(raw, SMALL, ())
     assert (parsed.values.null_count, refused(parsed)) == (2, {"wrong type": [0]})
+
+
+def test_contents_that_are_no_bytes_are_refused() -> None:
+    parsed = KIND.parse(pa.array([{"content": 1, "failure": None}, None]), SMALL, ())
+    assert (parsed.values.null_count, list(refused(parsed).values())) == (2, [[0]])
 
 
 @pytest.mark.parametrize(
