@@ -81,7 +81,7 @@ def _hash_bytes(array: pa.Array) -> Hashes:
         padded = np.zeros((len(rows), words * 8), dtype=np.uint8)
         padded[:, :width] = rows
         hashes[start : start + len(rows)] = mix(padded.view("<u8") + places).sum(axis=1, dtype=np.uint64)
-    return mix(hashes + np.uint64(width * int(STEP) % 2**64))
+    return mix(hashes + np.array([width], dtype=np.uint64) * STEP)
 
 
 def _hash_texts(texts: pa.Array) -> Hashes:

@@ -5,7 +5,7 @@ import typer
 
 from flows import demo
 from models.errors import RefusedError
-from tests.small import cli, command, finished
+from tests.small import cli, command, finished, plain
 
 
 def test_the_story_is_told_with_the_commands_of_a_user(
@@ -50,6 +50,52 @@ def test_the_story_is_told_with_the_commands_of_a_user(
     assert sum(rows) == 1797
     demo.run_demo(run)
     assert (tmp_path / "demo" / "digits-2").is_dir()
+
+
+def test_an_example_is_made_checked_trained_promoted_and_scored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(demo, "state_folder", lambda: tmp_path)
+    ran: list[list[str]] = []
+
+    def run(words: list[str]) -> None:
+        ran.append(words)
+        if words[0] == "promote":
+            raise typer.Exit(1)
+
+    played = demo.run_example("digits", run)
+    folder = tmp_path / "demo" / "digits"
+    file, scored = str(folder / "digits.toml"), str(folder / "scored")
+    assert ran == [
+        ["check", file],
+        ["train", file],
+        ["promote", "digits"],
+        ["score", "digits", "--input", str(folder / "digits.csv"), "--output", scored],
+    ]
+    assert (folder / "digits.toml").is_file() and (folder / "digits.csv").is_file()
+    assert "(exit code 1)" in capsys.readouterr().out, "a refusal is part of the story"
+    assert (played.model, played.predictions, played.home) == ("digits", (folder / "scored",), tmp_path)
+    assert demo.run_example("digits", run).model == "digits-2", "nothing of an earlier demo is written over"
+
+
+def test_an_example_that_fails_ends_the_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "state_folder", lambda: tmp_path)
+    ran: list[str] = []
+
+    def run(words: list[str]) -> None:
+        ran.append(words[0])
+        raise typer.Exit(3)
+
+    with pytest.raises(typer.Exit):
+        demo.run_example("digits", run)
+    assert ran == ["check"]
+
+
+def test_an_unknown_example_is_one_plain_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "state_folder", lambda: tmp_path)
+    plain(cli("demo", "traffic-sign"), 2, "'traffic-sign': no such example; did you mean 'traffic-signs'?")
+    assert not (tmp_path / "demo").exists()
+    assert set(demo.list_examples()) == set(demo.EXAMPLES)
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models.columns import KINDS
@@ -247,6 +247,7 @@ VALUE = st.recursive(
 SECTION = st.sampled_from(["name", "sources", "target", "columns", "data", "split", "gates", "training"])
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(SECTION, VALUE, max_size=8))
 def test_nonsense_is_described_never_a_crash(raw: dict[str, object]) -> None:
     from models.modelfile import _problems

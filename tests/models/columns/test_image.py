@@ -203,12 +203,26 @@ def test_a_file_that_was_not_fetched_is_refused_with_its_failure() -> None:
 
 @pytest.mark.parametrize("raw", [
     pa.array(["a.png", None]), pa.array([1.0, None]), pa.array([[b"x"], None]), pa.array([b"abc", None], pa.binary(3)),
-    pa.array([{"content": b"x"}, None]), pa.array([{"content": 1, "failure": "x"}, None]),
+    pa.array([{"content": b"x"}, None]),
 ])  # fmt: skip
 def test_other_types_are_wrong(raw: pa.Array) -> None:
     assert KIND.reads(raw.type, SMALL) == pa.types.is_string(raw.type)
     parsed = KIND.parse(raw, SMALL, ())
     assert (parsed.values.null_count, refused(parsed)) == (2, {"wrong type": [0]})
+
+
+def test_contents_that_are_no_bytes_are_refused() -> None:
+    parsed = KIND.parse(pa.array([{"content": 1, "failure": None}, None]), SMALL, ())
+    assert (parsed.values.null_count, list(refused(parsed).values())) == (2, [[0]])
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.float64(), pa.list_(pa.binary()), pa.binary(3), pa.struct([("content", pa.binary())])]
+)
+def test_columns_of_other_types_are_not_read(kind: pa.DataType) -> None:
+    """Paths are: the contents of their files take their place before they are parsed."""
+    assert not KIND.reads(kind, SMALL)
+    assert KIND.reads(pa.string(), SMALL)
 
 
 def test_parsed_pixels_are_passed_on_and_fed_without_a_copy() -> None:

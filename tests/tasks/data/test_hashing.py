@@ -2,9 +2,11 @@
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tasks.data import hashing
 from tasks.data.hashing import NULL, hash_rows, hash_values, mix, unit_interval
 
 GOLDEN_TEXTS = ["0000000000000000", "fd90540fe6a96dd7", "f0d88da3712b3431", "eac72edb6cfbcc34", "fba1148471fdcd62"]
@@ -71,3 +73,47 @@ def test_hashes_spread_evenly() -> None:
         place = unit_interval(hash_rows(pa.table({"k": values}), ["k"]))
         observed = np.histogram(place, 100, (0, 1))[0]
         assert ((observed - 1000) ** 2 / 1000).sum() < 149
+
+
+def stored(rows: list[bytes | None], width: int) -> pa.Array:
+    return pa.array(rows, pa.binary(width))
+
+
+def plain_hash(row: bytes) -> int:
+    """By the definition, in whole numbers of Python: the mixed words of 8 bytes at their places, and the width."""
+
+    def mixed(value: int) -> int:
+        return int(mix(np.array([value % 2**64], dtype=np.uint64))[0])
+
+    step = 0x9E3779B97F4A7C15
+    words = [int.from_bytes(row[start : start + 8], "little") for start in range(0, len(row), 8)]
+    return mixed(sum(mixed(word + (place + 1) * step) for place, word in enumerate(words)) + len(row) * step)
+
+
+@given(st.integers(1, 40).flatmap(lambda width: st.lists(st.binary(min_size=width, max_size=width), min_size=1)))
+def test_bytes_are_hashed_by_words_and_width(rows: list[bytes]) -> None:
+    assert hash_values(stored(list(rows), len(rows[0]))).tolist() == [plain_hash(row) for row in rows]
+
+
+@given(st.lists(st.one_of(st.none(), st.binary(min_size=11, max_size=11)), max_size=30), st.integers(0, 30))
+def test_chunks_and_slices_of_bytes_make_no_difference(rows: list[bytes | None], cut: int) -> None:
+    whole = stored(rows, 11)
+    chunked = pa.chunked_array([whole.slice(0, cut), whole.slice(cut)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hashing, "BYTES_AT_ONCE", 25)
+        few_at_once = hash_values(whole).tolist()
+    assert hash_values(chunked).tolist() == hash_values(whole).tolist() == few_at_once
+    assert hash_values(whole.slice(cut)).tolist() == few_at_once[cut:]
+    assert [value == NULL for value in few_at_once] == [row is None for row in rows]
+
+
+@pytest.mark.parametrize("width", [1, 7, 8, 9, 3000])
+def test_one_other_byte_is_another_hash(width: int) -> None:
+    whole = bytes(range(256)) * (width // 256 + 1)
+    rows = [whole[:width]] + [whole[:i] + bytes([whole[i] ^ 1]) + whole[i + 1 : width] for i in range(width)]
+    assert len(set(hash_values(stored(list(rows), width)).tolist())) == width + 1
+
+
+@pytest.mark.filterwarnings("error")
+def test_bytes_are_hashed_without_a_warning() -> None:
+    assert hash_values(stored([b"abc"], 3))[0] != hash_values(stored([b"abc\0"], 4))[0]

@@ -1,5 +1,7 @@
 """Rows become tensors by kind, the same in memory and on disk, however they are cut into batches."""
 
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.columns import KINDS
-from models.errors import InputError
+from models.columns.kind import Ragged
+from models.errors import InputError, OutsideError
+from tasks.training.rowstore import RaggedTensor
 from tasks.training.tensors import Layout, Tensors, encode_inputs, encode_rows, fit_statistics, fit_target
 
 COLUMNS = {name: KINDS[kind].settings() for name, kind in (("n", "number"), ("c", "category"), ("m", "number"))}
@@ -119,3 +123,74 @@ def test_a_target_that_float32_cannot_hold_is_named() -> None:
 def test_large_targets_have_a_finite_spread() -> None:
     fitted = fit_target(Tensors({}, torch.tensor([1e32, 3e32], dtype=torch.float64)), 0)
     assert (fitted.mean, fitted.scale) == (pytest.approx(2e32), pytest.approx(1e32))
+
+
+MIXED_COLUMNS = {
+    "t": KINDS["text"].settings(),
+    "p": KINDS["image"].settings(size=8),
+    "s": KINDS["series"].settings(window=3),
+    "r": KINDS["series"].settings(window=3),
+}
+
+
+def mixed_table(rows: int) -> pa.Table:
+    random = np.random.default_rng(0)
+
+    def stored(width: int, values: np.ndarray) -> pa.Array:
+        return pa.array([None if i == 2 else row.tobytes() for i, row in enumerate(values)], pa.binary(width))
+
+    return pa.table(
+        {
+            "t": pa.array([None if i == 1 else "one two three four"[: 3 + i % 15] for i in range(rows)]),
+            "p": stored(8 * 8 * 3, random.integers(0, 256, (rows, 8, 8, 3), dtype=np.uint8)),
+            "s": stored(12, random.normal(size=(rows, 3)).astype("<f4")),
+            "r": stored(12, random.normal(size=(rows, 3)).astype("<f4")),
+            "y": np.arange(rows) % 2.0,
+        }
+    )
+
+
+def mixed_layout(table: pa.Table) -> Layout:
+    return Layout(MIXED_COLUMNS, fit_statistics(lambda name: [table.column(name)], MIXED_COLUMNS), "y")
+
+
+@pytest.mark.parametrize("memory_gb", [1.0, 1e-9])
+def test_large_kinds_are_encoded_as_their_kind_says(tmp_path: Path, memory_gb: float) -> None:
+    """Series share one tensor, a text and a picture have each its own; the cut into batches makes no difference."""
+    table = mixed_table(20)
+    layout = mixed_layout(table)
+    rows = encode_rows(table.to_batches(max_chunksize=3), 20, layout, memory_gb, tmp_path)
+    text, pixels, windows = (rows.inputs[group] for group in ("text_0", "image_1", "series"))
+    assert isinstance(text, RaggedTensor) and not isinstance(pixels, RaggedTensor)
+    expected = KINDS["text"].encode(table["t"].combine_chunks(), MIXED_COLUMNS["t"], layout.statistics["t"])
+    assert isinstance(expected, Ragged)
+    assert (text.values.tolist(), text.lengths.tolist()) == (expected.values.tolist(), expected.lengths.tolist())
+    pictures = KINDS["image"].to_input(table["p"].combine_chunks(), MIXED_COLUMNS["p"])
+    np.testing.assert_array_equal(pixels, pictures)
+    for channel, name in enumerate("sr"):
+        stored = KINDS["series"].to_input(table[name].combine_chunks(), MIXED_COLUMNS[name])
+        np.testing.assert_array_equal(windows[:, channel], stored)
+    assert {path.name for path in tmp_path.iterdir()} == (
+        set() if memory_gb == 1 else {"image_1.bin", "series.bin", "perennial.target.bin"}
+    )
+
+
+def test_mapped_rows_are_taken_and_cut_as_those_in_memory(tmp_path: Path) -> None:
+    table = mixed_table(20)
+    layout = mixed_layout(table)
+    mapped, held = (encode_rows(table.to_batches(), 20, layout, gb, tmp_path) for gb in (1e-9, 1.0))
+    assert mapped.files and not held.files
+    index = torch.tensor([7, 2, 2, 19])
+    for one, other in [(mapped.take(index), held.take(index)), *zip(mapped.chunks(), held.chunks(), strict=True)]:
+        assert torch.equal(one.target, other.target)
+        for group in ("text_0", "image_1", "series"):
+            assert torch.equal(one.inputs[group].nan_to_num(-1.0), other.inputs[group].nan_to_num(-1.0))
+
+
+def test_a_full_disk_ends_the_training_in_a_plain_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OutsideError, match="the disk is full"):
+        encode(TABLE.to_batches(), LAYOUT, 1e-9, tmp_path)
