@@ -17,7 +17,7 @@ CONTRAST = 0.35
 TINT = 0.12
 """Of each colour's strength, one by one."""
 SATURATION = 0.4
-STROKE = 0.8
+STROKE = 0.5
 """Largest share of the brightest or darkest neighbour."""
 NOISE = 12.0
 """Largest standard deviation in shades."""
