@@ -96,8 +96,8 @@ def measure_pictures(count: int, repeats: int) -> list[Figure]:
     with temporary_home() as home:
         manifest = write_pictures(home / "data", count, SIDE, seed=0)
         path = home / "data" / "proposed.toml"
-        path.write_text(propose([str(manifest)], "class", "pictures", home / "data").text + QUICK, encoding="utf-8")
-        model = train(path, home, home / "training")
+        path.write_text(propose([str(manifest)], "class", "pictures", home / "data").text, encoding="utf-8")
+        model = train(_shortened(path), home, home / "training")
         side = model.predictor.contract.columns[0].settings.model_dump()["size"]
         files = sorted((home / "data" / "pictures").iterdir())
 
