@@ -25,7 +25,7 @@ from tasks.data.batches import RawBatch, SourceFile
 
 BYTES_AT_ONCE = 1 << 25
 """Of values as the graph takes them, and of files."""
-ROWS_AT_ONCE = 1024
+ROWS_AT_ONCE = 256
 LARGEST_FILE = 1 << 29
 WORKERS = 8
 """Files that are read at the same time; most of the time is waiting."""
