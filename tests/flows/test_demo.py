@@ -70,8 +70,8 @@ def test_an_example_is_made_checked_trained_promoted_and_scored(
         ["check", file],
         ["train", file],
         ["promote", "digits"],
-        ["score", "digits", "--input", str(folder / "digits.csv"), "--output", scored],
-    ]
+        ["score", "digits@challenger", "--input", str(folder / "digits.csv"), "--output", scored],
+    ], "without a champion, the version that was refused scores"
     assert (folder / "digits.toml").is_file() and (folder / "digits.csv").is_file()
     assert "(exit code 1)" in capsys.readouterr().out, "a refusal is part of the story"
     assert (played.model, played.predictions, played.home) == ("digits", (folder / "scored",), tmp_path)

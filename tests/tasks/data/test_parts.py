@@ -22,7 +22,7 @@ def test_a_part_has_as_many_rows_as_fit_by_powers_of_2(row_bytes: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("row_bytes", "rows"), [(0, 1 << 18), (512, 1 << 18), (513, 1 << 17), (1 << 27, 1), (1 << 30, 1)]
+    ("row_bytes", "rows"), [(0, 1 << 18), (256, 1 << 18), (257, 1 << 17), (1 << 26, 1), (1 << 30, 1)]
 )
 def test_rows_of_a_part_by_hand(row_bytes: int, rows: int) -> None:
     assert rows_of_part(row_bytes) == rows
