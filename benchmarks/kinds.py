@@ -28,12 +28,12 @@ from benchmarks.measuring.loops import dense, measure
 from benchmarks.measuring.pictures import picture_model_file, write_pictures
 from benchmarks.measuring.reporting import ROOT, Figure, report, temporary_home
 from benchmarks.measuring.trained import Model, train
+from models.cores import usable_cores
 from models.modelfile import read_model_file
 from tasks.data.propose import propose
 from tasks.data.snapshot import ingest, open_snapshot
 from tasks.data.splits import fit_split
 from tasks.examples.shipped import EXAMPLES
-from tasks.scoring.predictor import usable_cores
 from tasks.scoring.score import Stamp, score_files
 from tasks.training.fit import prepare
 

@@ -1,6 +1,7 @@
 """Vectorised handling of raw cells that several kinds share: trimming, missing marks and shortened types."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -68,10 +69,28 @@ def mask_missing(text: pa.Array, missing: tuple[str, ...]) -> pa.Array:
 
 def fixed_rows(values: pa.Array) -> NDArray[np.uint8]:
     """Values of one width as bytes [N, width], not copied unless some are null; those are zeros."""
+    return fixed_values(values, np.uint8, (values.type.byte_width,), 0)
+
+
+def fixed_values(values: pa.Array, dtype: Any, shape: tuple[int, ...], blank: float) -> NDArray[Any]:
+    """Values of one width as arrays [N, *shape], all `blank` where null; a read-only view where none is."""
+    if values.null_count == len(values):
+        return np.full((len(values), *shape), blank, dtype)
     width = values.type.byte_width
-    content = np.frombuffer(values.buffers()[1] or b"", np.uint8, len(values) * width, values.offset * width)
-    rows = content.reshape(len(values), width)
-    return rows if values.null_count == 0 else np.where(valid(values)[:, None], rows, np.uint8(0))
+    content = np.frombuffer(values.buffers()[1], np.uint8, len(values) * width, values.offset * width)
+    content.flags.writeable = False
+    rows: NDArray[Any] = content.view(dtype).reshape(len(values), *shape)
+    if values.null_count == 0:
+        return rows
+    return np.where(valid(values).reshape(-1, *(1,) * len(shape)), rows, np.dtype(dtype).type(blank))
+
+
+def as_fixed(values: NDArray[Any], known: Mask) -> pa.Array:
+    """Arrays [N, *shape] as values of one width, null where not known; not copied."""
+    width = int(np.prod(values.shape[1:])) * values.itemsize
+    bitmap = None if known.all() else pa.py_buffer(np.packbits(known, bitorder="little"))
+    buffers = [bitmap, pa.py_buffer(np.ascontiguousarray(values))]
+    return pa.Array.from_buffers(pa.binary(width), len(values), buffers)
 
 
 def valid(values: pa.Array) -> Mask:

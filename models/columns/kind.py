@@ -111,11 +111,12 @@ def is_gathered(kind: pa.DataType) -> bool:
 
 def failures(gathered: pa.StructArray) -> tuple[Refusal, ...]:
     """A refusal for each distinct `failure` of the structs that stand for values from outside of the table."""
-    reasons = pc.struct_field(gathered, "failure")
-    return tuple(
-        Refusal(reason, np.asarray(pc.fill_null(pc.equal(reasons, reason), False).to_numpy(zero_copy_only=False)))
-        for reason in pc.unique(reasons).drop_null().to_pylist()
-    )
+    return refusals_of(np.array(pc.struct_field(gathered, "failure").to_pylist(), dtype=object))
+
+
+def refusals_of(reasons: NDArray[np.object_]) -> tuple[Refusal, ...]:
+    """A refusal for each distinct reason, in the order they are met; None stands for no reason."""
+    return tuple(Refusal(reason, reasons == reason) for reason in dict.fromkeys(reasons.tolist()) if reason is not None)
 
 
 LONGEST_SHOWN = 300

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from models.columns import KINDS, ColumnSettings
 from models.columns.category.feed import CategorySettings
+from models.columns.cells import as_fixed
 from models.columns.datetime.feed import DatetimeSettings
 from models.columns.kind import Parsed
 from models.columns.number.feed import NumberSettings
@@ -117,22 +118,18 @@ class Windows:
         if not len(sequences.row):
             sequences = self._unmeasured()
         index = np.maximum(position[:, None] + np.arange(1 - window, 1), 0)
-        full = pa.array(pd.isna(reasons[self._channels[0]]))
+        full = pd.isna(reasons[self._channels[0]])
         found: dict[str, pa.Array] = {}
         for channel, name in enumerate(self._channels):
             content = np.ascontiguousarray(sequences.values[:, channel][index], dtype="<f4")
-            stored = pa.FixedSizeBinaryArray.from_buffers(
-                pa.binary(4 * window), len(position), [None, pa.py_buffer(content)]
-            )
-            stored = pc.if_else(full, stored, pa.scalar(None, stored.type))
+            stored = as_fixed(content, full)
             found[name] = pa.StructArray.from_arrays(
                 [stored, pa.array(reasons[name], pa.string())], ["content", "failure"]
             )
         found[WINDOW_SPAN] = pa.array(sequences.time[index[:, -1]] - sequences.time[index[:, 0]])
         if self._target is not None and sequences.target is not None:
             over = _largest if self._series.target == "max" else _mean
-            short = pc.invert(full).to_numpy(zero_copy_only=False)
-            found[self._target] = pa.array(over(sequences.target[index]), pa.float64(), mask=short)
+            found[self._target] = pa.array(over(sequences.target[index]), pa.float64(), mask=~full)
         return found
 
     def _unmeasured(self) -> Sequences:

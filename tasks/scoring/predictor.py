@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from models.columns import KINDS
 from models.contract import GRAPH_FILE, Contract, output_names, read_contract
+from models.cores import usable_cores
 from models.errors import InputError
 
 if TYPE_CHECKING:
@@ -139,8 +140,3 @@ def check_graph(path: Path, graph: bytes, expected_sha256: str) -> None:
             f"{path}: SHA-256 {found[:12]} is not {expected_sha256[:12]}, which was registered; "
             "the file was changed or damaged, restore it or train again"
         )
-
-
-def usable_cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

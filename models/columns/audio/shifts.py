@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from models.columns.audio.feed import AudioKind, as_values
+from models.columns.audio.feed import AudioKind
 from models.columns.audio.settings import END, FULL_SCALE, AudioSettings
 from models.columns.audio.spectrum import waveforms
-from models.columns.cells import valid
+from models.columns.cells import as_fixed, valid
 
 NOISE_DB = 10.0
 QUIETER_DB = 12.0
@@ -50,13 +50,13 @@ def waveform(values: pa.Array, settings: AudioSettings, row: int) -> NDArray[np.
 
 
 def _changed(values: pa.Array, settings: AudioSettings, rng: np.random.Generator, change: Change) -> pa.Array:
-    samples = AudioKind().to_input(values, settings)
+    samples = AudioKind().to_input(values, settings).copy()
     for start in range(0, len(samples), ROWS_AT_ONCE):
         piece = samples[start : start + ROWS_AT_ONCE]
         sound, length = waveforms(piece)
         changed = np.rint(change(sound, length, rng) * FULL_SCALE).clip(END + 1, -END - 1)
         samples[start : start + ROWS_AT_ONCE] = np.where(piece == END, END, changed)
-    return as_values(samples, valid(values))
+    return as_fixed(samples, valid(values))
 
 
 def _add_pink(sound: NDArray[np.float32], length: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.float32]:

@@ -1,9 +1,5 @@
-"""Contents of picture files become pixels of one size, or a reason why not. Many at a time, on all cores."""
+"""The contents of picture files as pixels of one size, or a reason why not."""
 
-import os
-import warnings
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -34,44 +30,6 @@ Pixels = NDArray[np.uint8]
 
 class _UnusableError(Exception):
     """The picture can be read, but not be used; the message says why."""
-
-
-def decode_pictures(
-    contents: Sequence[bytes | None], height: int, width: int, max_pixels: int, workers: int | None = None
-) -> tuple[Pixels, dict[int, str]]:
-    """Pixels [N, height, width, 3] of the files' contents, and by row the reasons why a content can't be used.
-
-    Pixels of such rows, and of None, are 0. The number of workers, by default one per usable core, changes nothing.
-    """
-    pixels = np.zeros((len(contents), height, width, 3), np.uint8)
-
-    def decode(row: int) -> str | None:
-        content = contents[row]
-        if content is None:
-            return None
-        decoded = decode_picture(content, height, width, max_pixels)
-        if isinstance(decoded, str):
-            return decoded
-        pixels[row] = decoded
-        return None
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        reasons = _map(decode, len(contents), workers or usable_cores())
-    return pixels, {row: reason for row, reason in enumerate(reasons) if reason is not None}
-
-
-def _map(decode: Callable[[int], str | None], rows: int, workers: int) -> list[str | None]:
-    """What `decode` returns for each row. A single picture is not worth a thread."""
-    if min(rows, workers) <= 1:
-        return [decode(row) for row in range(rows)]
-    with ThreadPoolExecutor(min(rows, workers)) as pool:
-        return list(pool.map(decode, range(rows)))
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def decode_picture(content: bytes, height: int, width: int, max_pixels: int) -> Pixels | str:

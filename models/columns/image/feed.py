@@ -1,18 +1,18 @@
 """Pictures from the contents of their files to the graph: pixels of one size, zeros where a picture is missing."""
 
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field
 
-from models.columns.cells import as_array, is_text, plain, valid
-from models.columns.image.decode import Pixels, decode_pictures
+from models.columns.filekind import FileKind
+from models.columns.image.decode import Pixels, decode_picture
 from models.columns.image.statistics import ImageStatistics, fit_image
-from models.columns.kind import ColumnKind, FileSettings, Parsed, Refusal, Shift, Shown, is_gathered
+from models.columns.kind import FileSettings, Parsed, Shift, Shown
 
 COLOURS = 3
 THUMBNAIL = 96
@@ -46,18 +46,17 @@ class ImageSettings(FileSettings):
         return self.size if isinstance(self.size, int) else self.size[1]
 
 
-class ImageKind(ColumnKind[ImageSettings, ImageStatistics]):
+class ImageKind(FileKind[ImageSettings, ImageStatistics]):
     """Contents of picture files, or pixels that already have the size.
 
     In the graph input a missing picture is black all over, and so a picture that is black all over counts as missing.
     """
 
     name = "image"
-    joined = False
     input_type: ClassVar[Any] = np.uint8
     encoded_type: ClassVar[Any] = np.uint8
     encoder_module = "models.columns.image.encoder"
-    batch_size = 64
+    blank = 0
     summarised = "pictures as the shades of 8 x 8 blocks and their mean colour"
     settings = ImageSettings
     statistics = ImageStatistics
@@ -69,50 +68,24 @@ class ImageKind(ColumnKind[ImageSettings, ImageStatistics]):
 
         return SHIFTS
 
-    def arrow_type(self, settings: ImageSettings) -> pa.DataType:
-        """Bytes of fixed size: red, green and blue of each pixel, row by row."""
-        return pa.binary(settings.height * settings.width * COLOURS)
-
     def shape(self, settings: ImageSettings) -> tuple[int, ...]:
         """Height, width, and three colours."""
         return settings.height, settings.width, COLOURS
 
-    def reads(self, raw: pa.DataType, settings: ImageSettings) -> bool:
-        """Texts that say where a picture is, its contents, and pixels of the size."""
-        known = is_text(raw) or pa.types.is_null(raw) or _is_binary(raw) or is_gathered(raw)
-        return known or raw == self.arrow_type(settings)
-
     def parse(self, raw: pa.Array, settings: ImageSettings, missing: tuple[str, ...]) -> Parsed:
         """Pixels; refused are files that could not be fetched, that are no pictures, damaged, or too large."""
-        raw, wanted = plain(as_array(raw)), self.arrow_type(settings)
-        if raw.type == wanted:
-            return Parsed(raw)
-        if pa.types.is_null(raw.type):
-            return Parsed(pa.nulls(len(raw), wanted))
-        if not (_is_binary(raw.type) or is_gathered(raw.type)):
-            return Parsed(pa.nulls(len(raw), wanted), (Refusal("wrong type", valid(raw)),))
-        contents, failures = _contents(raw)
-        pixels, reasons = decode_pictures(contents, settings.height, settings.width, settings.max_pixels)
-        failures = [failure or reasons.get(row) for row, failure in enumerate(failures)]
-        null = [content is None or row in reasons for row, content in enumerate(contents)]
-        return Parsed(as_arrow(pixels, np.array(null, bool), wanted), _refusals(failures))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return super().parse(raw, settings, missing)
+
+    def decode(self, content: bytes, settings: ImageSettings) -> Pixels | str:
+        """Pixels [height, width, 3]."""
+        return decode_picture(content, settings.height, settings.width, settings.max_pixels)
 
     def fit(self, chunks: Iterable[pa.Array], settings: ImageSettings) -> ImageStatistics:
         """Colours, brightness and contrast of the training pictures."""
         pieces = (self.to_input(chunk, settings) for chunk in chunks)
         return fit_image(pieces, settings.height, settings.width)
-
-    def to_input(self, values: pa.Array, settings: ImageSettings) -> Pixels:
-        """Pixels [N, height, width, 3], 0 where missing; a read-only view unless nulls have to be blacked."""
-        values = as_array(values)
-        size, buffer = values.type.byte_width, values.buffers()[1]
-        if buffer is None:
-            return np.zeros((len(values), *self.shape(settings)), np.uint8)
-        start = values.offset * size
-        flat = np.frombuffer(buffer, np.uint8)[start : start + len(values) * size]
-        pixels = flat.reshape(len(values), *self.shape(settings))
-        known = valid(values)
-        return np.where(known[:, None, None, None], pixels, 0) if pixels[~known].any() else pixels
 
     def shown(self, values: pa.Array, settings: ImageSettings, row: int) -> Shown:
         """The picture, made smaller where it is large."""
@@ -125,27 +98,3 @@ class ImageKind(ColumnKind[ImageSettings, ImageStatistics]):
         from models.columns.image.summary import block_shades
 
         return block_shades(self.to_input(values, settings))
-
-
-def _is_binary(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind))
-
-
-def _contents(raw: pa.Array) -> tuple[list[bytes | None], list[str | None]]:
-    """Content of each file, None where there is none, and why the fetching failed, None where it did not."""
-    if not pa.types.is_struct(raw.type):
-        return raw.to_pylist(), [None] * len(raw)
-    contents, failures = pc.struct_field(raw, "content"), pc.struct_field(raw, "failure")
-    return contents.to_pylist(), pc.if_else(contents.is_valid(), None, failures).to_pylist()
-
-
-def _refusals(reasons: list[str | None]) -> tuple[Refusal, ...]:
-    """One refusal for each distinct reason, in the order they are met."""
-    each = np.array(reasons, dtype=object)
-    return tuple(Refusal(reason, each == reason) for reason in dict.fromkeys(reasons) if reason is not None)
-
-
-def as_arrow(pixels: Pixels, null: NDArray[np.bool_], kind: pa.DataType) -> pa.Array:
-    """The pixels [N, H, W, 3] as an array of that type, without a copy."""
-    bitmap = pa.array(~null).buffers()[1] if null.any() else None
-    return pa.Array.from_buffers(kind, len(pixels), [bitmap, pa.py_buffer(pixels)])

@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from models.columns.cells import as_array
-from models.columns.image.feed import ImageKind, ImageSettings, as_arrow
+from models.columns.cells import as_array, as_fixed, valid
+from models.columns.image.feed import ImageKind, ImageSettings
 
 BLOCK = 256
 """Pictures that are floating-point numbers at a time."""
@@ -58,7 +58,7 @@ def _change(values: pa.Array, settings: ImageSettings, change: Callable[[Shades]
     for start in range(0, len(pixels), BLOCK):
         shades = change(pixels[start : start + BLOCK].astype(np.float32))
         changed[start : start + BLOCK] = np.rint(shades).clip(0, 255)
-    return as_arrow(changed, values.is_null().to_numpy(zero_copy_only=False), values.type)
+    return as_fixed(changed, valid(values))
 
 
 def thumbnail(values: pa.Array, settings: ImageSettings, row: int, longest: int | None = None) -> bytes:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field
 
-from models.columns.cells import as_array, fixed_rows, is_numeric, is_text, valid
+from models.columns.cells import as_array, as_fixed, fixed_values, is_numeric, is_text, valid
 from models.columns.kind import ColumnKind, ColumnSettings, Parsed, Refusal, Shift, Shown, failures, is_gathered
 from models.columns.series.statistics import SeriesStatistics, fit_series, window_features
 
@@ -69,8 +69,7 @@ class SeriesKind(ColumnKind[SeriesSettings, SeriesStatistics]):
 
     def to_input(self, values: pa.Array, settings: SeriesSettings) -> NDArray[Any]:
         """Float32 [N, window], NaN where nothing was measured."""
-        windows = fixed_rows(values).view("<f4")
-        return windows if values.null_count == 0 else np.where(valid(values)[:, None], windows, np.float32(np.nan))
+        return fixed_values(as_array(values), np.float32, self.shape(settings), np.nan)
 
     def shown(self, values: pa.Array, settings: SeriesSettings, row: int) -> Shown:
         """The window as a line, with its last value and its range."""
@@ -90,4 +89,4 @@ def _biased(values: pa.Array, settings: SeriesSettings, generator: np.random.Gen
     """All values half a standard deviation higher."""
     windows = SeriesKind().to_input(values, settings)
     windows = windows + np.float32(BIAS * (np.nanstd(windows) if np.isfinite(windows).any() else 0))
-    return pa.FixedSizeBinaryArray.from_buffers(values.type, len(values), [None, pa.py_buffer(windows)])
+    return as_fixed(windows, valid(values))

@@ -20,8 +20,9 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from torch import nn
 
+from models.columns import filekind
 from models.columns.image.augment import vary
-from models.columns.image.decode import decode_picture, decode_pictures
+from models.columns.image.decode import decode_picture
 from models.columns.image.encoder import MASKED, Encoder
 from models.columns.image.feed import ImageKind, ImageSettings
 from models.columns.image.shifts import SHIFTS, thumbnail
@@ -166,18 +167,23 @@ def test_a_spoilt_file_is_pixels_or_a_reason(form: int, changes: list[tuple[int,
     spoilt = bytearray(contents(picture(), ("PNG", "JPEG", "PPM", "BMP", "WEBP", "TIFF")[form]))
     for place, value in changes:
         spoilt[place % len(spoilt)] = value
-    pixels, reasons = decode_pictures([bytes(spoilt), bytes(spoilt[: len(spoilt) - cut])], 8, 8, 10**6)
-    assert pixels.shape == (2, 8, 8, 3)
-    assert all(not pixels[row].any() for row in reasons)
+    parsed = KIND.parse(pa.array([bytes(spoilt), bytes(spoilt[: len(spoilt) - cut])]), SMALL, ())
+    pixels = KIND.to_input(parsed.values, SMALL)
+    assert pixels.shape == (2, *KIND.shape(SMALL))
+    assert not any(pixels[refusal.rows].any() for refusal in parsed.refusals)
 
 
-def test_the_number_of_workers_changes_nothing_and_no_warning_gets_out() -> None:
+def test_the_number_of_workers_changes_nothing_and_no_warning_gets_out(monkeypatch: pytest.MonkeyPatch) -> None:
     files = [contents(picture(seed=seed), "JPEG") for seed in range(20)] + [b"", huge_png(10_000, 10_000), None]
+    found = []
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        one, several = (decode_pictures(files, 8, 8, 10**6, workers) for workers in (1, 5))
-    assert np.array_equal(one[0], several[0])
-    assert one[1] == several[1] == {20: "empty file", 21: "too large"}
+        for workers in (1, 5):
+            monkeypatch.setattr(filekind, "usable_cores", lambda workers=workers: workers)
+            found.append(KIND.parse(pa.array(files), ImageSettings(size=8, max_pixels=10**6), ()))
+    one, several = found
+    assert one.values.equals(several.values)
+    assert refused(one) == refused(several) == {"empty file": [20], "too large": [21]}
 
 
 @pytest.mark.parametrize("binary", [pa.binary(), pa.large_binary(), pa.binary_view(), "dictionary"])

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from models.columns import KINDS
-from models.columns.audio.feed import as_values
 from models.columns.audio.settings import END, AudioSettings
+from models.columns.cells import as_fixed
 from models.columns.image.feed import THUMBNAIL, ImageSettings
 from models.columns.number.feed import NumberSettings
 from models.columns.series.feed import SeriesSettings
@@ -23,7 +23,7 @@ def recordings(*sounds: np.ndarray, samples: int = 4000) -> pa.Array:
     padded = np.full((len(sounds), samples), END, np.int16)
     for row, sound in zip(padded, sounds, strict=True):
         row[: len(sound)] = sound
-    return as_values(padded, np.ones(len(sounds), bool))
+    return as_fixed(padded, np.ones(len(sounds), bool))
 
 
 def tone(hertz: float, seconds: float, rate: int = 4000) -> np.ndarray:

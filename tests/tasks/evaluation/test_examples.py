@@ -5,7 +5,8 @@ import pyarrow as pa
 import pytest
 
 from models.columns import KINDS, ColumnSettings
-from models.columns.audio.feed import AudioSettings, as_values
+from models.columns.audio.feed import AudioSettings
+from models.columns.cells import as_fixed
 from models.columns.image.feed import ImageSettings
 from models.columns.number.feed import NumberSettings
 from models.columns.series.feed import SeriesSettings
@@ -42,7 +43,7 @@ def table(rows: int = 60) -> pa.Table:
         {
             "words": [f"<b>fruit</b> {row}" for row in range(rows)],
             "picture": pa.array([row.tobytes() for row in pixels], pa.binary(192)),
-            "sound": as_values(sounds, np.ones(rows, bool)),
+            "sound": as_fixed(sounds, np.ones(rows, bool)),
             "channel": pa.array([row.tobytes() for row in windows], pa.binary(20)),
             "weight": [None, *np.arange(rows - 1).astype(float)],
             "secret": ["canary"] * rows,
