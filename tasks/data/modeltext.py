@@ -56,7 +56,6 @@ def render(
         *([_missing(missing)] if missing else []),
         *([_series(rhythm)] if rhythm else []),
         ["[split]", *_split(split, others)],
-        *([_training()] if any(found.has_files and not found.left_out for found in features.values()) else []),
         ["[gates]", *_gates(gates)],
         ["# [schedule]", '# retrain = "0 3 * * *"    # cron: each night at three'],
     ]
@@ -164,10 +163,6 @@ def _split(split: ProposedSplit, others: Sequence[str]) -> list[str]:
         _line(f"# group = {quoted(name)}", "so that the model is judged on values of it that it has never met")
         for name in others
     ]
-
-
-def _training() -> list[str]:
-    return ["[training]", _line("batch_size = 64", "pictures and recordings are learnt better from small batches")]
 
 
 def _missing(marks: Sequence[str]) -> list[str]:

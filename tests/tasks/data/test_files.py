@@ -127,7 +127,7 @@ def test_what_stands_beside_files_is_left_to_a_person(tmp_path: Path) -> None:
     assert set(model_file.columns) == {"file"} and set(proposal.left_out) == {"speaker", "n"}
     assert "take the # away from a column that helps" in proposal.text
     assert '\n# group = "speaker"    # so that' in proposal.text
-    assert model_file.training.batch_size == 64 and model_file.split.key == ("file",)
+    assert model_file.split.key == ("file",)
 
 
 def test_frames_of_a_track_are_split_together_although_the_test_has_none(tmp_path: Path) -> None:

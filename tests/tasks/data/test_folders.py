@@ -107,7 +107,6 @@ def test_a_model_file_for_class_folders_loads_and_takes_new_files_in(tmp_path: P
     assert model_file.sources[0].uri == str(tmp_path / "pets")
     assert model_file.columns["path"].model_dump(include={"kind", "size"}) == {"kind": "image", "size": 12}
     assert set(model_file.columns) == {"path"} and model_file.split.key == ("path",)
-    assert model_file.training.batch_size == 64
     assert ingest(model_file, tmp_path / "home").rows == 80
     picture(tmp_path / "pets/cat/new.png", 99)
     assert ingest(model_file, tmp_path / "home").rows == 81
