@@ -92,7 +92,7 @@ def run_example(name: str, run: Callable[[list[str]], None]) -> Played:
     """
     example = find_example(name)
     folder = _free_folder(name)
-    _say(f"1. {example.story[0].upper()}{example.story[1:]}. Its data is made here, by a seeded generator.")
+    _say(f"1. {example.story[0].upper()}{example.story[1:]}. Its data is written to {folder} first.")
     file = example.make(folder, folder.name)
     _say("2. Is the model file in order, and its data?")
     _play(run, "check", str(file))

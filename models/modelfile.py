@@ -220,9 +220,11 @@ def gate_problems(gates: Iterable[str], task: str | None) -> Iterator[str]:
 
 def _budget_problems(gates: Mapping[str, Any]) -> Iterator[str]:
     for name in (name for name in gates if has_limits_only(name) and isinstance(gates[name], dict)):
-        for key in ("beats_champion", "slices"):
-            if gates[name].get(key):
+        for key in ("beats_champion", "slices", "margin"):
+            if key in gates[name]:
                 yield f"gates.{name}.{key}: this gate takes min and max only; remove it"
+        if not {"min", "max"} & set(gates[name]):
+            yield f"gates.{name}: asks nothing; give min or max"
 
 
 def has_limits_only(gate: str) -> bool:

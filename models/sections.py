@@ -106,6 +106,10 @@ class Series(Section):
     time: str | None = Field(
         None, description="number or date by which the rows of a group are sorted; else as they lie"
     )
+    time_format: str | None = Field(
+        None,
+        description="how time is read, unless as ISO dates or numbers: a strptime pattern, unix, unix_ms or unix_us",
+    )
     window: int = Field(30, ge=2, le=100_000, description="rows of a window")
     stride: int = Field(1, ge=1, description="training only: rows from one window's end to the next")
     max_gap: float | None = Field(

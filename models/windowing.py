@@ -20,6 +20,8 @@ def with_windows_shared(raw: dict[str, Any]) -> dict[str, Any]:
         return raw
     window = _window_of(series)
     shared = {name: _with_window(given, window) if is_series(given) else given for name, given in columns.items()}
+    if split.get("group") and not series.get("group"):
+        series = {**series, "group": split["group"]}
     if series.get("group") and not any(split.get(rule) for rule in ("group", "time", "column")):
         split = {**split, "group": series["group"]}
     return {**raw, "columns": shared, "series": series, "split": split}

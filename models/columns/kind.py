@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from onnx import NodeProto
 
 Mask = NDArray[np.bool_]
+BIAS = 0.5
+"""Standard deviations by which a biased sensor is off."""
+BIASED = "sensors that have lost their zero: values half a standard deviation higher, within their limits"
 BATCH_SIZE = 256
 
 
@@ -122,8 +125,19 @@ def refusals_of(reasons: NDArray[np.object_]) -> tuple[Refusal, ...]:
 LONGEST_SHOWN = 300
 """Characters of a text that people are shown."""
 
-Shift = Callable[[pa.Array, Any, np.random.Generator], pa.Array]
-"""(parsed values, settings, generator) -> parsed values."""
+
+@dataclass(frozen=True)
+class Shift:
+    """Something that befalls values in use, in words, and what it makes of parsed ones."""
+
+    words: str
+    change: Callable[[pa.Array, Any, np.random.Generator], pa.Array]
+
+    def __call__(self, values: pa.Array, settings: Any, generator: np.random.Generator) -> pa.Array:
+        """The values as they are then; missing ones stay missing."""
+        return self.change(values, settings, generator)
+
+
 SettingsT = TypeVar("SettingsT", bound=ColumnSettings)
 StatisticsT = TypeVar("StatisticsT", bound=Statistics)
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from models.columns.kind import LargeSettings
 from models.errors import InputError
 from models.modelfile import ModelFile, gate_problems, read_model_file
 from models.problems import near_match
@@ -21,17 +22,21 @@ from tasks.data.intake import Intake, Room, take_in
 from tasks.data.layout import target_parser
 from tasks.data.leaks import find_leaks
 from tasks.data.manifest import PARTS, Snapshot
-from tasks.data.observe import LARGE, Observed, observe
+from tasks.data.observe import Observed, observe
 from tasks.data.rejects import RejectsFile
 from tasks.data.sample import read_sample
-from tasks.data.snapshot import build_manifest, find_rules, find_task, judge, publish_parts
+from tasks.data.snapshot import build_manifest, find_rules, find_task, judge, publish_parts, short_series
 from tasks.data.sources import peek, resolve
-from tasks.data.splits import assign, fit_split, required_columns
+from tasks.data.splits import count_splits, fit_split, required_columns
 from tasks.data.survey import needed_columns, survey
+from tasks.data.windows import TOO_SHORT
 
 EXAMPLES = 5
 FEWEST_OF_CLASS = 10
 """Rows of a class below which no split has enough of them."""
+
+
+ASTRIDE_NAME = "astride of two"
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,8 @@ def examine_data(model_file: ModelFile) -> Examination:
     unused = tuple(name for name in found.names if name not in named)
     empty = [f"column {name!r} is missing in every row" for name, share in result["missing"].items() if share == 1]
     result["problems"] = (*problems, *result["problems"])
-    warnings = (*found.warnings, *empty, *_too_few(model_file, result["splits"]), *odd)
+    short = short_series(result["reasons"].get(TOO_SHORT, 0), result["read"])
+    warnings = (*found.warnings, *empty, *short, *_too_few(model_file, result["splits"]), *odd)
     return Examination(warnings=warnings, unused=unused, files=tuple(file.path for file in found.files), **result)
 
 
@@ -162,8 +168,9 @@ def _try_split(
         spec = fit_split(model_file, snapshot)
     except InputError as error:
         return {}, tuple(error.problems)
-    counts = np.bincount(assign(snapshot.table(required_columns(spec)), spec), minlength=len(SPLITS))
-    return {name: int(count) for name, count in zip(SPLITS, counts, strict=True)}, ()
+    counts = count_splits(snapshot.batches(required_columns(spec)), spec)
+    named = zip((*SPLITS, ASTRIDE_NAME), counts.tolist(), strict=True)
+    return {name: count for name, count in named if count or name in SPLITS}, ()
 
 
 def _oddities(model_file: ModelFile, files: Sequence[SourceFile], task: Task) -> list[str]:
@@ -178,7 +185,7 @@ def _oddities(model_file: ModelFile, files: Sequence[SourceFile], task: Task) ->
     leaks = find_leaks(seen, truth, task, model_file.sensitive)
     odd = [f"column {name!r} may leak the target: {reason}" for name, reason in leaks.items()]
     wrong = ("looks like", "nearly every")
-    looked_into = {name for name, settings in model_file.columns.items() if settings.kind in LARGE}
+    looked_into = {name for name, settings in model_file.columns.items() if isinstance(settings, LargeSettings)}
     odd += [
         f"column {name!r} {found.left_out}"
         for name, found in seen.items()

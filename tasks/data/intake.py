@@ -19,8 +19,8 @@ from tasks.data.layout import NEWEST, ROW, display_name
 from tasks.data.rejects import SCHEMA, RejectsFile, raw_values
 from tasks.data.selection import Marks, Selection, join_marks, mark, select
 from tasks.data.sources import read_batches
-from tasks.data.survey import fill_absent, needed_columns
-from tasks.data.windows import Windows, windows_of
+from tasks.data.survey import columns_of_their_own, fill_absent, needed_columns
+from tasks.data.windows import Windows, learnt_windows
 
 DUPLICATE = "duplicate key"
 
@@ -73,7 +73,7 @@ def take_in(model_file: ModelFile, files: Sequence[SourceFile], others: Sequence
     marks: list[Marks] = []
     facts = Facts()
     part_rows = parts.rows_of_part(row_bytes(model_file.columns))
-    windows = windows_of(model_file.series, model_file.columns, model_file.data.missing, model_file.target.column)
+    windows = learnt_windows(model_file)
     for file in files:
         before, rows = room.rejects.total, Counter[str]()
         batches = _gathered(model_file, file, others, windows)
@@ -96,10 +96,10 @@ def _gathered(
 ) -> Iterator[RawBatch]:
     """The rows of a file with what belongs to them but lies elsewhere: absent columns, windows, contents of files."""
     wanted = dict.fromkeys([*needed_columns(model_file), *(rule.column for rule in others)])
-    declared = any(source.split for source in model_file.sources if source.uri == file.source)
-    alone = (*model_file.split.key, *filter(None, [model_file.split.group])) if declared else ()
+    declared = next((source.split for source in model_file.sources if source.uri == file.source), None)
+    alone = columns_of_their_own(model_file) if declared else ()
     full = (fill_absent(batch, wanted, alone) for batch in read_batches(file, wanted))
-    whole = windows.of(full) if windows else full
+    whole = windows.of(full, declared or "") if windows else full
     return with_contents(whole, file, model_file.columns, model_file.data.missing)
 
 

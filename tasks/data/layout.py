@@ -115,9 +115,11 @@ def _text_parser(role: str, marks: tuple[str, ...]) -> Parse:
 
 
 def time_settings(model_file: ModelFile, name: str) -> DatetimeSettings:
-    """Those of the feature of that name, where there is one, so that time zone and format are said once."""
-    feature = model_file.columns.get(name)
-    return feature if isinstance(feature, DatetimeSettings) else DatetimeSettings()
+    """Those of the feature or the series' time of that name, so that time zone and format are said once."""
+    feature, series = model_file.columns.get(name), model_file.series
+    if isinstance(feature, DatetimeSettings):
+        return feature
+    return DatetimeSettings(format=series.time_format if series and series.time == name else None)
 
 
 def _time_parser(model_file: ModelFile, name: str) -> Parse:

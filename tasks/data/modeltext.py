@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from models.columns.kind import LargeSettings
 from models.modelfile import LOWER_IS_BETTER
 from models.sections import Task
-from tasks.data.observe import LARGE, Observed
+from tasks.data.observe import Observed
 from tasks.data.proposedsplit import ProposedSplit
 from tasks.data.sequences import GAP, Rhythm
 
@@ -104,7 +105,7 @@ def _columns(features: Mapping[str, Observed], suspects: set[str]) -> list[str]:
     lines = []
     used = [found for found in features.values() if not found.left_out]
     if any(found.settings.kind == "number" for found in used) or not any(
-        found.settings.kind in LARGE for found in used
+        isinstance(found.settings, LargeSettings) for found in used
     ):
         lines.append('# A range makes rejects of what lies outside: { kind = "number", min = 0, max = 120 }.')
     if any(found.left_out == BESIDE for found in features.values()):
@@ -151,6 +152,7 @@ def _series(rhythm: Rhythm) -> list[str]:
         "[series]",
         _line(f"group = {quoted(rhythm.group)}", f"{rhythm.groups} of them; no window holds rows of two"),
         _line(f"time = {quoted(rhythm.time)}", "by which the rows of a group are sorted"),
+        *([f"time_format = {quoted(rhythm.time_format)}"] if rhythm.time_format else []),
         _line(f"window = {rhythm.window}", fewest),
         _line(f"# max_gap = {GAP * rhythm.step:g}", gaps),
     ]

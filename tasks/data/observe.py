@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from models.columns import KINDS, ColumnSettings
 from models.columns.boolean.feed import FALSE, TRUE
 from models.columns.cells import as_array, is_numeric, is_text
-from models.columns.kind import FileSettings
+from models.columns.kind import FileSettings, LargeSettings
 from models.sections import DEFAULT_MISSING, LONGEST_PATH
 from tasks.data.measures import kind_of_contents, kind_of_paths
 from tasks.data.prose import reads_as_prose
@@ -39,8 +39,6 @@ FEWEST_ROWS = 20
 """With fewer rows, that all values differ says nothing."""
 PROBED = 2000
 """Distinct values on which date formats are tried."""
-LARGE = ("text", "image", "audio")
-"""Kinds whose values are looked into, so that it says nothing that all of them differ."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +82,8 @@ def observe(name: str, column: pa.ChunkedArray, file: NDArray[np.int64]) -> Obse
     values = _values(raw, settings, given)
     distinct = len(pc.unique(values).drop_null())
     key = settings.kind != "text" and _is_key(name, values, distinct, file)
-    group = not key and settings.kind not in LARGE and _is_group(name, values, distinct)
-    reason = _reason(name, settings.kind, raw, values, distinct, key, group)
+    group = not key and not isinstance(settings, LargeSettings) and _is_group(name, values, distinct)
+    reason = _reason(settings, raw, values, distinct, key, group)
     return Observed(name, settings, values, marks, distinct, reason, key, group)
 
 
@@ -259,20 +257,22 @@ def _names_identity(name: str) -> bool:
     return bool(ROW_NAME.fullmatch(name)) or not ID_WORDS.isdisjoint(words) or not LAST_ID_WORDS.isdisjoint(last)
 
 
-def _reason(name: str, kind: str, raw: pa.Array, values: pa.Array, distinct: int, key: bool, group: bool) -> str:
-    if pa.types.is_nested(raw.type) or (_is_binary(raw.type) and kind not in LARGE):
+def _reason(settings: ColumnSettings, raw: pa.Array, values: pa.Array, distinct: int, key: bool, group: bool) -> str:
+    large = isinstance(settings, LargeSettings)
+    if pa.types.is_nested(raw.type) or (_is_binary(raw.type) and not large):
         return f"holds {raw.type} values, which no kind reads"
     if not distinct:
         return "missing in every row"
     if distinct == 1 and not values.null_count:
         return "the same in every row"
-    if kind in LARGE:
+    if large:
+        # Their values are looked into, so that it says nothing that all of them differ.
         return ""
     if key:
         return "looks like a key: each row has its own value"
     if group:
         return "looks like an identity that rows share"
-    return _text_reason(values, distinct) if kind == "category" else ""
+    return _text_reason(values, distinct) if settings.kind == "category" else ""
 
 
 def _text_reason(values: pa.Array, distinct: int) -> str:

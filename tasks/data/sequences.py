@@ -43,6 +43,8 @@ class Rhythm:
     """Usual time from row to row: seconds between dates, else in the column's own unit."""
     gaps: int
     """Steps that are much longer."""
+    time_format: str | None = None
+    """How dates are read that are not ISO's."""
 
 
 def find_rhythm(seen: Mapping[str, Observed], sample: Sample) -> Rhythm | None:
@@ -57,7 +59,7 @@ def find_rhythm(seen: Mapping[str, Observed], sample: Sample) -> Rhythm | None:
             possible = group != time and seen[time].distinct >= np.bincount(codes).max()
             rhythm = _rhythm(group, time, codes, stamps) if possible else None
             if rhythm:
-                return rhythm
+                return replace(rhythm, time_format=getattr(seen[time].settings, "format", None))
     return None
 
 

@@ -30,6 +30,7 @@ __all__ = ["FileCount", "Ingested", "Snapshot", "find_task", "ingest", "open_sna
 
 REJECTS = "rejects"
 REFUSED = "refused"
+MOST_SHORT = 0.5
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,12 @@ def judge(model_file: ModelFile, task: Task, intake: Intake, reasons: Counter[st
         yield from class_problems(model_file, task, {name: n for name, n in intake.facts.classes.items() if n})
 
 
+def short_series(short: int, read: int) -> Iterator[str]:
+    """A line where most rows end no window, which a gap or a group in the wrong unit would do."""
+    if short > read * MOST_SHORT:
+        yield f"{short:,} of {read:,} rows end no full window; look at series.window, group and max_gap"
+
+
 def build_manifest(model_file: ModelFile, task: Task, intake: Intake, folder: Path) -> Manifest:
     """The manifest of what was taken in; there must be at least one part."""
     _, first = intake.parts[0]
@@ -167,12 +174,13 @@ def _publish(manifest: Manifest, intake: Intake, rejects: RejectsFile, found: Su
     new_parts = publish_parts(intake, folder)
     path, written = write_manifest(manifest, folder)
     empty = [name for name, missing in intake.facts.missing.items() if missing == manifest.rows]
+    read = sum(file.rows for file in intake.files)
     return Ingested(
         digest=manifest.digest,
         manifest=path,
         task=manifest.task,
         rows=manifest.rows,
-        read=sum(file.rows for file in intake.files),
+        read=read,
         new_parts=new_parts,
         unchanged=not written,
         rejected=rejects.total,
@@ -183,7 +191,11 @@ def _publish(manifest: Manifest, intake: Intake, rejects: RejectsFile, found: Su
         outside_window=intake.selection.outside_window,
         skipped=sum(file.skipped for file in intake.files),
         files=intake.files,
-        warnings=(*found.warnings, *(f"column {name!r} is missing in every row" for name in empty)),
+        warnings=(
+            *found.warnings,
+            *(f"column {name!r} is missing in every row" for name in empty),
+            *short_series(rejects.reasons[TOO_SHORT], read),
+        ),
     )
 
 

@@ -1,6 +1,6 @@
 """Which rows train, validate and test: a rule that never moves a row when data grows."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
@@ -43,15 +43,16 @@ def fit_split(model_file: ModelFile, snapshot: Snapshot) -> SplitSpec:
         named = (split.group,) if split.group else split.key
         columns = tuple(stored_split_name(name) for name in named) or tuple(sorted(model_file.columns))
         spec = SplitSpec(rule="hash", columns=columns, **shares)
-    counts = sum(
-        (
-            np.bincount(assign(rows, spec), minlength=len(SPLITS) + 1)
-            for rows in snapshot.batches(required_columns(spec))
-        ),
-        start=np.zeros(len(SPLITS) + 1, dtype=np.int64),
-    )
-    _require_all(counts[: len(SPLITS)], spec)
+    _require_all(count_splits(snapshot.batches(required_columns(spec)), spec)[: len(SPLITS)], spec)
     return spec
+
+
+def count_splits(batches: Iterable[pa.Table], spec: SplitSpec) -> NDArray[np.int64]:
+    """Rows of train, validation and test, and windows astride of two of them, in that order, [4]."""
+    counts = np.zeros(len(SPLITS) + 1, dtype=np.int64)
+    for rows in batches:
+        counts += np.bincount(assign(rows, spec), minlength=len(counts))
+    return counts
 
 
 def required_columns(spec: SplitSpec) -> tuple[str, ...]:

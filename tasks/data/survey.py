@@ -53,15 +53,17 @@ def survey(model_file: ModelFile) -> Survey:
     if absent:
         where = files[0].path if len(files) == 1 else f"{files[0].path} and {len(files) - 1} more"
         raise InputError(*(f"{where}: no column {name!r}{near_match(name, names)}" for name in absent))
-    own = {name: _declared_files(model_file, files) if name in _alone(model_file) else set() for name in needed}
+    alone = columns_of_their_own(model_file)
+    own = {name: _declared_files(model_file, files) if name in alone else set() for name in needed}
     partly = [name for name in needed if not {file.path for file in files} <= {*names[name], *own[name]}]
     warnings = [_partly_absent(name, files, names[name]) for name in partly]
     return Survey(files, tuple(names), tuple(warnings))
 
 
-def _alone(model_file: ModelFile) -> set[str | None]:
-    """Columns that decide the split, and so are not needed where a source says it."""
-    return {*model_file.split.key, model_file.split.group}
+def columns_of_their_own(model_file: ModelFile) -> set[str]:
+    """Columns that decide the split, and so are not needed where a source says it; but the group of windows is."""
+    series = model_file.series.group if model_file.series else None
+    return {*model_file.split.key, *filter(None, [model_file.split.group])} - {series}
 
 
 def _declared_files(model_file: ModelFile, files: Sequence[SourceFile]) -> set[str]:

@@ -19,6 +19,7 @@ from models.columns.datetime.feed import DatetimeSettings
 from models.columns.kind import Parsed
 from models.columns.number.feed import NumberSettings
 from models.errors import InputError
+from models.modelfile import ModelFile
 from models.sections import Series
 from tasks.data.batches import RawBatch
 from tasks.data.layout import WINDOW_SPAN
@@ -41,19 +42,33 @@ class Sequences:
     """[M], where windows have a target over all of their rows."""
     group: pa.Array
     """Name of the group of each row, [M]."""
+    part: pa.Array
+    """What keeps rows of one group apart, [M]: no window holds two of these."""
     time: NDArray[np.float64]
     row: Numbers
     """Position in the file, -1 for rows of earlier ones."""
     place: Numbers
-    """Rows since the start of the group or the last gap."""
+    """Rows since the start of the group, of the part, or the last gap."""
 
 
 def windows_of(
-    series: Series | None, columns: Mapping[str, ColumnSettings], missing: Sequence[str], target: str | None = None
+    series: Series | None,
+    columns: Mapping[str, ColumnSettings],
+    missing: Sequence[str],
+    target: str | None = None,
+    apart: Sequence[str] = (),
 ) -> "Windows | None":
     """What makes windows of rows, where a column is a series; see `Windows` for the arguments."""
     has_series = any(settings.kind == "series" for settings in columns.values())
-    return Windows(series or Series(), columns, missing, target) if has_series else None
+    return Windows(series or Series(), columns, missing, target, apart) if has_series else None
+
+
+def learnt_windows(model_file: ModelFile) -> "Windows | None":
+    """What makes windows to learn from: none holds rows of two splits."""
+    split, series = model_file.split, model_file.series or Series()
+    apart = [name for name in (split.group, split.column) if name and name != series.group]
+    missing, target = model_file.data.missing, model_file.target.column
+    return windows_of(model_file.series, model_file.columns, missing, target, apart)
 
 
 class Windows:
@@ -65,29 +80,38 @@ class Windows:
         columns: Mapping[str, ColumnSettings],
         missing: Sequence[str],
         target: str | None = None,
+        apart: Sequence[str] = (),
     ) -> None:
-        """`target` is the column to learn; None while scoring, when every row with a full window ends one."""
+        """`target` is the column to learn; None while scoring, when every row with a full window ends one.
+
+        Where the value of a column in `apart` changes, a new series begins.
+        """
         self._series = series
         self._channels = [name for name, settings in columns.items() if settings.kind == "series"]
         self._missing = tuple(missing)
         self._target = target if series.target != "end" else None
         self._stride = 1 if target is None else series.stride
-        self._carried: Sequences | None = None
+        self._apart = tuple(apart)
+        self._carried: dict[str, Sequences] = {}
 
-    def of(self, batches: Iterator[RawBatch]) -> Iterator[RawBatch]:
-        """The rows of one file with the windows that they end under `gathered`, in the order of the file."""
+    def of(self, batches: Iterator[RawBatch], split: str = "") -> Iterator[RawBatch]:
+        """The rows of one file with the windows that they end under `gathered`, in the order of the file.
+
+        Groups go on from earlier files of the same declared `split`, where time tells that they do.
+        """
         read = list(batches)
         if not read:
             return
         table = _stacked([batch.table for batch in read])
         rows = np.concatenate([batch.rows for batch in read])
         whole = RawBatch(read[0].source, rows, table, tuple(bad for batch in read for bad in batch.malformed))
-        yield from self._windows(whole)
+        yield from self._windows(whole, split)
 
-    def _windows(self, whole: RawBatch) -> Iterator[RawBatch]:
+    def _windows(self, whole: RawBatch, split: str) -> Iterator[RawBatch]:
         reasons: Reasons = {name: np.full(len(whole.rows), None, dtype=object) for name in self._channels}
-        sequences = self._sequences(whole, reasons)
-        self._carried = _tail(sequences, self._series.window - 1)
+        sequences = self._sequences(whole, reasons, self._carried.get(split))
+        if self._series.time is not None:
+            self._carried[split] = _tail(sequences, self._series.window - 1)
         position = np.full(len(whole.rows), -1, dtype=np.int64)
         own = sequences.row >= 0
         position[sequences.row[own]] = np.flatnonzero(own)
@@ -136,9 +160,9 @@ class Windows:
         """One row to look at where a file has none that can be used."""
         nothing = np.full((1, len(self._channels)), np.nan, dtype=np.float32)
         none = np.full(1, -1, dtype=np.int64)
-        return Sequences(nothing, np.full(1, np.nan), pa.array([""]), np.zeros(1), none, none)
+        return Sequences(nothing, np.full(1, np.nan), pa.array([""]), pa.array([""]), np.zeros(1), none, none)
 
-    def _sequences(self, whole: RawBatch, reasons: Reasons) -> Sequences:
+    def _sequences(self, whole: RawBatch, reasons: Reasons, carried: Sequences | None) -> Sequences:
         """The usable rows behind those that earlier files left; notes why others are not usable."""
         count = len(whole.rows)
         values = np.stack([self._channel(whole, name, reasons[name]) for name in self._channels], axis=1)
@@ -147,18 +171,25 @@ class Windows:
         self._note(reasons, ungrouped, f"missing {self._series.group}")
         self._note(reasons, untimed & ~ungrouped, f"no time in {self._series.time}")
         usable = ~(ungrouped | untimed)
+        kept = pa.array(usable)
         own = Sequences(
-            values[usable], self._targets(whole, usable), group.filter(pa.array(usable)), time[usable],
-            np.arange(count)[usable], np.zeros(int(usable.sum()), dtype=np.int64),
-        )  # fmt: skip
-        joined = own if self._carried is None else _joined(self._carried, own)
+            values[usable],
+            self._targets(whole, usable),
+            group.filter(kept),
+            self._parts(whole).filter(kept),
+            time[usable],
+            np.flatnonzero(usable),
+            np.zeros(int(usable.sum()), dtype=np.int64),
+        )
+        joined = own if carried is None else _joined(carried, own)
         codes = joined.group.dictionary_encode().indices.to_numpy()
         order = np.lexsort((joined.row, joined.time, codes))
         joined, codes = _taken(joined, order), codes[order]
         twice = (np.diff(codes, prepend=-1) == 0) & (np.diff(joined.time, prepend=np.nan) == 0)
         self._note(reasons, np.isin(np.arange(count), joined.row[twice & (joined.row >= 0)]), "duplicate time")
         joined, codes = _taken(joined, np.flatnonzero(~twice)), codes[~twice]
-        starts = np.diff(codes, prepend=-1) != 0
+        parts = joined.part.dictionary_encode().indices.to_numpy()
+        starts = (np.diff(codes, prepend=-1) != 0) | (np.diff(parts, prepend=-1) != 0)
         if self._series.max_gap is not None:
             starts |= np.diff(joined.time, prepend=0.0) > self._series.max_gap
         first = np.maximum.accumulate(np.where(starts, np.arange(len(codes)), 0))
@@ -181,18 +212,27 @@ class Windows:
     def _groups(self, whole: RawBatch) -> tuple[pa.Array, NDArray[np.bool_]]:
         if self._series.group is None:
             return pa.array([""] * len(whole.rows)), np.zeros(len(whole.rows), dtype=bool)
+        names = self._texts(whole, self._series.group)
+        return names, np.asarray(names.is_null())
+
+    def _parts(self, whole: RawBatch) -> pa.Array:
+        if not self._apart:
+            return pa.array([""] * len(whole.rows))
+        texts = [pc.fill_null(self._texts(whole, name), "") for name in self._apart]
+        return pc.binary_join_element_wise(*texts, "\0")
+
+    def _texts(self, whole: RawBatch, name: str) -> pa.Array:
         settings = CategorySettings(max_characters=10_000, min_count=1)
-        names = KINDS["category"].parse(whole.table[self._series.group], settings, self._missing).values
-        return names.cast(pa.string()), np.asarray(names.is_null())
+        return KINDS["category"].parse(whole.table[name], settings, self._missing).values.cast(pa.string())
 
     def _times(self, whole: RawBatch) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Numbers, or seconds since 1970 where more cells read as dates."""
+        """Seconds since 1970 where a format is given or more cells read as dates than as numbers; else numbers."""
         if self._series.time is None:
             return whole.rows.astype(np.float64), np.zeros(len(whole.rows), dtype=bool)
-        raw = whole.table[self._series.time]
+        raw, form = whole.table[self._series.time], self._series.time_format
         numbers = KINDS["number"].parse(raw, NumberSettings(), self._missing)
-        instants = KINDS["datetime"].parse(raw, DatetimeSettings(), self._missing)
-        if _refused(instants) < _refused(numbers):
+        instants = KINDS["datetime"].parse(raw, DatetimeSettings(format=form), self._missing)
+        if form is not None or _refused(instants) < _refused(numbers):
             found = pc.divide(instants.values.cast(pa.int64()).cast(pa.float64(), safe=False), 1e6)
         else:
             found = numbers.values
@@ -240,7 +280,8 @@ def _refused(parsed: Parsed) -> int:
 def _taken(rows: Sequences, index: Numbers) -> Sequences:
     target = None if rows.target is None else rows.target[index]
     group = rows.group.take(pa.array(index))
-    return Sequences(rows.values[index], target, group, rows.time[index], rows.row[index], rows.place[index])
+    part, time = rows.part.take(pa.array(index)), rows.time[index]
+    return Sequences(rows.values[index], target, group, part, time, rows.row[index], rows.place[index])
 
 
 def _joined(earlier: Sequences, own: Sequences) -> Sequences:
@@ -253,6 +294,7 @@ def _joined(earlier: Sequences, own: Sequences) -> Sequences:
     target = None if own.target is None or earlier.target is None else np.append(earlier.target, own.target)
     return Sequences(
         np.concatenate([earlier.values, own.values]), target, pa.concat_arrays([earlier.group, own.group]),
+        pa.concat_arrays([earlier.part, own.part]),
         np.append(earlier.time, own.time), np.append(np.full(len(earlier.row), -1), own.row),
         np.append(earlier.place, own.place),
     )  # fmt: skip

@@ -80,7 +80,7 @@ def train_baselines(
     regression = task == "regression"
     dummy = DummyRegressor() if regression else DummyClassifier(strategy="prior")
     model = _linear() if rival == "linear" else _boosting(task, train, categorical, seed)
-    models = {"dummy": dummy, rival: model}
+    models = {"dummy": dummy, rival: model} if regression or len(np.unique(train.truth)) > 1 else {"dummy": dummy}
     return [_train(name, model, class_count, train, test, threshold) for name, model in models.items()]
 
 
@@ -102,11 +102,12 @@ def rows_affordable(columns: Mapping[str, ColumnSettings]) -> int:
 
 
 def rival_of(class_count: int, columns: Mapping[str, ColumnSettings]) -> Rival:
-    """The baseline that suits: boosting, but a linear model for many classes of values with many features.
+    """The baseline that suits: boosting, but a linear model for classes of texts, and for many classes of large values.
 
-    There, boosting would be slow, or weak with the trees that time allows.
+    There, boosting would be slow, or weak with the features and trees that time allows.
     """
-    return "linear" if class_count > MANY_CLASSES and _has_summaries(columns) else "boosting"
+    many = class_count > MANY_CLASSES and _has_summaries(columns)
+    return "linear" if many or (class_count and any(map(_is_words, columns.values()))) else "boosting"
 
 
 def features_of(

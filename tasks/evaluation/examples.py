@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from models.columns import KINDS
 from models.columns.cells import as_array
-from models.columns.kind import LargeSettings, Shown
+from models.columns.kind import LONGEST_SHOWN, LargeSettings, Shown
 from models.contract import Contract, ContractColumn
 from tasks.data.layout import SPLIT_PREFIX, display_name
 from tasks.evaluation.scored import Indices, Scored
@@ -146,8 +146,12 @@ def _show(
     for row in range(rows.num_rows):
         shown = [_value(column, values, row, room) for column in large]
         room -= sum(len(part.value.sound) for part in shown if part.value)
-        known = [ShownValue(name, Shown(str(cells[row]))) for name, cells in keys.items() if name not in columns]
+        known = [ShownValue(name, _key(cells[row])) for name, cells in keys.items() if name not in columns]
         yield shown, known + [_value(column, values, row, 0) for column in facts]
+
+
+def _key(cell: object) -> Shown:
+    return Shown() if cell is None else Shown(str(cell)[:LONGEST_SHOWN])
 
 
 def _value(column: ContractColumn, values: Mapping[str, pa.Array], row: int, room: int) -> ShownValue:

@@ -57,7 +57,7 @@ def sparse_features(
     """
     from scipy.sparse import hstack
 
-    parts = [_linear(part) for part in _plain(train, test, columns)]
+    parts = [_linear(part) for part in _plain(train, test, columns) if part.categorical]
     parts += [word_weights(*texts, words) for texts in _texts(train, test, columns)]
     train_parts, test_parts = zip(*parts, strict=True)
     joined = hstack(train_parts, "csr"), hstack(test_parts, "csr")
@@ -74,7 +74,9 @@ def word_weights(train: Sequence[str], test: Sequence[str], most: int = MOST_WOR
     )
     try:
         return vectorizer.fit_transform(train), vectorizer.transform(test)
-    except ValueError:  # No training text has a word.
+    except ValueError as error:
+        if "empty vocabulary" not in str(error):
+            raise
         return csr_matrix((len(train), 1), dtype=np.float32), csr_matrix((len(test), 1), dtype=np.float32)
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from models.columns.kind import Mask
 from models.contract import SplitSpec, read_contract
@@ -21,6 +22,7 @@ from tasks.evaluation.of_graph import score_rows
 from tasks.evaluation.plots import figures
 from tasks.evaluation.plots.style import to_png
 from tasks.evaluation.report import GateFacts, ReportFacts, TrainingFacts, render_report
+from tasks.evaluation.robustness import gated_metrics
 from tasks.export.exported import Exported
 from tasks.registry.gates import Check, judge_floors
 from tasks.scoring.predictor import Predictor
@@ -52,13 +54,20 @@ def judge_graph(job: Job, data: Ingested, split: SplitSpec, fitted: Fitted, expo
         seed=seed,
     )
     counts: dict[str, int] = {name: int((assigned == index).sum()) for index, name in enumerate(SPLITS)}
-    _leave(evaluation, job, _facts(job, data, fitted, counts, judge_floors(evaluation.scored, job.model_file.gates)))
+    _leave(evaluation, job, _facts(job, data, fitted, counts, _floors(evaluation, predictor, test, job)))
     return evaluation.metrics
 
 
 def learnt_from(assigned: Assignment) -> Mask:
     """The rows [N] that the network learns, stops and is calibrated by; baselines have all of them too."""
     return np.asarray((assigned == TRAIN) | (assigned == VALIDATION))
+
+
+def _floors(evaluation: Evaluation, predictor: Predictor, test: pa.Table, job: Job) -> list[Check]:
+    """The limits of the model file's gates, those under shifts included."""
+    gates, seed = job.model_file.gates, job.model_file.training.seed
+    shifted = gated_metrics(predictor.contract, lambda table: score_rows(predictor, table), test, gates, seed)
+    return judge_floors(evaluation.scored, gates, shifted)
 
 
 def _facts(job: Job, data: Ingested, fitted: Fitted, counts: dict[str, int], floors: Sequence[Check]) -> ReportFacts:

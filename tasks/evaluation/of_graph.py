@@ -6,7 +6,7 @@ import pyarrow as pa
 from models.classes import Classes, find_classes
 from models.columns import KINDS
 from models.columns.cells import as_array
-from models.contract import Contract
+from models.contract import Contract, ContractColumn
 from models.errors import InputError
 from tasks.evaluation.scored import Floats, Scored
 from tasks.scoring.predictor import Predictions, Predictor
@@ -22,13 +22,7 @@ def score_rows(predictor: Predictor, rows: pa.Table, judged_by: Contract | None 
     judge = judged_by or contract
     if judge.task != contract.task:
         raise InputError(f"one version is a {contract.task} model, the other a {judge.task} model")
-    parsed = {
-        column.name: KINDS[column.settings.kind]
-        .parse(rows.column(column.name), column.settings, contract.missing)
-        .values
-        for column in contract.columns
-    }
-    predictions = predictor.predict(parsed)
+    predictions = predictor.predict({column.name: _parsed(rows, column, contract) for column in contract.columns})
     weight = as_array(rows.column(judge.weight)).to_numpy(zero_copy_only=False) if judge.weight else None
     target = as_array(rows.column(judge.target))
     if predictions.values is not None:
@@ -41,6 +35,15 @@ def score_rows(predictor: Predictor, rows: pa.Table, judged_by: Contract | None 
         )
     labels, probabilities = _express(predictions, contract.classes, judge.classes)
     return Scored(contract.task, truth, labels=labels, probabilities=probabilities, weight=weight)
+
+
+def _parsed(rows: pa.Table, column: ContractColumn, contract: Contract) -> pa.Array:
+    """The stored column as the version reads it; large values can't be brought to another size."""
+    kind, stored = KINDS[column.settings.kind], rows.column(column.name)
+    if kind.shape(column.settings) and stored.type != kind.arrow_type(column.settings):
+        what = f"column {column.name!r} is stored in another size, length or window than version of {contract.name}"
+        raise InputError(f"{what} takes; a version of the new one has to be promoted under another name")
+    return kind.parse(stored, column.settings, contract.missing).values
 
 
 def _express(predictions: Predictions, own: Classes, order: Classes) -> tuple[np.ndarray, Floats]:

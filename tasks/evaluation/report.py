@@ -21,7 +21,6 @@ from tasks.evaluation.scored import Scored
 from tasks.evaluation.wording import (
     FIGURES,
     MEANINGS,
-    SHIFTS,
     earns_its_keep,
     headline,
     rival_name,
@@ -173,7 +172,7 @@ def _shift_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
     rows = [
         {
             "shift": part.shift,
-            "words": SHIFTS.get(part.shift, part.shift.replace("_", " ")),
+            "words": part.words,
             "columns": part.columns,
             "rows": part.rows,
             "usual": part.usual[name],
@@ -188,7 +187,7 @@ def _shift_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
 
 
 def _floor(name: str, value: float) -> str:
-    """A limit that the value just keeps, as a model file says it."""
+    """A limit a little below what is reached, as a model file says it: as a start, to be thought over."""
     if name in LOWER_IS_BETTER:
         return f"max = {value * 1.05:.3g}"
     return f"min = {np.floor(100 * value) / 100:g}"

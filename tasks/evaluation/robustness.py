@@ -12,9 +12,10 @@ from models.contract import Contract, ContractColumn
 from models.modelfile import UNDER
 from tasks.evaluation.importance import Predict
 from tasks.evaluation.metrics import compute_metrics
+from tasks.evaluation.scored import Scored
 
 MOST_ROWS = 2_000
-MOST_BYTES = 1 << 28
+MOST_BYTES = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Shifted:
     """The metrics of the same rows as they are and under one named shift of all columns that it applies to."""
 
     shift: str
+    words: str
     columns: tuple[str, ...]
     rows: int
     usual: dict[str, float]
@@ -29,39 +31,47 @@ class Shifted:
 
 
 def evaluate_shifts(
-    contract: Contract,
-    predict: Predict,
-    test: pa.Table,
-    names: Sequence[str],
-    seed: int,
-    shifts: Iterable[str] | None = None,
+    contract: Contract, predict: Predict, test: pa.Table, names: Sequence[str], seed: int
 ) -> list[Shifted]:
-    """The named metrics under each of the shifts (None: all that the columns' kinds know), on a sample of the rows."""
+    """The named metrics under all shifts that the columns' kinds know, on a sample of the rows."""
     known = known_shifts(contract)
-    wanted = known if shifts is None else {shift: known[shift] for shift in shifts if shift in known}
-    if not wanted or not test.num_rows:
+    if not known or not test.num_rows:
         return []
     sample = test.take(_sample(test, seed))
     usual = compute_metrics(predict(sample), names)
-    found = []
-    for shift, columns in wanted.items():
-        generator = np.random.default_rng(seed)
-        scored = predict(_shift(sample, shift, columns, generator))
-        shown = tuple(column.name for column in columns)
-        found.append(Shifted(shift, shown, sample.num_rows, usual, compute_metrics(scored, names)))
-    return found
+    return [
+        Shifted(
+            shift,
+            KINDS[columns[0].settings.kind].shifts[shift].words,
+            tuple(column.name for column in columns),
+            sample.num_rows,
+            usual,
+            compute_metrics(_scored_under(shift, columns, predict, sample, seed), names),
+        )
+        for shift, columns in known.items()
+    ]
 
 
 def gated_metrics(
     contract: Contract, predict: Predict, rows: pa.Table, gates: Iterable[str], seed: int
 ) -> dict[str, float]:
     """The value of each gate of the form metric_under_shift on the rows; one that they can't define is left out."""
-    asked = {gate: gate.split(UNDER, 1) for gate in gates if UNDER in gate}
-    metrics, shifts = ([*dict.fromkeys(names[i] for names in asked.values())] for i in (0, 1))
-    shifted = evaluate_shifts(contract, predict, rows, metrics, seed, shifts)
-    found = {part.shift: part.metrics for part in shifted}
-    values = {gate: found.get(shift, {}).get(metric) for gate, (metric, shift) in asked.items()}
-    return {gate: value for gate, value in values.items() if value is not None}
+    asked = [(gate, *gate.split(UNDER, 1)) for gate in gates if UNDER in gate]
+    if not asked or not rows.num_rows:
+        return {}
+    known, sample = known_shifts(contract), rows.take(_sample(rows, seed))
+    values: dict[str, float] = {}
+    for shift in dict.fromkeys(shift for _, _, shift in asked if shift in known):
+        scored = _scored_under(shift, known[shift], predict, sample, seed)
+        wanted = {metric: gate for gate, metric, under in asked if under == shift}
+        values |= {wanted[metric]: value for metric, value in compute_metrics(scored, list(wanted)).items()}
+    return values
+
+
+def _scored_under(
+    shift: str, columns: Sequence[ContractColumn], predict: Predict, sample: pa.Table, seed: int
+) -> Scored:
+    return predict(_shift(sample, shift, columns, np.random.default_rng(seed)))
 
 
 def known_shifts(contract: Contract) -> dict[str, list[ContractColumn]]:

@@ -47,23 +47,6 @@ FIGURES: Mapping[str, str] = MappingProxyType(
 )
 
 
-SHIFTS: Mapping[str, str] = MappingProxyType(
-    {
-        "darker": "pictures in 60 % of the light",
-        "brighter": "pictures in 140 % of the light",
-        "blur": "pictures slightly out of focus",
-        "noise": "pictures with grain, as from a camera in the dark",
-        "background_noise": "recordings with a rushing noise behind them, 10 dB below the sound",
-        "quieter": "recordings 12 dB quieter",
-        "muffled": "recordings as if through a wall",
-        "typing_errors": "texts with 3 of 100 characters mistyped, doubled, swapped or left out",
-        "upper_case": "texts in capitals",
-        "sensor_bias": "sensors that have lost their zero: all values half a standard deviation higher",
-    }
-)
-"""What befalls values; a shift that is not here is told by its name."""
-
-
 def show(value: float | None) -> str:
     """A figure as a person reads it: three digits after the point up to 10, fewer above; a dash where undefined."""
     if value is None or value != value:

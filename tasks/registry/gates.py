@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from models.modelfile import METRICS, has_limits_only
+from models.modelfile import BUDGETS, METRICS, has_limits_only
 from models.sections import Gate, Promotion
 from tasks.evaluation.bootstrap import Interval, Resampling, paired_difference
 from tasks.evaluation.metrics import metric
@@ -83,7 +83,7 @@ def judge(evidence: Evidence, gates: Mapping[str, Gate], promotion: Promotion) -
     fairness = _fairness(evidence, promotion)
     checks = [fairness, *_parity(evidence)]
     for name, gate in asked.items():
-        if has_limits_only(name) or fairness.outcome == "yes":
+        if name in BUDGETS or fairness.outcome == "yes":
             checks += _limits(name, gate, evidence)
         if not has_limits_only(name) and fairness.outcome == "yes" and evidence.champion is not None:
             checks += _against_champion(name, gate, evidence, evidence.champion, promotion)
@@ -92,12 +92,13 @@ def judge(evidence: Evidence, gates: Mapping[str, Gate], promotion: Promotion) -
     return Verdict(outcome, len(evidence.challenger), tuple(checks))
 
 
-def judge_floors(scored: Scored, gates: Mapping[str, Gate]) -> list[Check]:
-    """The limits that a graph has to keep by itself, whoever is champion; budgets are measured at promotion."""
-    evidence = Evidence(scored, None)
-    return [
-        check for name, gate in gates.items() if not has_limits_only(name) for check in _limits(name, gate, evidence)
-    ]
+def judge_floors(scored: Scored, gates: Mapping[str, Gate], shifted: Mapping[str, float]) -> list[Check]:
+    """The limits that a graph has to keep by itself, whoever is champion; budgets are measured at promotion.
+
+    `shifted` holds the values of the gates under shifts.
+    """
+    evidence = Evidence(scored, None, measured=shifted)
+    return [check for name, gate in gates.items() if name not in BUDGETS for check in _limits(name, gate, evidence)]
 
 
 def _fairness(evidence: Evidence, promotion: Promotion) -> Check:

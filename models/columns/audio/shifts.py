@@ -1,6 +1,7 @@
 """Recordings as they could sound elsewhere, to see what a model makes of them; and their waveforms, to be drawn."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +11,7 @@ from models.columns.audio.feed import AudioKind
 from models.columns.audio.settings import END, FULL_SCALE, AudioSettings
 from models.columns.audio.spectrum import waveforms
 from models.columns.cells import as_fixed, valid
+from models.columns.kind import Shift
 
 NOISE_DB = 10.0
 QUIETER_DB = 12.0
@@ -35,12 +37,15 @@ def muffled(values: pa.Array, settings: AudioSettings, rng: np.random.Generator)
     return _changed(values, settings, rng, _muffle)
 
 
-SHIFTS: dict[str, Callable[[pa.Array, AudioSettings, np.random.Generator], pa.Array]] = {
-    "background_noise": background_noise,
-    "quieter": quieter,
-    "muffled": muffled,
-}
-"""By name: what makes other parsed values of parsed values; missing ones stay missing."""
+SHIFTS: Mapping[str, Shift] = MappingProxyType(
+    {
+        "background_noise": Shift(
+            "recordings with a rushing noise behind them, 10 dB below the sound", background_noise
+        ),
+        "quieter": Shift("recordings 12 dB quieter", quieter),
+        "muffled": Shift("recordings as if through a wall", muffled),
+    }
+)
 
 
 def waveform(values: pa.Array, settings: AudioSettings, row: int) -> NDArray[np.float32]:

@@ -1,7 +1,8 @@
 """Changes of light and sharpness that a model of pictures should bear, and small views of pictures for people."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from io import BytesIO
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from models.columns.cells import as_array, as_fixed, valid
 from models.columns.image.feed import ImageKind, ImageSettings
+from models.columns.kind import Shift
 
 BLOCK = 256
 """Pictures that are floating-point numbers at a time."""
@@ -19,7 +21,6 @@ NOISE = 10.0
 """Standard deviation of the noise, of 255 shades."""
 
 Shades = NDArray[np.float32]
-Shift = Callable[[pa.Array, ImageSettings, np.random.Generator], pa.Array]
 
 
 def darken(values: pa.Array, settings: ImageSettings, generator: np.random.Generator) -> pa.Array:
@@ -47,7 +48,14 @@ def add_noise(values: pa.Array, settings: ImageSettings, generator: np.random.Ge
     )
 
 
-SHIFTS: dict[str, Shift] = {"darker": darken, "brighter": brighten, "blur": blur, "noise": add_noise}
+SHIFTS: Mapping[str, Shift] = MappingProxyType(
+    {
+        "darker": Shift("pictures in 60 % of the light", darken),
+        "brighter": Shift("pictures in 140 % of the light", brighten),
+        "blur": Shift("pictures slightly out of focus", blur),
+        "noise": Shift("pictures with grain, as from a camera in the dark", add_noise),
+    }
+)
 
 
 def _change(values: pa.Array, settings: ImageSettings, change: Callable[[Shades], Shades]) -> pa.Array:

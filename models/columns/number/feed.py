@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from models.columns.cells import as_array, is_numeric, is_text, mask_missing, plain, valid, whole
-from models.columns.kind import ColumnKind, ColumnSettings, Mask, Parsed, Refusal, Shift
+from models.columns.kind import BIAS, BIASED, ColumnKind, ColumnSettings, Mask, Parsed, Refusal, Shift
 from models.columns.number.statistics import NumberStatistics, fit_number
 
-BIAS = 0.5
-"""Standard deviations by which a biased sensor is off."""
 LARGEST = float(np.finfo(np.float32).max)
 NUMBER = r"^[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|inf(?:inity)?|nan(?:\([0-9a-z_]*\))?)$"
 """What reads as a number, in any case: decimal notation, infinities and NaN."""
@@ -48,7 +46,7 @@ class NumberKind(ColumnKind[NumberSettings, NumberStatistics]):
     @property
     def shifts(self) -> Mapping[str, Shift]:
         """A sensor that has lost its zero."""
-        return MappingProxyType({"sensor_bias": _biased})
+        return MappingProxyType({"sensor_bias": Shift(BIASED, _biased)})
 
     def arrow_type(self, settings: NumberSettings) -> pa.DataType:
         """Float64."""
@@ -82,8 +80,9 @@ class NumberKind(ColumnKind[NumberSettings, NumberStatistics]):
 
 
 def _biased(values: pa.Array, settings: NumberSettings, generator: np.random.Generator) -> pa.Array:
-    """All values half a standard deviation higher."""
-    return pc.add(values, BIAS * (pc.stddev(values).as_py() or 0.0))
+    """All values half a standard deviation higher, but within the limits of the column: others would be rejects."""
+    higher = pc.add(values, BIAS * (pc.stddev(values).as_py() or 0.0))
+    return higher if settings.max is None else pc.min_element_wise(higher, settings.max, skip_nulls=False)
 
 
 def _to_float64(raw: pa.Array, missing: tuple[str, ...]) -> tuple[NDArray[np.float64], Mask]:

@@ -11,11 +11,19 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from models.columns.cells import as_array, as_fixed, fixed_values, is_numeric, is_text, valid
-from models.columns.kind import ColumnKind, ColumnSettings, Parsed, Refusal, Shift, Shown, failures, is_gathered
+from models.columns.kind import (
+    BIAS,
+    BIASED,
+    ColumnKind,
+    ColumnSettings,
+    Parsed,
+    Refusal,
+    Shift,
+    Shown,
+    failures,
+    is_gathered,
+)
 from models.columns.series.statistics import SeriesStatistics, fit_series, window_features
-
-BIAS = 0.5
-"""Standard deviations by which a biased sensor is off."""
 
 
 class SeriesSettings(ColumnSettings):
@@ -39,7 +47,7 @@ class SeriesKind(ColumnKind[SeriesSettings, SeriesStatistics]):
     @property
     def shifts(self) -> Mapping[str, Shift]:
         """A sensor that has lost its zero."""
-        return MappingProxyType({"sensor_bias": _biased})
+        return MappingProxyType({"sensor_bias": Shift(BIASED, _biased)})
 
     def arrow_type(self, settings: SeriesSettings) -> pa.DataType:
         """The bytes of `window` float32 values, the newest last."""

@@ -45,4 +45,9 @@ def upper_case(values: pa.Array, settings: TextSettings, rng: np.random.Generato
     return pc.utf8_upper(values)
 
 
-SHIFTS: Mapping[str, Shift] = MappingProxyType({"typing_errors": typing_errors, "upper_case": upper_case})
+SHIFTS: Mapping[str, Shift] = MappingProxyType(
+    {
+        "typing_errors": Shift("texts with 3 of 100 characters mistyped, doubled, swapped or left out", typing_errors),
+        "upper_case": Shift("texts in capitals", upper_case),
+    }
+)

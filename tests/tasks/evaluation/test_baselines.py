@@ -82,10 +82,17 @@ def test_rows_with_pictures_are_bounded_by_their_bytes() -> None:
     assert rows_affordable({"p": ImageSettings(size=224)}) == 2**29 // (224 * 224 * 3)
 
 
-def test_many_classes_of_texts_have_a_linear_rival() -> None:
-    assert rival_of(77, {"t": TextSettings()}) == "linear"
-    assert rival_of(20, {"t": TextSettings()}) == "boosting"
+def test_classes_of_texts_and_many_classes_of_pictures_have_a_linear_rival() -> None:
+    assert rival_of(77, {"t": TextSettings()}) == rival_of(2, {"t": TextSettings()}) == "linear"
+    assert rival_of(0, {"t": TextSettings()}) == "boosting", "of a regression"
+    assert [rival_of(classes, {"p": ImageSettings()}) for classes in (20, 77)] == ["boosting", "linear"]
     assert rival_of(77, {"x": NumberSettings()}) == "boosting"
+
+
+def test_rows_of_one_class_leave_the_dummy_alone() -> None:
+    rows = Rows(np.zeros((30, 1)), np.zeros(30, np.int64), None)
+    found = train_baselines("binary", 2, rows, rows, [False], 0.5, 0, "boosting")
+    assert [baseline.name for baseline in found] == ["dummy"]
 
 
 def test_the_linear_rival_learns_words_and_numbers() -> None:

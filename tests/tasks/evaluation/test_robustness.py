@@ -70,8 +70,8 @@ def test_a_shift_changes_all_columns_it_applies_to_and_no_other() -> None:
 
     contract = contract_of("regression", a="number", w="text", b="number")
     table = pa.table({"a": [0.0, 2.0], "w": ["x", "z"], "b": pa.array([None, 5.0]), "y": [0, 2]})
-    (found,) = evaluate_shifts(contract, watching, table, ["mae"], 0, ["sensor_bias"])
-    usual, shifted = seen
+    found = next(f for f in evaluate_shifts(contract, watching, table, ["mae"], 0) if f.shift == "sensor_bias")
+    usual, shifted = seen[0], next(s for s in seen[1:] if s["w"].equals(table["w"]))
     assert usual.equals(table)
     assert shifted.drop_columns(["a", "b"]).equals(table.drop_columns(["a", "b"]))
     assert shifted["a"].to_pylist() == [0.5, 2.5], "half of the standard deviation, which is 1"
@@ -79,9 +79,15 @@ def test_a_shift_changes_all_columns_it_applies_to_and_no_other() -> None:
     assert (found.usual, found.metrics) == ({"mae": 0}, {"mae": pytest.approx(0.5)})
 
 
-def test_only_wanted_shifts_are_tried_and_unknown_ones_are_passed_over() -> None:
-    found = evaluate_shifts(TEXTS, by_case, TABLE, ["accuracy"], 0, ["upper_case", "blur"])
-    assert [shifted.shift for shifted in found] == ["upper_case"]
+def test_a_biased_sensor_stays_within_the_limits_of_its_column() -> None:
+    settings = KINDS["number"].settings(max=2)
+    biased = KINDS["number"].shifts["sensor_bias"](pa.array([0.0, 2.0, None]), settings, np.random.default_rng(0))
+    assert biased.to_pylist() == [0.5, 2.0, None]
+
+
+def test_every_shift_is_told_in_words() -> None:
+    shifts = [shift for kind in KINDS.values() for shift in kind.shifts.values()]
+    assert len(shifts) > 9 and all(shift.words for shift in shifts)
 
 
 @pytest.mark.parametrize("seed", [0, 1])

@@ -276,4 +276,11 @@ def test_gates_under_shifts_alone_leave_the_comparison_with_the_champion() -> No
     found = verdict(right(0.5), right(0.9), gates, measured={"accuracy_under_blur": 0.9})
     assert found.outcome == "no"
     assert any("average_precision" in reason and "worse" in reason for reason in found.reasons)
-    assert judge_floors(right(0.5), gates) == []
+    (floor,) = judge_floors(right(0.5), gates, {"accuracy_under_blur": 0.9})
+    assert floor.outcome == "yes"
+
+
+def test_too_few_rows_leave_a_gate_under_a_shift_undecided() -> None:
+    few = right(0.9).take(np.arange(3))
+    found = verdict(few, None, {"accuracy_under_blur": Gate(min=0.8)}, measured={"accuracy_under_blur": 0.3})
+    assert found.outcome == "undecided"
