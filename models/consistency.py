@@ -40,6 +40,11 @@ def _series_problems(raw: dict[str, Any]) -> Iterator[str]:
     """Windows overlap, so that rows dealt out one by one would be learnt from and judged at once."""
     columns, split, series = (section_of(raw, key) for key in ("columns", "split", "series"))
     windowed = any(map(is_series, columns.values()))
+    if "series" in raw and not windowed:
+        yield "series: no column is a series; remove the section"
+    target = section_of(raw, "target").get("column")
+    if isinstance(target, str) and target in (series.get("group"), series.get("time")):
+        yield f"series: the target {target!r} can't group or sort the rows"
     for name in (name for name, given in columns.items() if is_series(given) and "window" in section_of(columns, name)):
         yield f"columns.{name!r}.window: said once for all channels, as series.window; move it there"
     if windowed and not any(split.get(rule) for rule in ("group", "time", "column")) and not series.get("group"):

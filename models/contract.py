@@ -11,7 +11,7 @@ from models.columns import KINDS, ColumnSettings, Statistics
 from models.errors import InputError
 from models.sections import Section, Series, SplitName, Task
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 CONTRACT_FILE = "contract.json"
 GRAPH_FILE = "model.onnx"
 

@@ -149,7 +149,11 @@ class Training(Section):
     balance: bool = Field(False, description="weigh classes equally in the loss; probabilities are corrected for it")
     weight: str | None = Field(None, description="column of sample weights")
     seed: int = Field(0, ge=0, le=LARGEST_SEED)
-    memory_gb: float = Field(4.0, gt=0, description="larger training data is memory-mapped from disk")
+    memory_gb: float = Field(
+        4.0,
+        gt=0,
+        description="half for train, half for validation: larger ones are mapped from disk, but for texts",
+    )
 
 
 class Gate(Section):

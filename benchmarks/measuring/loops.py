@@ -12,14 +12,13 @@ from torch import Tensor, nn
 
 from benchmarks.measuring.tables import TARGET, write_table
 from benchmarks.measuring.trained import new_model_file
-from models.columns.kind import BATCH_SIZE
 from models.modelfile import ModelFile, read_model_file
 from models.network import FusionNetwork
 from models.sections import Training
 from tasks.data.snapshot import ingest, open_snapshot
 from tasks.data.splits import fit_split
 from tasks.training.fit import Prepared, prepare
-from tasks.training.loop import EpochReport, train_network
+from tasks.training.loop import EpochReport, settled_size, train_network
 from tasks.training.tensors import Tensors
 
 EPOCHS = 2
@@ -70,9 +69,7 @@ def time_bare(network: FusionNetwork, prepared: Prepared, training: Training) ->
     for _ in range(training.epochs):
         network.train()
         total = 0.0
-        for index in torch.randperm(len(train)).tensor_split(
-            math.ceil(len(train) / (training.batch_size or BATCH_SIZE))
-        ):
+        for index in torch.randperm(len(train)).tensor_split(math.ceil(len(train) / settled_size(training))):
             inputs = {kind: values[index] for kind, values in columns.items()}
             loss = network.head.member_losses(network(inputs), train.target[index]).mean()
             optimizer.zero_grad()

@@ -1,5 +1,6 @@
 """Whether the rows of a table are series: those of one machine, engine or sensor follow each other at regular times."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -22,6 +23,10 @@ GAP = 3.0
 """Usual steps from which on a step is a gap."""
 OFTEN = 0.5
 """Share of the rows after which another group's follows, from which on groups alternate in one log."""
+FEW_GROUPS, LOOKED_AT = 5, 4_000
+"""Groups and rows on which a time is tried first."""
+CLOCK_NAME = re.compile(rf"{TIME_NAME.pattern}|^(t|s|sec|seconds?|ms)$", re.IGNORECASE)
+"""Of columns that may count time in fractions."""
 SHORTEST_GROUPS = 5
 """Percentile of the groups' lengths that a window must not exceed."""
 
@@ -55,8 +60,10 @@ def find_rhythm(seen: Mapping[str, Observed], sample: Sample) -> Rhythm | None:
     """
     times = dict(sorted(_times(seen), key=lambda item: _rank(seen[item[0]])))
     for group, codes in _groups(seen):
+        few = _rows_of_few_groups(codes)
         for time, stamps in times.items():
             possible = group != time and seen[time].distinct >= np.bincount(codes).max()
+            possible = possible and _is_regular(_steps(codes[few], stamps[few]))
             rhythm = _rhythm(group, time, codes, stamps) if possible else None
             if rhythm:
                 return replace(rhythm, time_format=getattr(seen[time].settings, "format", None))
@@ -90,7 +97,7 @@ def _times(seen: Mapping[str, Observed]) -> Iterator[tuple[str, Floats]]:
             yield name, found.values.cast(pa.int64()).to_numpy(zero_copy_only=False) / 1e6
         elif found.settings.kind == "number":
             numbers = found.values.to_numpy(zero_copy_only=False)
-            if (numbers % 1 == 0).all():
+            if CLOCK_NAME.search(name) or (numbers % 1 == 0).all():
                 yield name, numbers
 
 
@@ -110,8 +117,7 @@ def _rhythm(group: str, time: str, codes: Numbers, stamps: Floats) -> Rhythm | N
     lengths = lengths[lengths > 0]
     if np.median(lengths) < FEWEST:
         return None
-    order = np.lexsort((stamps, codes))
-    steps = np.diff(stamps[order])[np.diff(codes[order]) == 0]
+    steps = _steps(codes, stamps)
     usual, shortest = float(np.median(steps)), int(np.percentile(lengths, SHORTEST_GROUPS))
     if not _is_regular(steps) or _is_one_log(codes, stamps, usual):
         return None
@@ -119,10 +125,22 @@ def _rhythm(group: str, time: str, codes: Numbers, stamps: Floats) -> Rhythm | N
     return Rhythm(group, time, len(lengths), window, shortest, usual, int((steps > GAP * usual).sum()))
 
 
+def _rows_of_few_groups(codes: Numbers) -> Numbers:
+    """Rows of the first groups, some thousand: most columns are no time of theirs already."""
+    first = codes[:LOOKED_AT]
+    return np.flatnonzero(np.isin(codes, np.unique(first)[:FEW_GROUPS]))[:LOOKED_AT]
+
+
+def _steps(codes: Numbers, stamps: Floats) -> Floats:
+    """Steps of time from row to row of each group, in the order of time."""
+    order = np.lexsort((stamps, codes))
+    return np.asarray(np.diff(stamps[order])[np.diff(codes[order]) == 0])
+
+
 def _is_regular(steps: Floats) -> bool:
     """Whether time always goes on, mostly by about the usual step."""
-    usual = np.median(steps)
-    return bool(steps.min() > 0 and np.mean(np.abs(steps - usual) <= usual / 2) >= REGULAR)
+    usual = np.median(steps) if len(steps) else 0
+    return bool(len(steps) and steps.min() > 0 and np.mean(np.abs(steps - usual) <= usual / 2) >= REGULAR)
 
 
 def _is_one_log(codes: Numbers, stamps: Floats, usual: float) -> bool:

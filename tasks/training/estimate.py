@@ -4,12 +4,11 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.columns.kind import BATCH_SIZE
 from models.modelfile import ModelFile
 from tasks.data.snapshot import Snapshot
 from tasks.data.splits import fit_split
 from tasks.training.fit import Prepared, prepare
-from tasks.training.loop import train_network
+from tasks.training.loop import settled_size, train_network
 
 BATCHES = 8
 
@@ -47,7 +46,7 @@ def estimate_training(model_file: ModelFile, snapshot: Snapshot) -> Estimate:
 def _rows_per_second(model_file: ModelFile, prepared: Prepared) -> float:
     """Speed of the second of two short epochs; the first one warms up."""
     training = prepared.settle(model_file)
-    size = training.batch_size or BATCH_SIZE
+    size = settled_size(training)
     few = min(len(prepared.train), BATCHES * size)
     train = prepared.train.slice(0, few)
     validation = prepared.validation.slice(0, min(len(prepared.validation), size))

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.columns.kind import BATCH_SIZE
 from models.errors import InputError
 from models.heads import TargetStatistics
 from models.network import FusionNetwork
@@ -181,7 +180,7 @@ def _train_epoch(run: Run, train: Tensors, training: Training, device: torch.dev
     network, optimizer, scaler = run.network.train(), run.optimizer, run.scaler
     parameters = list(network.parameters())
     total = torch.zeros((), device=device)
-    batches = _shuffle(train, training.batch_size or BATCH_SIZE)
+    batches = _shuffle(train, settled_size(training))
     rate = scheduled_rate([report.validation_loss for report in run.history], training)
     for position, index in enumerate(batches):
         warm_up = min(1.0, (run.epoch * len(batches) + position + 1) / WARM_UP_STEPS)
@@ -199,6 +198,13 @@ def _train_epoch(run: Run, train: Tensors, training: Training, device: torch.dev
         scaler.update()
         total += loss.detach() * len(index)
     return float(total) / len(train)
+
+
+def settled_size(training: Training) -> int:
+    """The batch size, which must be settled by now: it depends on the columns where the model file gives none."""
+    if training.batch_size is None:
+        raise ValueError("training.batch_size is not settled")
+    return training.batch_size
 
 
 def _shuffle(train: Tensors, batch_size: int) -> tuple[Tensor, ...]:

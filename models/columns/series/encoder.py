@@ -1,13 +1,14 @@
 """The network half of series: embedded statistics of each channel's window beside a convolution over all of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from models.columns.kind import ColumnSettings
 from models.columns.number.encoder import Encoder as NumberEncoder
-from models.columns.series.statistics import SeriesStatistics, trend_weights
+from models.columns.number.statistics import NumberStatistics
+from models.columns.series.statistics import FEATURES, LEVELS, SeriesStatistics, trend_weights
 from models.sections import Network
 
 CHANNELS = 48
@@ -30,7 +31,7 @@ class Encoder(nn.Module):
         self, settings: Sequence[ColumnSettings], statistics: Sequence[SeriesStatistics], network: Network
     ) -> None:
         super().__init__()
-        features = [feature for s in statistics for feature in s.features]
+        features = [feature for s in statistics for feature in _centred(s)]
         self.embedded = NumberEncoder((), features, network)
         self.register_buffer("median", torch.tensor([[s.median] for s in statistics]))
         self.register_buffer("scale", torch.tensor([[max(s.scale, 1e-30)] for s in statistics]))
@@ -48,10 +49,20 @@ class Encoder(nn.Module):
     def forward(self, windows: Tensor) -> Tensor:
         """Embedded statistics beside pooled shapes, [N, out_features]."""
         missing = torch.isnan(windows)
-        embedded = self.embedded(window_features(windows, missing, self.trend).flatten(1))
-        scaled = torch.where(missing, 0.0, (windows - self.median) / self.scale).clamp(-FAR, FAR)
+        # Values that are large beside their spread would lose their last digits in sums.
+        centred = windows - self.median
+        embedded = self.embedded(window_features(centred, missing, self.trend).flatten(1))
+        scaled = torch.where(missing, 0.0, centred / self.scale).clamp(-FAR, FAR)
         shapes = self.shapes(torch.cat([scaled, missing.to(scaled.dtype)], dim=1))
         return torch.cat([embedded, shapes.mean(dim=2), shapes.amax(dim=2)], dim=1)
+
+
+def _centred(statistics: SeriesStatistics) -> Iterator[NumberStatistics]:
+    """Statistics of the features of windows from which the channel's median was taken away."""
+    for name, feature in zip(FEATURES, statistics.features, strict=True):
+        shift = statistics.median if name in LEVELS else 0.0
+        edges = tuple(edge - shift for edge in feature.edges)
+        yield feature.model_copy(update={"median": feature.median - shift, "edges": edges})
 
 
 def window_features(windows: Tensor, missing: Tensor, trend: Tensor) -> Tensor:

@@ -10,12 +10,15 @@ from models.columns.number.statistics import NumberStatistics, fit_number
 
 FEATURES = ("last", "mean", "spread", "trend", "lowest", "highest", "roughness")
 """What `window_features` gives, in this order."""
-FEWEST_BINS, MOST_WINDOWS = 24, 200_000
-"""Windows whose features are kept for quantiles; of more, every k-th."""
+LEVELS = frozenset({"last", "mean", "lowest", "highest"})
+"""Those that move with the values."""
+BINS = 24
+MOST_WINDOWS = 200_000
+"""Windows whose features are kept for quantiles; of more, every second, fourth, eighth..."""
 
 
 class SeriesStatistics(Statistics):
-    """Location and scale of the raw values, and statistics of each feature of `FEATURES`."""
+    """Location and scale of the last values of windows, and statistics of each feature of `FEATURES`."""
 
     window: int
     median: float
@@ -26,23 +29,17 @@ class SeriesStatistics(Statistics):
 def fit_series(chunks: Iterable[NDArray[np.float32]], window: int) -> SeriesStatistics:
     """Statistics of windows [N, window], given in pieces."""
     count = missing = 0
-    kept = [np.empty((0, len(FEATURES)), np.float32)]
-    lasts = [np.empty(0, np.float32)]
+    kept, step = np.empty((0, len(FEATURES)), np.float32), 1
     for windows in chunks:
-        count += len(windows)
         missing += int(np.isnan(windows).all(axis=1).sum())
-        kept.append(window_features(windows))
-        lasts.append(windows[:, -1])
-    features = np.concatenate(kept)
-    step = -(-max(len(features), 1) // MOST_WINDOWS)
-    values = fit_number(np.concatenate(lasts)[::step])
+        kept = np.concatenate([kept, window_features(windows[-count % step :: step])])
+        count += len(windows)
+        while len(kept) > MOST_WINDOWS:
+            kept, step = kept[::2], 2 * step
+    features = tuple(fit_number(column, BINS) for column in kept.T)
+    last = features[FEATURES.index("last")]
     return SeriesStatistics(
-        count=count,
-        missing=missing,
-        window=window,
-        median=values.median,
-        scale=values.scale,
-        features=tuple(fit_number(column, FEWEST_BINS) for column in features[::step].T),
+        count=count, missing=missing, window=window, median=last.median, scale=last.scale, features=features
     )
 
 
@@ -52,10 +49,11 @@ def window_features(windows: NDArray[np.float32]) -> NDArray[np.float32]:
     Values that were not measured count as the mean of those that were. The trend is the least-squares slope times the
     window's length; the roughness is the root mean square of the steps from row to row.
     """
+    windows = windows.astype(np.float64)
     given = ~np.isnan(windows)
     count = given.sum(axis=1, keepdims=True)
     mean = np.where(given, windows, 0).sum(axis=1, keepdims=True) / np.maximum(count, 1)
-    centred = np.where(given, windows - mean, 0).astype(np.float32)
+    centred = np.where(given, windows - mean, 0)
     slope = centred @ trend_weights(windows.shape[1])
     steps = np.diff(centred, axis=1)
     parts = (

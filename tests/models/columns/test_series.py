@@ -1,5 +1,7 @@
 """Windows of a channel: read from their bytes, described by features, and embedded the same in torch and ONNX."""
 
+import warnings
+
 import numpy as np
 import onnxruntime
 import pyarrow as pa
@@ -9,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from models.columns.kind import BIAS
+from models.columns.series import statistics as statistics_module
 from models.columns.series.encoder import CHANNELS, FAR, Encoder
 from models.columns.series.encoder import window_features as torch_features
-from models.columns.series.feed import BIAS, SeriesKind, SeriesSettings
+from models.columns.series.feed import SeriesKind, SeriesSettings
 from models.columns.series.statistics import FEATURES, fit_series, trend_weights, window_features
 from models.sections import Network
 
@@ -142,7 +146,9 @@ def test_statistics_do_not_depend_on_the_pieces() -> None:
     whole = fit_series([values], 12)
     assert fit_series([values[:7], values[7:7], values[7:]], 12) == whole
     assert (whole.count, whole.missing, len(whole.features)) == (60, 1, len(FEATURES))
-    lasts = values[:, -1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        lasts = np.where(np.isnan(values[:, -1]), np.nanmean(values, axis=1), values[:, -1])
     assert whole.median == pytest.approx(np.nanmedian(lasts))
     assert whole.features[1].median == pytest.approx(np.nanmedian(np.nanmean(values[1:], axis=1)), rel=1e-5)
 
@@ -221,3 +227,26 @@ def test_a_biased_sensor_reads_half_a_standard_deviation_higher() -> None:
 def test_a_sensor_that_measured_nothing_has_no_bias() -> None:
     shifted = KIND.shifts["sensor_bias"](stored(windows(1, 4)), SETTINGS, np.random.default_rng(0))
     assert np.isnan(KIND.to_input(shifted, SETTINGS)).all()
+
+
+def test_values_that_are_large_beside_their_spread_keep_their_digits() -> None:
+    """Air pressure in pascals: what the features are must not depend on where the zero of the unit is."""
+    random = np.random.default_rng(0)
+    near = random.normal(0, 1, (300, 12)).astype(np.float32).round(2)
+    far = near.astype(np.float64) + 131072
+    found = []
+    for values in (near, far.astype(np.float32)):
+        torch.manual_seed(0)
+        made = Encoder([SeriesSettings(window=12)], [fit_series([values], 12)], SMALL).eval()
+        with torch.no_grad():
+            found.append(made(torch.from_numpy(values[:, None])).numpy())
+    np.testing.assert_allclose(found[1], found[0], atol=0.1)
+    np.testing.assert_allclose(found[1].mean(axis=0), found[0].mean(axis=0), atol=0.01)
+
+
+def test_of_many_windows_evenly_spaced_ones_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statistics_module, "MOST_WINDOWS", 40)
+    values = np.repeat(np.arange(100, dtype=np.float32)[:, None], 4, axis=1)
+    whole, cut = fit_series([values], 4), fit_series([values[:7], values[7:60], values[60:]], 4)
+    assert whole == cut
+    assert (whole.count, whole.features[0].quantiles[0], whole.features[0].quantiles[-1]) == (100, 0, 96)

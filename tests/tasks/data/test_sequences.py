@@ -119,3 +119,23 @@ def test_other_tables_stay_tables(tmp_path: Path, change: object) -> None:
     assert callable(change)
     model_file, _ = proposed(tmp_path, change(fleet()))
     assert model_file.series is None and "series" not in kinds(model_file).values()
+
+
+@pytest.mark.parametrize("form", ["%d.%m.%Y %H:%M", "unix_ms"])
+def test_clocks_of_any_format_are_written_down_and_read_so(tmp_path: Path, form: str) -> None:
+    frame = fleet()
+    stamps = pd.DatetimeIndex(pd.Timestamp("2024-01-01") + pd.to_timedelta(frame["cycle"], unit="D"))
+    seconds = (stamps - pd.Timestamp("1970-01-01")) // pd.Timedelta("1ms")
+    frame["stamp"] = seconds if form == "unix_ms" else stamps.strftime(form)
+    model_file, _ = proposed(tmp_path, frame.drop(columns="cycle"))
+    assert model_file.series is not None
+    assert (model_file.series.time, model_file.series.time_format) == ("stamp", form)
+    found = examine(tmp_path / "m.toml")
+    assert found.passed and found.rows == GROUPS * (LENGTH - 29)
+
+
+def test_a_clock_may_count_fractions_of_a_second(tmp_path: Path) -> None:
+    frame = fleet().rename(columns={"cycle": "t"})
+    frame["t"] = frame["t"] / 10
+    model_file, _ = proposed(tmp_path, frame)
+    assert model_file.series is not None and model_file.series.time == "t"

@@ -1,29 +1,22 @@
 """Rows become windows by group and time; each row ends one, or is a reject that says why not."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from models.columns import KINDS, ColumnSettings
-from models.contract import SplitSpec
 from models.errors import InputError
 from models.sections import Series
 from tasks.data import windows as windows_module
 from tasks.data.batches import Malformed, RawBatch
-from tasks.data.layout import WINDOW_SPAN, stored_split_name
-from tasks.data.rows import assign_rows
-from tasks.data.snapshot import Ingested, ingest, open_snapshot
-from tasks.data.splits import ASTRIDE, TEST, TRAIN, VALIDATION, assign, fit_split, required_columns
+from tasks.data.layout import WINDOW_SPAN
 from tasks.data.windows import Windows, windows_of
-from tests.tasks.data.conftest import Make
 
 BY_CLOCK = Series(group="g", time="t", window=3)
 SHORT = "window too short"
@@ -291,149 +284,3 @@ def test_an_empty_file_gives_nothing() -> None:
 def test_the_span_of_a_window_is_its_time_from_first_to_last_row() -> None:
     (piece,) = Windows(BY_CLOCK, channels(3, "x"), ()).of(iter([batch(g="aaaa", t=[1, 3, 4, 9], x=[0] * 4)]))
     assert piece.gathered[WINDOW_SPAN].to_pylist()[2:] == [3, 6]
-
-
-COLUMNS = 'x = "series"'
-SERIES = '[series]\ngroup = "g"\ntime = "t"\nwindow = 3\n'
-
-
-def ingested(tmp_path: Path, make: Make, frame: pd.DataFrame, rest: str = SERIES, name: str = "a.csv") -> Ingested:
-    frame.to_csv(tmp_path / name, index=False)
-    return ingest(make(COLUMNS, rest=rest), tmp_path)
-
-
-def frame_of(groups: int, length: int) -> pd.DataFrame:
-    """`y` is whether a group's number is odd; x counts on."""
-    group = np.repeat(np.arange(groups), length)
-    return pd.DataFrame(
-        {"g": group, "t": np.tile(np.arange(length), groups), "x": np.arange(len(group)), "y": group % 2}
-    )
-
-
-def test_short_windows_are_rejects_that_do_not_count_as_bad(tmp_path: Path, make: Make) -> None:
-    """2 of 6 rows end no window, far more than `max_rejects` takes."""
-    found = ingested(tmp_path, make, frame_of(20, 6))
-    assert (found.rows, found.rejected, found.read) == (80, 40, 120)
-    assert found.reasons == {SHORT: 40}
-
-
-def test_other_rejects_count_against_all_rows(tmp_path: Path, make: Make) -> None:
-    frame = frame_of(20, 6).astype({"x": object})
-    frame.loc[3::6, "x"] = "broken"
-    with pytest.raises(InputError, match=r"20 of 120 rows are rejects \(16.7%\).*: 20 wrong type"):
-        ingested(tmp_path, make, frame)
-
-
-def test_series_that_are_all_too_short_are_said_to_be(tmp_path: Path, make: Make) -> None:
-    with pytest.raises(InputError, match=r"every row is a reject: window too short; lower series\.window"):
-        ingested(tmp_path, make, frame_of(20, 2))
-
-
-def test_a_shuffled_file_has_the_same_windows(tmp_path: Path, make: Make) -> None:
-    frame = frame_of(10, 8)
-    ordered = ingested(tmp_path, make, frame)
-    windows = set(open_snapshot(ordered.manifest).table(["x"])["x"].to_pylist())
-    shuffled = ingested(tmp_path, make, frame.sample(frac=1, random_state=0))
-    assert set(open_snapshot(shuffled.manifest).table(["x"])["x"].to_pylist()) == windows
-    assert len(windows) == shuffled.rows == 60
-
-
-def test_rows_between_strides_are_counted_apart(tmp_path: Path, make: Make) -> None:
-    found = ingested(tmp_path, make, frame_of(20, 9), SERIES + "stride = 3\n")
-    assert (found.rows, found.rejected, found.skipped, found.read) == (60, 40, 80, 180)
-
-
-def test_a_group_that_has_a_window_is_learnt_from_whatever_the_stride(tmp_path: Path, make: Make) -> None:
-    found = ingested(tmp_path, make, frame_of(20, 4), SERIES + "stride = 50\n")
-    assert (found.rows, found.rejected, found.skipped, found.read) == (20, 40, 20, 80)
-
-
-def test_a_target_that_is_missing_all_over_a_window_is_missing(tmp_path: Path, make: Make) -> None:
-    frame = frame_of(20, 6).astype({"y": float})
-    frame.loc[:2, "y"] = np.nan
-    found = ingested(tmp_path, make, frame, SERIES + 'target = "max"\n')
-    assert found.reasons == {SHORT: 40, "missing target": 1}
-
-
-def test_a_split_keeps_groups_whole_where_no_rule_is_given(tmp_path: Path, make: Make) -> None:
-    frame_of(40, 6).to_csv(tmp_path / "a.csv", index=False)
-    model_file = make(COLUMNS, rest=SERIES)
-    snapshot = open_snapshot(ingest(model_file, tmp_path).manifest)
-    spec = fit_split(model_file, snapshot)
-    group = snapshot.table([stored_split_name("g")]).column(0).to_pylist()
-    splits = assign_rows(snapshot, spec)
-    assert len(set(zip(group, splits.tolist(), strict=True))) == 40
-    assert set(splits.tolist()) == {TRAIN, VALIDATION, TEST}
-
-
-def test_windows_astride_of_a_cut_off_are_in_no_split() -> None:
-    """Cut-offs are at 100 and 200 s; windows reach 10 s back."""
-    stamps = pa.array(np.array([50, 99, 100, 109, 110, 150, 205, 210, 300]) * 1_000_000).cast(pa.timestamp("us", "UTC"))
-    spec = SplitSpec(
-        rule="time", columns=("time", WINDOW_SPAN), validation=0.1, test=0.1, validation_from=100, test_from=200
-    )
-    found = assign(pa.table({"time": stamps, WINDOW_SPAN: np.full(9, 10.0)}), spec)
-    astride = [TRAIN, TRAIN, ASTRIDE, ASTRIDE, VALIDATION, VALIDATION, ASTRIDE, TEST, TEST]
-    assert found.tolist() == astride
-
-
-def test_a_split_by_time_shares_no_row_of_any_window(tmp_path: Path, make: Make) -> None:
-    frame = frame_of(6, 40)
-    frame["t"] = pd.Timestamp("2024-01-01") + pd.to_timedelta(frame["t"], unit="D")
-    frame.to_csv(tmp_path / "a.csv", index=False)
-    model_file = make(COLUMNS, rest=SERIES + '[split]\ntime = "t"\n')
-    snapshot = open_snapshot(ingest(model_file, tmp_path).manifest)
-    spec = fit_split(model_file, snapshot)
-    assert required_columns(spec) == (stored_split_name("t"), WINDOW_SPAN)
-    splits = assign_rows(snapshot, spec)
-    windows = [np.frombuffer(cell, "<f4") for cell in snapshot.table(["x"])["x"].to_pylist()]
-    held = [
-        {x for window, of in zip(windows, splits, strict=True) if of == split for x in window} for split in range(3)
-    ]
-    assert all(held) and not held[0] & held[1] and not held[1] & held[2] and not held[0] & held[2]
-    assert (splits == ASTRIDE).sum() == 2 * 2 * 6, "two windows of each group at both cut-offs"
-
-
-def test_clocks_in_parquet_and_csv_give_one_snapshot(tmp_path: Path, make: Make) -> None:
-    frame = frame_of(8, 6)
-    frame["t"] = pd.Timestamp("2024-01-01") + pd.to_timedelta(frame["t"], unit="h")
-    by_text = ingested(tmp_path, make, frame)
-    (tmp_path / "a.csv").unlink()
-    pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), tmp_path / "a.parquet")
-    by_type = ingest(make(COLUMNS, sources='uri = "*.parquet"', rest=SERIES), tmp_path)
-    read = [open_snapshot(found.manifest).table(["x"])["x"].to_pylist() for found in (by_text, by_type)]
-    assert read[0] == read[1] and len(read[0]) == 32
-
-
-@pytest.mark.parametrize("column", ['"series"', '{ kind = "series", sensitive = true }'])
-def test_windows_need_a_rule_that_keeps_them_apart(make: Make, column: str) -> None:
-    with pytest.raises(InputError, match=r"split: series need a group, a time or a column to split by"):
-        make(f"x = {column}")
-
-
-@pytest.mark.parametrize("column", ['"series"', '{ kind = "series", sensitive = true }'])
-def test_the_clock_of_the_split_is_that_of_the_windows(make: Make, column: str) -> None:
-    with pytest.raises(InputError, match=r"split\.time: windows are sorted by series\.time; give 'day' there too"):
-        make(f"x = {column}", rest=SERIES + '[split]\ntime = "day"\n')
-
-
-def test_the_window_is_said_once_for_all_channels(make: Make) -> None:
-    model_file = make('x = "series"\nz = { kind = "series", sensitive = true }\nn = "number"', rest=SERIES)
-    assert [getattr(settings, "window", None) for settings in model_file.columns.values()] == [3, 3, None]
-    assert (model_file.split.group, model_file.columns["z"].sensitive) == ("g", True)
-
-
-def test_a_channel_has_no_window_of_its_own(make: Make) -> None:
-    with pytest.raises(InputError, match=r"columns\.'x'\.window: said once for all channels, as series\.window"):
-        make('x = { kind = "series", window = 5 }', rest=SERIES)
-
-
-def test_a_split_that_is_given_is_kept(make: Make) -> None:
-    assert make(COLUMNS, rest=SERIES + '[split]\ncolumn = "s"\n').split.group is None
-
-
-@pytest.mark.parametrize("window", ['"many"', "1", "2.5"])
-def test_a_window_that_is_no_count_is_one_plain_problem(make: Make, window: str) -> None:
-    with pytest.raises(InputError) as caught:
-        make(COLUMNS, rest=f'[series]\ngroup = "g"\nwindow = {window}\n')
-    assert {problem.split(": ")[1] for problem in caught.value.problems} == {"series.window"}

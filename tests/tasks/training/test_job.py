@@ -1,3 +1,4 @@
+import ast
 import hashlib
 import subprocess
 from pathlib import Path
@@ -60,18 +61,41 @@ def test_the_code_digest_is_that_of_the_sources(tmp_path: Path, monkeypatch: pyt
     assert fresh() != before
 
 
+def imported(path: Path) -> set[Path]:
+    """Files of the project that a file imports."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    files = {job_module.ROOT / (name.replace(".", "/") + ".py") for name in names}
+    return {file for file in files if file.is_file()}
+
+
+def reached(path: Path, seen: set[Path]) -> set[Path]:
+    """Files that a file imports, and that those import, added to the ones that were seen."""
+    for file in imported(path) - seen:
+        seen.add(file)
+        reached(file, seen)
+    return seen
+
+
+def test_what_only_looks_at_data_is_what_no_training_reaches() -> None:
+    shaping = [path for part in ("training", "export") for path in (job_module.ROOT / "tasks" / part).glob("*.py")]
+    needed = set[Path]().union(*(reached(path, set()) for path in shaping if path.stem != "steps"))
+    here = {path.stem for path in (job_module.ROOT / "tasks" / "data").glob("*.py")} - {"__init__"}
+    assert set(job_module.LOOKING["tasks/data"]) == here - {path.stem for path in needed if path.parent.name == "data"}
+
+
 def test_modules_that_only_look_at_data_change_no_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    here = {path.stem for path in (job_module.ROOT / "tasks" / "data").glob("*.py")}
-    assert here >= job_module.LOOKING
-    data = tmp_path / "tasks" / "data"
-    data.mkdir(parents=True)
     monkeypatch.setattr(job_module, "ROOT", tmp_path)
     fresh = code_digest.__wrapped__
     empty = fresh()
-    for name in job_module.LOOKING:
-        (data / f"{name}.py").write_text("x = 1\n")
+    for folder, stems in job_module.LOOKING.items():
+        (tmp_path / folder).mkdir(parents=True)
+        for stem in stems:
+            (tmp_path / folder / f"{stem}.py").write_text("x = 1\n")
     assert fresh() == empty
-    (data / "splits.py").write_text("x = 1\n")
+    (tmp_path / "tasks" / "data" / "splits.py").write_text("x = 1\n")
     assert fresh() != empty
 
 
