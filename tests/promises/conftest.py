@@ -31,6 +31,7 @@ QUICK = "[network]\nwidth = 8\ndepth = 1\nmembers = 2\nembedding = 4\n[training]
 class Mixed:
     """The exported package, and a table of new rows beside its files."""
 
+    model_file: Path
     package: Path
     rows: Path
     parity: Parity
@@ -84,4 +85,4 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Mixed:
     found = export_quickly(file, folder)
     rows = folder / "new.csv"
     write_rows(folder, 20, seed=1).drop(columns="mood").to_csv(rows, index=False)
-    return Mixed(found.folder, rows, found.parity)
+    return Mixed(file, found.folder, rows, found.parity)

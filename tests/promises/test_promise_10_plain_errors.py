@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -102,7 +103,9 @@ def test_a_sensitive_value_is_found_nowhere(server: str, home: Path, tmp_path: P
     frame.loc[10:40, "shop"] = CANARY
     frame["load"] = frame["load"].astype(object)
     frame.loc[12, "load"] = "much"
+    frame["note"] = np.where(frame.index % 3 == 0, f"please call {CANARY} back", "all is well")
     columns = '[columns]\n"load" = "number"\n"shop" = { kind = "category", sensitive = true }\n'
+    columns += '"note" = { kind = "text", sensitive = true }\n'
     name = "secretive"
     rest = """
 [evaluation]

@@ -3,13 +3,21 @@
 import hashlib
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
+from models.modelfile import read_model_file
+from tasks.data.snapshot import ingest, open_snapshot
+from tasks.data.splits import fit_split
 from tasks.registry.connection import connect
 from tasks.registry.versions import find_version
+from tasks.training.fit import fit_model
+from tasks.training.loop import EpochReport
 from tests.conftest import Small
+from tests.promises.conftest import Mixed
 from tests.small import Outcome, cli, command, finished, table, write_model
 
 LONGER = """
@@ -43,6 +51,31 @@ def test_the_same_training_gives_the_same_bytes(small: Small, tmp_path: Path) ->
     """Under another name and from another folder, neither of which the weights may depend on."""
     again = graph_of(cli("train", write_model(tmp_path, "twice"), "--json"))
     assert again == hashlib.sha256((small.package / "model.onnx").read_bytes()).hexdigest()
+
+
+def test_augmented_pictures_and_sound_are_the_same_after_an_interruption(mixed: Mixed, tmp_path: Path) -> None:
+    """What varies them draws from seed and epoch, so that neither a second training nor a resumed one differs."""
+    model_file = read_model_file(mixed.model_file)
+    model_file = model_file.model_copy(update={"training": model_file.training.model_copy(update={"epochs": 3})})
+    snapshot = open_snapshot(ingest(model_file, tmp_path / "home").manifest)
+    split = fit_split(model_file, snapshot)
+
+    def weights(name: str, on_epoch: Callable[[EpochReport], None] | None = None) -> dict[str, torch.Tensor]:
+        folder = tmp_path / name
+        folder.mkdir(exist_ok=True)
+        fit_model(model_file, snapshot, split, folder / "checkpoint.pt", folder / "weights.pt", on_epoch)
+        state: dict[str, torch.Tensor] = torch.load(folder / "weights.pt", weights_only=True)["state"]
+        return state
+
+    def interrupt(report: EpochReport) -> None:
+        if report.epoch == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        weights("interrupted", interrupt)
+    first, again, resumed = weights("first"), weights("again"), weights("interrupted")
+    for name, value in first.items():
+        assert torch.equal(value, again[name]) and torch.equal(value, resumed[name]), name
 
 
 @pytest.mark.slow
