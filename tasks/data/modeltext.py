@@ -148,6 +148,8 @@ def _series(rhythm: Rhythm) -> list[str]:
     usual = f"a usual step is {rhythm.step:g}"
     gaps = f"{rhythm.gaps} steps are longer: then a new series begins; {usual}" if rhythm.gaps else usual
     fewest = f"rows that the model sees, and that a group must have; nearly all have {rhythm.shortest} or more"
+    if rhythm.cases and rhythm.window == rhythm.shortest:
+        fewest = "rows that the model sees: whole groups, as all rows of one have the same class"
     return [
         "[series]",
         _line(f"group = {quoted(rhythm.group)}", f"{rhythm.groups} of them; no window holds rows of two"),

@@ -112,7 +112,7 @@ def _features(
         together = Together(tracks=find_tracks(features, truth, task, sample))
         features = {column: _beside_files(column, found, together.tracks) for column, found in features.items()}
     else:
-        together = Together(rhythm=find_rhythm(features, sample))
+        together = Together(rhythm=find_rhythm(features, truth))
         features = as_channels(features, together.rhythm, sample) if together.rhythm else features
     if all(found.left_out for found in features.values()):
         reasons = "; ".join(f"{column!r} {found.left_out}" for column, found in list(features.items())[:5])

@@ -51,7 +51,7 @@ def propose_split(
         rest = f"; of the others, rows of one {groups[0]!r} stay together" if group else ""
         return ProposedSplit({**group, **key}, f"the sources say which split their rows belong to{rest}")
     rule, reason = _rule(features, sample, together, groups, keys)
-    return ProposedSplit({**rule, **key, **_test_share(len(sample.table))}, reason)
+    return ProposedSplit({**rule, **key, **_test_share(_judged(len(sample.table), together.rhythm))}, reason)
 
 
 def _rule(
@@ -91,6 +91,11 @@ def _time(features: Mapping[str, Observed], sample: Sample, rhythm: Rhythm | Non
     found = features[rhythm.time]
     dated = found.settings.kind == "datetime"
     return rhythm.time if dated and (rhythm.groups < FEWEST_GROUPS or _in_order(found, sample)) else None
+
+
+def _judged(rows: int, rhythm: Rhythm | None) -> int:
+    """Rows that get a prediction: of series, those that end a window."""
+    return rows if rhythm is None else max(1, rows - rhythm.groups * (rhythm.window - 1))
 
 
 def _test_share(rows: int) -> dict[str, float]:

@@ -15,8 +15,10 @@ from models.sections import Series
 from tasks.data.observe import TIME_NAME, Observed
 from tasks.data.sample import Sample
 
-FEWEST = 30
-"""Rows of a group, at the median, with which it is a series."""
+FEWEST, FEWEST_OF_CASE = 30, 5
+"""Rows of a group, at the median, with which it is a series; where a group is a case of one class, fewer will do."""
+LONGEST_CASE = 512
+"""Rows up to which a window spans a case as a whole."""
 REGULAR = 0.8
 """Share of the steps of time that are about as long as the usual one."""
 GAP = 3.0
@@ -43,28 +45,31 @@ class Rhythm:
     groups: int
     window: int
     shortest: int
-    """Rows of all but the shortest groups."""
+    """Rows of all but the shortest groups; of cases, of all where none is much shorter than the others."""
     step: float
     """Usual time from row to row: seconds between dates, else in the column's own unit."""
     gaps: int
     """Steps that are much longer."""
+    cases: bool
+    """Whether all rows of a group have one class."""
     time_format: str | None = None
     """How dates are read that are not ISO's."""
 
 
-def find_rhythm(seen: Mapping[str, Observed], sample: Sample) -> Rhythm | None:
-    """How rows become series, None where they are none.
+def find_rhythm(seen: Mapping[str, Observed], truth: pa.Array) -> Rhythm | None:
+    """How rows become series, None where they are none; `truth` are the parsed targets.
 
     Each group has many rows, no two of them at one time, with one usual step between them. A table whose rows are all
     counted, or are one log, has no groups: what repeats there is something that was seen.
     """
+    classes = pd.factorize(truth.to_pandas())[0]
     times = dict(sorted(_times(seen), key=lambda item: _rank(seen[item[0]])))
     for group, codes in _groups(seen):
         few = _rows_of_few_groups(codes)
         for time, stamps in times.items():
             possible = group != time and seen[time].distinct >= np.bincount(codes).max()
             possible = possible and _is_regular(_steps(codes[few], stamps[few]))
-            rhythm = _rhythm(group, time, codes, stamps) if possible else None
+            rhythm = _rhythm(group, time, codes, stamps, classes) if possible else None
             if rhythm:
                 return replace(rhythm, time_format=getattr(seen[time].settings, "format", None))
     return None
@@ -91,7 +96,7 @@ def _rank(found: Observed) -> tuple[bool, bool]:
 
 def _times(seen: Mapping[str, Observed]) -> Iterator[tuple[str, Floats]]:
     for name, found in seen.items():
-        if found.missing or not found.distinct > FEWEST / 2:
+        if found.missing or found.distinct < FEWEST_OF_CASE:
             continue
         if found.settings.kind == "datetime":
             yield name, found.values.cast(pa.int64()).to_numpy(zero_copy_only=False) / 1e6
@@ -104,7 +109,7 @@ def _times(seen: Mapping[str, Observed]) -> Iterator[tuple[str, Floats]]:
 def _groups(seen: Mapping[str, Observed]) -> Iterator[tuple[str, Numbers]]:
     """Codes of the columns that may name a group: texts and whole numbers without a missing one, that repeat."""
     for name, found in seen.items():
-        if found.missing or found.has_files or not 2 <= found.distinct <= len(found.values) / FEWEST:
+        if found.missing or found.has_files or not 2 <= found.distinct <= len(found.values) / FEWEST_OF_CASE:
             continue
         if pa.types.is_dictionary(found.values.type):
             yield name, found.values.indices.to_numpy(zero_copy_only=False).astype(np.int64)
@@ -112,17 +117,27 @@ def _groups(seen: Mapping[str, Observed]) -> Iterator[tuple[str, Numbers]]:
             yield name, np.unique(found.values.to_numpy(zero_copy_only=False), return_inverse=True)[1].astype(np.int64)
 
 
-def _rhythm(group: str, time: str, codes: Numbers, stamps: Floats) -> Rhythm | None:
+def _rhythm(group: str, time: str, codes: Numbers, stamps: Floats, classes: Numbers) -> Rhythm | None:
     lengths = np.bincount(codes)
     lengths = lengths[lengths > 0]
-    if np.median(lengths) < FEWEST:
+    cases = _are_cases(codes, classes)
+    if np.median(lengths) < (FEWEST_OF_CASE if cases else FEWEST):
         return None
     steps = _steps(codes, stamps)
     usual, shortest = float(np.median(steps)), int(np.percentile(lengths, SHORTEST_GROUPS))
     if not _is_regular(steps) or _is_one_log(codes, stamps, usual):
         return None
-    window = max(2, min(Series().window, shortest))
-    return Rhythm(group, time, len(lengths), window, shortest, usual, int((steps > GAP * usual).sum()))
+    if cases and 2 * lengths.min() >= shortest:
+        shortest = int(lengths.min())
+    whole = cases and shortest <= LONGEST_CASE
+    window = max(2, shortest if whole else min(Series().window, shortest))
+    return Rhythm(group, time, len(lengths), window, shortest, usual, int((steps > GAP * usual).sum()), cases)
+
+
+def _are_cases(codes: Numbers, classes: Numbers) -> bool:
+    """Whether all rows of a group have one class, as the recordings of one gesture do."""
+    pairs = len(np.unique(np.stack([codes, classes]), axis=1).T)
+    return pairs == len(np.unique(codes)) > len(np.unique(classes))
 
 
 def _rows_of_few_groups(codes: Numbers) -> Numbers:

@@ -28,7 +28,7 @@ from tasks.training.fitted import Fitted
 from tasks.training.loop import EpochReport, train_network
 from tasks.training.tensors import Layout, Tensors, encode_rows, fit_statistics, fit_target
 
-FEWEST_STEPS, SMALLEST_BATCH = 16, 16
+FEWEST_STEPS, SMALLEST_BATCH = 16, 8
 
 
 @dataclass(frozen=True)
@@ -102,15 +102,13 @@ class Prepared:
     def settle(self, model_file: ModelFile) -> Training:
         """The training settings, with a batch size where none is given.
 
-        That of the kinds of column; where values are large, fewer rows if an epoch would else have few steps.
+        That of the kinds of column, or fewer rows if an epoch would else have few steps.
         """
         training = model_file.training
         if training.batch_size is not None:
             return training
         kinds = [KINDS[settings.kind] for settings in model_file.columns.values()]
-        size = min(kind.batch_size for kind in kinds)
-        if not all(kind.joined for kind in kinds):
-            size = min(size, max(SMALLEST_BATCH, len(self.train) // FEWEST_STEPS))
+        size = min(*(kind.batch_size for kind in kinds), max(SMALLEST_BATCH, len(self.train) // FEWEST_STEPS))
         return training.model_copy(update={"batch_size": size})
 
 

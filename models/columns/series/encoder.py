@@ -12,6 +12,8 @@ from models.columns.series.statistics import FEATURES, LEVELS, SeriesStatistics,
 from models.sections import Network
 
 CHANNELS = 48
+LAYERS = ((7, 1), (5, 2), (5, 4), (3, 8))
+"""Width and dilation of the convolutions, which see 47 rows in the end."""
 FAR = 8.0
 """Scaled values beyond are held here, so that a broken sensor can't drown the others."""
 
@@ -33,28 +35,30 @@ class Encoder(nn.Module):
         super().__init__()
         features = [feature for s in statistics for feature in _centred(s)]
         self.embedded = NumberEncoder((), features, network)
-        self.register_buffer("median", torch.tensor([[s.median] for s in statistics]))
-        self.register_buffer("scale", torch.tensor([[max(s.scale, 1e-30)] for s in statistics]))
+        self.register_buffer("median", torch.tensor([[s.median] for s in statistics], dtype=torch.float64))
+        self.register_buffer("scale", torch.tensor([[max(s.scale, 1e-30)] for s in statistics], dtype=torch.float64))
         self.register_buffer("trend", torch.from_numpy(trend_weights(statistics[0].window)))
-        self.shapes = nn.Sequential(
-            nn.Conv1d(2 * len(statistics), CHANNELS, 5, padding=2),
-            nn.BatchNorm1d(CHANNELS),
-            nn.ReLU(),
-            nn.Conv1d(CHANNELS, CHANNELS, 5, padding=4, dilation=2),
-            nn.BatchNorm1d(CHANNELS),
-            nn.ReLU(),
-        )
+        self.shapes = nn.Sequential(*_convolutions(2 * len(statistics)))
         self.out_features = self.embedded.out_features + 2 * CHANNELS
 
     def forward(self, windows: Tensor) -> Tensor:
         """Embedded statistics beside pooled shapes, [N, out_features]."""
         missing = torch.isnan(windows)
-        # Values that are large beside their spread would lose their last digits in sums.
-        centred = windows - self.median
-        embedded = self.embedded(window_features(centred, missing, self.trend).flatten(1))
-        scaled = torch.where(missing, 0.0, centred / self.scale).clamp(-FAR, FAR)
+        # In float64, since the order of a sum, which is the runtime's choice, would show in features of small spread.
+        centred = windows.double() - self.median
+        embedded = self.embedded(window_features(centred, missing, self.trend).flatten(1).float())
+        scaled = torch.where(missing, 0.0, centred / self.scale).clamp(-FAR, FAR).float()
         shapes = self.shapes(torch.cat([scaled, missing.to(scaled.dtype)], dim=1))
         return torch.cat([embedded, shapes.mean(dim=2), shapes.amax(dim=2)], dim=1)
+
+
+def _convolutions(inputs: int) -> Iterator[nn.Module]:
+    """Layers over windows [N, inputs, window] -> [N, CHANNELS, window]."""
+    for width, dilation in LAYERS:
+        yield nn.Conv1d(inputs, CHANNELS, width, padding=(width - 1) // 2 * dilation, dilation=dilation)
+        yield nn.BatchNorm1d(CHANNELS)
+        yield nn.ReLU()
+        inputs = CHANNELS
 
 
 def _centred(statistics: SeriesStatistics) -> Iterator[NumberStatistics]:

@@ -13,6 +13,8 @@ FEATURES = ("last", "mean", "spread", "trend", "lowest", "highest", "roughness")
 LEVELS = frozenset({"last", "mean", "lowest", "highest"})
 """Those that move with the values."""
 BINS = 24
+MINUTE = 1e-4
+"""Share of a channel's spread that makes no difference between windows."""
 MOST_WINDOWS = 200_000
 """Windows whose features are kept for quantiles; of more, every second, fourth, eighth..."""
 
@@ -36,11 +38,24 @@ def fit_series(chunks: Iterable[NDArray[np.float32]], window: int) -> SeriesStat
         count += len(windows)
         while len(kept) > MOST_WINDOWS:
             kept, step = kept[::2], 2 * step
-    features = tuple(fit_number(column, BINS) for column in kept.T)
+    features = tuple(fit_number(column, BINS) for column in _without_noise(kept).T)
     last = features[FEATURES.index("last")]
     return SeriesStatistics(
         count=count, missing=missing, window=window, median=last.median, scale=last.scale, features=features
     )
+
+
+def _without_noise(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The features [N, 7], where one that hardly differs beside the spread of the values does not differ at all.
+
+    A series that was standardised has a mean of 0 and a spread of 1, but for rounding, which says nothing.
+    """
+    known = features[~np.isnan(features).any(axis=1)]
+    if not len(known):
+        return features
+    values = max(known[:, FEATURES.index("last")].std(), known[:, FEATURES.index("spread")].max())
+    alike = np.ptp(known, axis=0) < MINUTE * values
+    return np.where(alike & ~np.isnan(features), np.median(known, axis=0), features)
 
 
 def window_features(windows: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -69,7 +84,7 @@ def window_features(windows: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.where(count > 0, found, np.float32(np.nan))
 
 
-def trend_weights(window: int) -> NDArray[np.float32]:
+def trend_weights(window: int) -> NDArray[np.float64]:
     """Weights [window] whose product with centred values is the rise of their least-squares line over the window."""
     place = np.arange(window, dtype=np.float64) - (window - 1) / 2
-    return np.asarray(place / (place**2).sum() * (window - 1), dtype=np.float32)
+    return np.asarray(place / (place**2).sum() * (window - 1))

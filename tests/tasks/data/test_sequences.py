@@ -139,3 +139,43 @@ def test_a_clock_may_count_fractions_of_a_second(tmp_path: Path) -> None:
     frame["t"] = frame["t"] / 10
     model_file, _ = proposed(tmp_path, frame)
     assert model_file.series is not None and model_file.series.time == "t"
+
+
+def cases(lengths: list[int]) -> pd.DataFrame:
+    """Gestures of one class each, of these many rows."""
+    random = np.random.default_rng(0)
+    parts = [
+        pd.DataFrame(
+            {
+                "case": f"g{number}",
+                "step": np.arange(length),
+                "force": random.normal(size=length).round(3),
+                "gesture": "wave" if number % 3 else "point",
+            }
+        )
+        for number, length in enumerate(lengths)
+    ]
+    return pd.concat(parts)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "window"), [([20] * 30, 20), ([100] * 30, 100), ([14, 8, 12, 20, 16, 10] * 5, 8), ([600] * 10, 30)]
+)
+def test_where_a_group_is_a_case_of_one_class_a_window_spans_it(
+    tmp_path: Path, lengths: list[int], window: int
+) -> None:
+    model_file, _ = proposed(tmp_path, cases(lengths), "gesture")
+    assert kinds(model_file) == {"force": "series"}
+    assert model_file.series is not None
+    assert (model_file.series.group, model_file.series.window) == ("case", window)
+
+
+def test_one_short_case_does_not_shorten_the_windows_of_the_others(tmp_path: Path) -> None:
+    model_file, _ = proposed(tmp_path, cases([40] * 60 + [4]), "gesture")
+    assert model_file.series is not None
+    assert model_file.series.window == 40
+
+
+def test_the_test_share_counts_cases_not_their_rows(tmp_path: Path) -> None:
+    model_file, _ = proposed(tmp_path, cases([30] * 400), "gesture")
+    assert model_file.split.test == pytest.approx(0.35)
