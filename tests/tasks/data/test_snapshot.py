@@ -88,6 +88,20 @@ def test_grown_data_adds_parts_and_keeps_the_others(
     assert open_snapshot(first.manifest).table(["x"])["x"].to_pylist() == list(range(25))
 
 
+def test_long_texts_make_small_parts_that_grown_data_keeps(
+    tmp_path: Path, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "TEXT_BYTES", 100)
+    frame = pd.DataFrame({"x": range(35), "t": [f"word {i:02} " + "z" * 32 for i in range(35)], "y": [0, 1] * 17 + [0]})
+    model_file = make('x = "number"\nt = "text"')
+    frame[:25].to_csv(tmp_path / "a.csv", index=False)
+    first = ingest(model_file, tmp_path)
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    second = ingest(model_file, tmp_path)
+    assert (first.new_parts, second.new_parts) == (13, 6)
+    assert open_snapshot(second.manifest).table(["x"])["x"].to_pylist() == list(range(35))
+
+
 def test_a_part_is_addressed_by_value_not_by_chunks_or_dictionaries() -> None:
     plain = pa.table(
         {
