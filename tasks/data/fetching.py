@@ -32,7 +32,7 @@ class Place:
     @classmethod
     def at(cls, filesystem: fs.FileSystem, folder: str) -> "Place":
         """The folder, however it is written."""
-        return cls(filesystem, _real(filesystem, folder))
+        return cls(filesystem, real_path(filesystem, folder))
 
 
 def fetch(path: str | None, place: Place) -> Fetched:
@@ -54,14 +54,19 @@ def fetch(path: str | None, place: Place) -> Fetched:
         return None, "the file can't be read"
 
 
+def real_path(filesystem: fs.FileSystem, path: str) -> str:
+    """The path in one way of writing; without symbolic links, where there are any."""
+    return os.path.realpath(path) if isinstance(filesystem, fs.LocalFileSystem) else posixpath.normpath(path)
+
+
 def _resolve(path: str, place: Place) -> tuple[fs.FileSystem, str]:
     if "\0" in path:
         raise FileNotFoundError(path)
     if "://" not in path:
-        return place.filesystem, _real(place.filesystem, posixpath.join(place.folder, path))
+        return place.filesystem, real_path(place.filesystem, posixpath.join(place.folder, path))
     scheme, _, rest = path.partition("://")
     filesystem, full = _located(f"{scheme.lower()}://{rest}")
-    return filesystem, _real(filesystem, full)
+    return filesystem, real_path(filesystem, full)
 
 
 def _located(uri: str) -> tuple[fs.FileSystem, str]:
@@ -78,11 +83,6 @@ def _located(uri: str) -> tuple[fs.FileSystem, str]:
 def _opened(uri: str) -> tuple[fs.FileSystem, str]:
     filesystem, bucket = fs.FileSystem.from_uri(uri)
     return filesystem, bucket
-
-
-def _real(filesystem: fs.FileSystem, path: str) -> str:
-    """The path in one way of writing; without symbolic links, where there are any."""
-    return os.path.realpath(path) if isinstance(filesystem, fs.LocalFileSystem) else posixpath.normpath(path)
 
 
 def _within(path: str, folder: str) -> bool:

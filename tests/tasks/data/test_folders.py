@@ -12,8 +12,11 @@ from models.errors import InputError
 from models.modelfile import read_model_file
 from tasks.data import sources
 from tasks.data.inspect import examine, propose
+from tasks.data.sharing import read_twice
 from tasks.data.snapshot import ingest
 from tasks.data.sources import peek, read_batches, resolve
+from tasks.scoring.inputs import resolve_inputs
+from tasks.scoring.sinks import destination
 
 
 def picture(path: Path, shade: int = 0, size: tuple[int, int] = (12, 12)) -> Path:
@@ -151,3 +154,35 @@ def test_sources_in_a_store_keep_their_scheme_and_options(tmp_path: Path, monkey
     assert 'uri = "s3://bucket/pets/test?region=eu"\nsplit = "test"' in text
     assert 'uri = "s3://bucket/pets/train?region=eu"' in text
     assert '{ kind = "image", size = 12 }' in text
+
+
+def test_a_folder_within_another_is_not_read_twice(tmp_path: Path) -> None:
+    touch(tmp_path, "nest/train/cat/1.png", "nest/test/cat/2.png", "nest/test/dog/3.png", "other/cat/2.png")
+    (tmp_path / "link").symlink_to(tmp_path / "nest/test")
+    (tmp_path / "other/far").symlink_to(tmp_path / "nest/train")
+    whole = str(tmp_path / "nest")
+    for part in (str(tmp_path / "nest/test"), str(tmp_path / "link")):
+        (line,) = read_twice([file for uri in (whole, part) for file in resolve(uri)], "inputs")
+        where = f"{part}/cat/2.png and 1 more"
+        assert line == f"{where}: belong to two inputs, {whole} and {part}; give them in one of them"
+    (line,) = read_twice([file for name in ("nest", "other") for file in resolve(str(tmp_path / name))], "sources")
+    assert line.startswith(f"{tmp_path}/other/far/cat/1.png: belongs to two sources")
+    apart = [file for name in ("nest/train", "nest/test") for file in resolve(str(tmp_path / name))]
+    assert read_twice(apart, "sources") == []
+
+
+def test_a_pattern_that_reaches_one_folder_by_two_names_is_told(tmp_path: Path) -> None:
+    touch(tmp_path, "nest/cat/1.png")
+    (tmp_path / "link").symlink_to("nest")
+    (line,) = read_twice(resolve(f"{tmp_path}/*"), "sources")
+    both = f"{tmp_path}/link/ and {tmp_path}/nest/"
+    assert line == f"{tmp_path}/nest/cat/1.png: belongs to two sources, {both}; give it in one of them"
+
+
+def test_nested_sources_and_inputs_are_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, classes(tmp_path / "nest"))
+    path.write_text(path.read_text() + '\n[[sources]]\nuri = "nest/cat"\n')
+    with pytest.raises(InputError, match=r"nest/cat/001\.png and 39 more: belong to two sources"):
+        ingest(read_model_file(path), tmp_path / "home")
+    with pytest.raises(InputError, match="and 39 more: belong to two inputs"):
+        resolve_inputs([str(tmp_path / "nest"), str(tmp_path / "nest/cat")], destination(tmp_path / "out"))

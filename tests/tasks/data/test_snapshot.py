@@ -330,7 +330,7 @@ def test_every_missing_column_and_source_is_named_at_once(tmp_path: Path, make: 
     assert [problem.rpartition("/")[2] for problem in caught.value.problems] == [
         "gone.csv: no such file, folder or pattern of files",
         "*.csv: no such file, folder or pattern of files",
-        "*.csv",
+        "*.csv; give it in one of them",
     ]
 
 
@@ -427,6 +427,15 @@ def test_one_file_in_two_sources_is_named(tmp_path: Path, make: Make) -> None:
     write(tmp_path / "a.csv", x=[1, 2], c="u", y=[0, 1])
     with pytest.raises(InputError, match=r"a\.csv: belongs to two sources"):
         ingest(make(COLUMNS, sources='uri = "a.csv"|uri = "*.csv"'), tmp_path)
+
+
+@pytest.mark.parametrize("second", ["link.csv", "deep/../a.csv", "**"])
+def test_one_file_behind_another_name_is_named(tmp_path: Path, make: Make, second: str) -> None:
+    write(tmp_path / "a.csv", x=[1, 2], c="u", y=[0, 1])
+    (tmp_path / "link.csv").symlink_to("a.csv")
+    (tmp_path / "deep").mkdir()
+    with pytest.raises(InputError, match=r"(a|link)\.csv( and 1 more)?: belongs? to two sources"):
+        ingest(make(COLUMNS, sources=f'uri = "a.csv"|uri = "{second}"'), tmp_path / "home")
 
 
 def test_a_damaged_file_is_named_before_any_row_is_read(tmp_path: Path, make: Make) -> None:
