@@ -38,8 +38,9 @@ def _identity(file: SourceFile, path: str) -> str:
 
 
 def _both(first: SourceFile, second: SourceFile) -> tuple[str, str]:
-    """Names of the sources; of one source, what it reads twice."""
-    return (first.source, second.source) if first.source != second.source else (first.path, second.path)
+    """Names of the sources; of one source that reaches a file by two names, these."""
+    by_names = first.source == second.source and first.path != second.path
+    return (first.path, second.path) if by_names else (first.source, second.source)
 
 
 def _line(paths: Sequence[str], what: str, first: str, second: str) -> str:

@@ -33,10 +33,10 @@ def resolve_inputs(inputs: Sequence[str], wanted: Destination) -> tuple[SourceFi
     return tuple(files)
 
 
-def count_rows(inputs: Sequence[str]) -> int | None:
-    """Rows of all inputs where every file states them, else None. Raises InputError for unreadable ones."""
+def count_rows(files: Sequence[SourceFile]) -> int | None:
+    """Rows of all files where every one states them, else None. Raises InputError for unreadable ones."""
     total = 0
-    for file in (file for uri in inputs for file in resolve(uri)):
+    for file in files:
         rows = peek(file).rows
         if rows is None:
             return None
