@@ -10,6 +10,7 @@ from models.modelfile import ModelFile
 from models.problems import near_match
 from tasks.data.batches import RawBatch, SourceFile
 from tasks.data.checks import require_types
+from tasks.data.folders import tables_passed_over
 from tasks.data.layout import slice_columns
 from tasks.data.sharing import read_twice
 from tasks.data.sources import peek, resolve
@@ -57,7 +58,7 @@ def survey(model_file: ModelFile) -> Survey:
     alone = columns_of_their_own(model_file)
     own = {name: _declared_files(model_file, files) if name in alone else set() for name in needed}
     partly = [name for name in needed if not {file.path for file in files} <= {*names[name], *own[name]}]
-    warnings = [_partly_absent(name, files, names[name]) for name in partly]
+    warnings = [*tables_passed_over(files), *(_partly_absent(name, files, names[name]) for name in partly)]
     return Survey(files, tuple(names), tuple(warnings))
 
 

@@ -59,6 +59,37 @@ def test_a_table_in_the_folder_speaks_for_it(tmp_path: Path) -> None:
     assert rows(tmp_path) == {"path": ["a/1.png"], "y": ["1"]}
 
 
+def test_tables_that_only_accompany_the_pictures_of_class_folders_are_not_read(tmp_path: Path) -> None:
+    touch(tmp_path, "00000/1.ppm", "00000/2.ppm", "00001/1.ppm", "00001/2.ppm", "00001/.3.ppm")
+    touch(tmp_path, "00000/GT-00000.csv", "00001/GT-00001.csv", "00001/_hidden.csv")
+    (file,) = resolve(str(tmp_path))
+    assert (file.format, file.listed) == ("folder", ("00000/1.ppm", "00000/2.ppm", "00001/1.ppm", "00001/2.ppm"))
+    assert file.strays == ("00000/GT-00000.csv", "00001/GT-00001.csv")
+
+
+@pytest.mark.parametrize(
+    "table", ["labels.csv", "labels/train.csv", "a/b/c.csv", "b/one.csv"], ids=["top", "apart", "beneath", "as many"]
+)
+def test_other_tables_speak_for_a_folder_with_pictures(tmp_path: Path, table: str) -> None:
+    touch(tmp_path, "a/1.png", "a/2.png", "a/3.png", "a/of-a.csv", "b/4.png", table)
+    assert table in {Path(file.path).relative_to(tmp_path).as_posix() for file in resolve(str(tmp_path))}
+
+
+def test_pictures_that_lie_in_no_class_folder_leave_the_table_to_speak(tmp_path: Path) -> None:
+    touch(tmp_path, "1.png", "2.png", "3.png", "labels.csv")
+    assert [file.format for file in resolve(str(tmp_path))] == ["csv"]
+
+
+def test_tables_that_are_not_read_are_told_by_new_and_check(tmp_path: Path) -> None:
+    classes(tmp_path / "pets")
+    for name in ("cat", "dog"):
+        (tmp_path / "pets" / name / f"{name}.csv").write_text("Filename;ClassId\n1.png;1\n")
+    line = f"{tmp_path}/pets/: a table of its pictures and recordings; other tables in its class folders are not read: "
+    assert line + "cat/cat.csv and 1 more" in propose([str(tmp_path / "pets")], "class", "m", tmp_path).findings
+    found = examine(written(tmp_path, tmp_path / "pets"))
+    assert found.passed and found.read == 80 and line + "cat/cat.csv and 1 more" in found.warnings
+
+
 def test_names_counts_and_wanted_columns_are_told(tmp_path: Path) -> None:
     (file,) = resolve(str(touch(tmp_path, "a/1.png", "b/2.png")))
     assert (peek(file).schema.names, peek(file).rows) == (["path", "class", "group"], 2)
