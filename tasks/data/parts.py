@@ -16,6 +16,7 @@ from models.columns.cells import as_array, fixed_rows, is_text, plain
 from tasks.data.checks import Checked
 from tasks.data.layout import ROW
 from tasks.data.manifest import PARTS, move_into_place
+from tasks.data.rowgroups import with_own_dictionaries
 
 PART_ROWS = 1 << 18
 """Rows of a file that share a part; counted in the file, so that bad rows don't move the borders of later parts."""
@@ -162,4 +163,5 @@ def _value_buffers(column: pa.Array) -> Iterator[bytes | memoryview]:
 
 
 def _joined(tables: list[pa.Table]) -> pa.Table:
-    return pa.concat_tables(tables).unify_dictionaries().combine_chunks()
+    # Rows of rejects and of other parts have left their words in the dictionaries, which may be any number.
+    return pa.concat_tables(map(with_own_dictionaries, tables)).unify_dictionaries().combine_chunks()

@@ -23,7 +23,7 @@ class RowGroups:
         """Appends the rows; they are in the file when it is closed."""
         if not len(table):
             return
-        table = _with_own_dictionaries(table)
+        table = with_own_dictionaries(table)
         self._kept.append(table)
         self._rows += len(table)
         self._bytes += table.nbytes
@@ -42,7 +42,7 @@ class RowGroups:
             self._writer.write_table(pa.concat_tables(kept))
 
 
-def _with_own_dictionaries(table: pa.Table) -> pa.Table:
+def with_own_dictionaries(table: pa.Table) -> pa.Table:
     """The table, without the values that a few rows of a large batch share with all of its others."""
     for number, field in enumerate(table.schema):
         column = table.column(number)

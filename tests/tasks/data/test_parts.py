@@ -56,6 +56,13 @@ def test_a_part_ends_before_the_text_that_is_too_much(
     assert parts_of(texts, batch, categories) == [[1, 2], [4], [5], [7, 8], [10], [11]]
 
 
+def test_words_of_other_rows_are_no_part_of_a_part() -> None:
+    words = pa.array([f"word {number}" for number in range(9)]).dictionary_encode()
+    whole = Checked(pa.table({"t": words}), np.arange(1, 10), no_rejects())
+    found = [part["t"].combine_chunks().dictionary.to_pylist() for part in gather([whole], 4)]
+    assert found == [[f"word {number}" for number in part] for part in (range(4), range(4, 8), range(8, 9))]
+
+
 def test_short_texts_do_not_end_a_part() -> None:
     assert parts_of(["text"] * 9, 2) == [[1, 2, 4], [5, 7, 8]]
 
