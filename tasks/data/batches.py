@@ -32,6 +32,8 @@ class SourceFile:
     size: int
     listed: tuple[str, ...] = ()
     """Of a folder: its pictures and recordings, relative to it."""
+    strays: tuple[str, ...] = ()
+    """Of a folder: tables that only accompany them and are not read, relative to it."""
 
 
 @dataclass(frozen=True)

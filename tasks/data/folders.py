@@ -2,6 +2,7 @@
 
 import posixpath
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 
 import pyarrow as pa
@@ -32,6 +33,26 @@ def list_files(folder: str, infos: Sequence[fs.FileInfo]) -> tuple[str, ...]:
     start = len(folder.rstrip("/")) + 1
     names = [info.path[start:] for info in infos if info.type == fs.FileType.File]
     return tuple(sorted(name for name in names if suffix_of(name) in (*PICTURES, *RECORDINGS) and not _hidden(name)))
+
+
+def are_strays(tables: Sequence[str], files: Sequence[str]) -> bool:
+    """Whether tables only accompany the pictures and recordings of class folders, by their relative paths.
+
+    Each lies in a class folder that holds more pictures and recordings than tables, as annotations do. A table beside
+    the class folders, or in a folder that is rather one of tables, speaks for the whole.
+    """
+    pictures, beside = (Counter(posixpath.dirname(path) for path in paths) for paths in (files, tables))
+    return all(folder and count < pictures[folder] for folder, count in beside.items())
+
+
+def tables_passed_over(files: Sequence[SourceFile]) -> list[str]:
+    """A line for each folder whose tables are not read."""
+    return [
+        f"{file.path}: a table of its pictures and recordings; other tables in its class folders are not read: "
+        f"{file.strays[0]}" + (f" and {len(file.strays) - 1} more" if len(file.strays) > 1 else "")
+        for file in files
+        if file.strays
+    ]
 
 
 def suffix_of(path: str) -> str:

@@ -10,11 +10,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from models.columns.cells import as_array, fixed_rows
+from models.columns.cells import as_array, fixed_rows, is_text, plain
 from tasks.data.checks import Checked
 from tasks.data.layout import ROW
 from tasks.data.manifest import PARTS, move_into_place
+from tasks.data.rowgroups import with_own_dictionaries
 
 PART_ROWS = 1 << 18
 """Rows of a file that share a part; counted in the file, so that bad rows don't move the borders of later parts."""
@@ -22,6 +24,8 @@ PART_ROWS = 1 << 18
 
 PART_BYTES = 1 << 26
 """Of pictures and other large values in one part."""
+TEXT_BYTES = 1 << 28
+"""Of the texts of one column in one part; Arrow counts those of an array up to 2 GB."""
 
 
 @dataclass(frozen=True)
@@ -43,21 +47,55 @@ def rows_of_part(row_bytes: int) -> int:
 
 
 def gather(batches: Iterable[Checked], part_rows: int) -> Iterator[pa.Table]:
-    """The accepted rows of one file, one table per `part_rows` rows of the file, with `perennial.row`."""
+    """The accepted rows of one file, one table per `part_rows` rows of the file, with `perennial.row`.
+
+    Where texts of a column take more than `TEXT_BYTES`, a table ends before the row that is too much. Borders follow
+    from the rows of the file alone, whatever the batches: rows that are added leave earlier parts as they are.
+    """
     pending: list[pa.Table] = []
-    current = 0
+    current, held = 0, np.zeros(1, dtype=np.int64)
+    for number, table in _by_number(batches, part_rows):
+        if pending and number != current:
+            yield _joined(pending)
+            pending, held = [], np.zeros(1, dtype=np.int64)
+        current = number
+        while len(table):
+            sizes = held + np.cumsum(_text_bytes(table), axis=0)
+            fitting = int(np.searchsorted(sizes.max(axis=1), TEXT_BYTES, side="right"))
+            if fitting or not pending:
+                taken = max(fitting, 1)
+                pending.append(table.slice(0, taken))
+                table, held = table.slice(taken), sizes[taken - 1]
+            if len(table):
+                yield _joined(pending)
+                pending, held = [], np.zeros(1, dtype=np.int64)
+    if pending:
+        yield _joined(pending)
+
+
+def _by_number(batches: Iterable[Checked], part_rows: int) -> Iterator[tuple[int, pa.Table]]:
+    """The rows of the batches by the number of their block of `part_rows` rows of the file."""
     for checked in batches:
         table = checked.table.append_column(ROW, pa.array(checked.rows))
         numbers = (checked.rows - 1) // part_rows
         for number in np.unique(numbers):
-            if number != current and pending:
-                yield _joined(pending)
-                pending = []
-            current = int(number)
             low, high = np.searchsorted(numbers, [number, number + 1])
-            pending.append(table.slice(low, high - low))
-    if pending:
-        yield _joined(pending)
+            yield int(number), table.slice(low, high - low)
+
+
+def _text_bytes(table: pa.Table) -> NDArray[np.int64]:
+    """Bytes of each text, [N, C]; a column of zeros at least."""
+    columns = [as_array(column) for column in table.columns]
+    texts = [column for column in columns if is_text(plain(column.slice(0, 0)).type)]
+    return np.stack([np.zeros(len(table), dtype=np.int64), *map(_lengths, texts)], axis=1)
+
+
+def _lengths(texts: pa.Array) -> NDArray[np.int64]:
+    if pa.types.is_dictionary(texts.type):
+        lengths = pc.binary_length(texts.dictionary).take(texts.indices)
+    else:
+        lengths = pc.binary_length(texts)
+    return np.asarray(pc.fill_null(lengths, 0).to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
 def stage(table: pa.Table, folder: Path, aside: Path) -> StagedPart:
@@ -125,4 +163,5 @@ def _value_buffers(column: pa.Array) -> Iterator[bytes | memoryview]:
 
 
 def _joined(tables: list[pa.Table]) -> pa.Table:
-    return pa.concat_tables(tables).unify_dictionaries().combine_chunks()
+    # Rows of rejects and of other parts have left their words in the dictionaries, which may be any number.
+    return pa.concat_tables(map(with_own_dictionaries, tables)).unify_dictionaries().combine_chunks()

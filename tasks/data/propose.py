@@ -14,6 +14,7 @@ from models.problems import near_match
 from models.sections import DEFAULT_MISSING, SplitName, Task
 from tasks.data.batches import SourceFile
 from tasks.data.files import settle
+from tasks.data.folders import tables_passed_over
 from tasks.data.layout import SPLIT_WORDS, target_parser
 from tasks.data.leaks import find_leaks, names_classes
 from tasks.data.modeltext import BESIDE, Gates, render
@@ -76,7 +77,8 @@ def propose(data: Sequence[str], target: str, name: str, folder: Path) -> Propos
         gates=_gates(truth, task),
     )
     left_out = {column: found.left_out for column, found in features.items() if found.left_out}
-    return Proposal(text, tuple(_findings(sample, features, leaks, task, target, split.reason)), left_out)
+    findings = [*_findings(sample, features, leaks, task, target, split.reason), *tables_passed_over(files)]
+    return Proposal(text, tuple(findings), left_out)
 
 
 def _observed(sample: Sample, files: Sequence[SourceFile], target: str) -> dict[str, Observed]:

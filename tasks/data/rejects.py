@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from models.columns.kind import Mask
 from tasks.data.batches import Malformed, RawBatch
+from tasks.data.rowgroups import RowGroups
 
 SCHEMA = pa.schema(
     [
@@ -131,7 +131,7 @@ class RejectsFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.reasons: Counter[str] = Counter()
-        self._writer = pq.ParquetWriter(path, SCHEMA)
+        self._writer = RowGroups(path, SCHEMA)
 
     def __enter__(self) -> "RejectsFile":
         return self
@@ -150,6 +150,5 @@ class RejectsFile:
 
     def add(self, rejects: pa.Table) -> None:
         """Appends the rows of a rejects table."""
-        if len(rejects):
-            self.reasons.update(count_reasons(rejects))
-            self._writer.write_table(rejects)
+        self.reasons.update(count_reasons(rejects))
+        self._writer.write_table(rejects)

@@ -1,6 +1,7 @@
 """Where rows come from: files, folders, globs and Hive partitions, local or in an object store, read as one stream.
 
-A folder without tables, but with pictures or recordings, is a table of them.
+A folder of pictures or recordings is a table of them. Where there are tables too, they are what is read, unless they
+only accompany the files of class folders: each lies in one, which holds more pictures and recordings than tables.
 """
 
 import errno
@@ -46,8 +47,17 @@ FOREIGN = {
 }
 READERS = {"csv": delimited, "jsonl": jsonlines, "parquet": columnar, "feather": columnar, "folder": folders}
 NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
-Found: TypeAlias = fs.FileInfo | tuple[str, ...]
-"""A table, or the files of a folder that is one."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files of a folder that is a table, and the tables among them that are not read, relative to it."""
+
+    files: tuple[str, ...]
+    strays: tuple[str, ...]
+
+
+Found: TypeAlias = fs.FileInfo | Listing
 
 
 @dataclass(frozen=True)
@@ -144,17 +154,19 @@ def _matching(filesystem: fs.FileSystem, path: str) -> dict[str, Found]:
 
 
 def _beneath(filesystem: fs.FileSystem, folder: str) -> dict[str, Found]:
-    """Files of known formats at any depth, by path; where there are none, pictures and recordings under the folder's.
+    """Files of known formats at any depth, by path; or the pictures and recordings under the folder's own.
 
     Tables with a dot or underscore in front of their names are bookkeeping of other tools.
     """
     infos = filesystem.get_file_info(fs.FileSelector(folder, recursive=True))
     data = [info for info in infos if info.type == fs.FileType.File and _format_of_name(info.path)]
-    tables = [info for info in data if not _hidden(PurePosixPath(info.path).relative_to(folder))]
-    if tables:
-        return {info.path: info for info in tables}
+    tables = {
+        path.as_posix(): info for info in data if not _hidden(path := PurePosixPath(info.path).relative_to(folder))
+    }
     listed = folders.list_files(folder, infos)
-    return {folder.rstrip("/") + "/": listed} if listed else {}
+    if listed and folders.are_strays(list(tables), listed):
+        return {folder.rstrip("/") + "/": Listing(listed, tuple(sorted(tables)))}
+    return {info.path: info for info in tables.values()}
 
 
 def _hidden(path: PurePosixPath) -> bool:
@@ -182,8 +194,9 @@ def _matches(path: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
 
 
 def _source_file(uri: str, filesystem: fs.FileSystem, path: str, found: Found) -> SourceFile:
-    if isinstance(found, tuple):
-        return SourceFile(uri, path, filesystem, "folder", _partitions(path + "files"), len(found), found)
+    if isinstance(found, Listing):
+        count, partitions = len(found.files), _partitions(path + "files")
+        return SourceFile(uri, path, filesystem, "folder", partitions, count, found.files, found.strays)
     return SourceFile(uri, path, filesystem, _format(filesystem, found), _partitions(path), found.size)
 
 

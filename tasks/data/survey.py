@@ -10,7 +10,9 @@ from models.modelfile import ModelFile
 from models.problems import near_match
 from tasks.data.batches import RawBatch, SourceFile
 from tasks.data.checks import require_types
+from tasks.data.folders import tables_passed_over
 from tasks.data.layout import slice_columns
+from tasks.data.sharing import read_twice
 from tasks.data.sources import peek, resolve
 
 
@@ -56,7 +58,7 @@ def survey(model_file: ModelFile) -> Survey:
     alone = columns_of_their_own(model_file)
     own = {name: _declared_files(model_file, files) if name in alone else set() for name in needed}
     partly = [name for name in needed if not {file.path for file in files} <= {*names[name], *own[name]}]
-    warnings = [_partly_absent(name, files, names[name]) for name in partly]
+    warnings = [*tables_passed_over(files), *(_partly_absent(name, files, names[name]) for name in partly)]
     return Survey(files, tuple(names), tuple(warnings))
 
 
@@ -85,17 +87,14 @@ def fill_absent(batch: RawBatch, columns: Collection[str], alone: Collection[str
 
 
 def _resolve_all(model_file: ModelFile) -> tuple[tuple[SourceFile, ...], list[str]]:
-    files: dict[str, SourceFile] = {}
+    files: list[SourceFile] = []
     problems: list[str] = []
     for source in model_file.sources:
         try:
-            for file in resolve(source.uri):
-                if file.path in files:
-                    problems.append(f"{file.path}: belongs to two sources, {files[file.path].source} and {source.uri}")
-                files[file.path] = file
+            files += resolve(source.uri)
         except InputError as error:
             problems.extend(error.problems)
-    return tuple(files.values()), problems
+    return tuple(files), problems + read_twice(files, "sources")
 
 
 def _partly_absent(name: str, files: tuple[SourceFile, ...], holders: list[str]) -> str:

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Collection, Iterator, Mapping
+from itertools import islice
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from tasks.data.contents import BYTES_AT_ONCE, row_bytes
 from tasks.scoring.predictor import Predictions, Predictor
 
 SHOWN = 4
@@ -16,6 +18,7 @@ LEAST = 0.005
 MOST_WORDS = 300
 """Of a text, from its beginning."""
 AT_ONCE = 4096
+"""Rows that are predicted together; fewer where pictures, recordings or windows are large."""
 WORD = re.compile(r"\w[\w'’]*|[^\w\s]+")
 
 Floats = NDArray[np.float64]
@@ -33,7 +36,9 @@ def explain(predictor: Predictor, columns: Mapping[str, pa.Array], predictions: 
     usual = _support(predictions, None, np.arange(len(next(iter(columns.values())))))
     found: list[list[tuple[float, str]]] = [[] for _ in usual]
     least = LEAST if predictions.values is None else 0.0
-    for parts in _portions(_parts(columns, predictor.contract.sensitive)):
+    large = row_bytes({column.name: column.settings for column in predictor.contract.columns})
+    most = max(1, min(AT_ONCE, BYTES_AT_ONCE // max(large, 1)))
+    for parts in _portions(_parts(columns, predictor.contract.sensitive), most):
         rows = np.array([part[0] for part in parts])
         without = _support(predictor.predict(_left_out(columns, parts)), predictions, rows)
         for part, lost in zip(parts, (usual[rows] - without).tolist(), strict=True):
@@ -69,14 +74,8 @@ def _words(row: int, column: str, text: str) -> Iterator[Part]:
         yield row, f"“{word[0]}”", column, text[: word.start()] + text[word.end() :]
 
 
-def _portions(parts: Iterator[Part]) -> Iterator[list[Part]]:
-    portion: list[Part] = []
-    for part in parts:
-        portion.append(part)
-        if len(portion) == AT_ONCE:
-            yield portion
-            portion = []
-    if portion:
+def _portions(parts: Iterator[Part], most: int) -> Iterator[list[Part]]:
+    while portion := list(islice(parts, most)):
         yield portion
 
 

@@ -11,6 +11,7 @@ from models.contract import Contract
 from models.errors import InputError
 from tasks.data.batches import SourceFile
 from tasks.data.checks import require_columns, require_types
+from tasks.data.sharing import identities, read_twice
 from tasks.data.sources import peek, read_batches, resolve
 from tasks.scoring.sinks import Destination
 
@@ -25,27 +26,17 @@ def resolve_inputs(inputs: Sequence[str], wanted: Destination) -> tuple[SourceFi
 
     Raises InputError for a file that two inputs reach, and for inputs that the output would become a part of.
     """
-    files: list[SourceFile] = []
-    owner: dict[str, str] = {}
-    problems: list[str] = []
-    for uri in inputs:
-        found = resolve(uri)
-        twice = [file for file in found if _identity(file) in owner]
-        if twice:
-            first = owner[_identity(twice[0])]
-            problems.append(f"{twice[0].path}: belongs to two inputs, {first} and {uri}; give it in one of them")
-        owner |= {_identity(file): uri for file in found}
-        files += found
-    problems += _overlaps(inputs, owner, wanted)
+    files = [file for uri in inputs for file in resolve(uri)]
+    problems = [*read_twice(files, "inputs"), *_overlaps(inputs, files, wanted)]
     if problems:
         raise InputError(*problems)
     return tuple(files)
 
 
-def count_rows(inputs: Sequence[str]) -> int | None:
-    """Rows of all inputs where every file states them, else None. Raises InputError for unreadable ones."""
+def count_rows(files: Sequence[SourceFile]) -> int | None:
+    """Rows of all files where every one states them, else None. Raises InputError for unreadable ones."""
     total = 0
-    for file in (file for uri in inputs for file in resolve(uri)):
+    for file in files:
         rows = peek(file).rows
         if rows is None:
             return None
@@ -71,7 +62,8 @@ def kept_schema(files: Sequence[SourceFile], contract: Contract, keep: Sequence[
         ) from None
 
 
-def _overlaps(inputs: Sequence[str], owner: dict[str, str], wanted: Destination) -> Iterator[str]:
+def _overlaps(inputs: Sequence[str], files: Sequence[SourceFile], wanted: Destination) -> Iterator[str]:
+    owner = {identity: file.source for file in files for identity, _ in identities(file)}
     places = {str(path.resolve()) for path in (wanted.output, wanted.predictions, wanted.rejects)}
     for path in sorted(places & owner.keys()):
         yield f"{path}: is an input ({owner[path]}) and would be replaced by the output; choose another output"
@@ -80,10 +72,6 @@ def _overlaps(inputs: Sequence[str], owner: dict[str, str], wanted: Destination)
         folder = _local(uri)
         if folder and folder.is_dir() and folder in (output, *output.parents):
             yield f"{wanted.output}: lies in the input folder {uri} and would be read from there; choose another place"
-
-
-def _identity(file: SourceFile) -> str:
-    return str(Path(file.path).resolve()) if isinstance(file.filesystem, fs.LocalFileSystem) else file.path
 
 
 def _local(uri: str) -> Path | None:

@@ -1,24 +1,28 @@
 """MLflow's way in: `mlflow.pyfunc.load_model` calls `_load_pyfunc` of this module."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numpy.typing import NDArray
+from pyarrow import fs
 
 from models.columns import KINDS
-from models.columns.cells import is_text, plain
-from models.columns.kind import FileSettings, Mask
+from models.columns.cells import as_array, plain
 from models.contract import Contract
 from models.errors import InputError
 from models.problems import near_match
-from tasks.data.batches import RawBatch
-from tasks.data.contents import fetch
+from tasks.data.batches import RawBatch, SourceFile
+from tasks.data.contents import with_contents
 from tasks.data.windows import TOO_SHORT, windows_of
 from tasks.scoring.output import output_columns
 from tasks.scoring.predictor import Predictor
 
+TABLE = "the table"
 MOST_NAMED = 5
 """Columns that an error names one by one."""
 
@@ -37,14 +41,32 @@ class PyFunc:
         Raises InputError that names column and row, counted from 1, where a value can't be scored, and where no column
         of the model is there: MLflow hands on such a table without its rows.
         """
-        _require_some_column(frame, self.predictor.contract)
-        columns, short = _parse(frame, self.predictor.contract)
-        if short.any():
-            columns = {name: values.filter(pa.array(~short)) for name, values in columns.items()}
-        predictions = self.predictor.predict(columns)
-        named = output_columns(predictions, self.predictor.contract)
-        scored: pd.DataFrame = pa.table({name: plain(array) for name, array in named.items()}).to_pandas()
-        return scored.set_index(np.flatnonzero(~short)).reindex(range(len(frame))).set_index(frame.index)
+        contract = self.predictor.contract
+        _require_some_column(frame, contract)
+        tables: list[pa.Table] = []
+        rows: list[NDArray[np.int64]] = []
+        problems: dict[tuple[str, str], str] = {}
+        for piece in _pieces(frame, contract):
+            parsed = _parse(piece, contract, problems)
+            if not problems:
+                tables.append(self._scored(parsed.columns))
+                rows.append(parsed.rows)
+        if problems:
+            raise InputError(*problems.values())
+        scored: pd.DataFrame = pa.concat_tables(tables).to_pandas()
+        return scored.set_index(np.concatenate(rows) - 1).reindex(range(len(frame))).set_index(frame.index)
+
+    def _scored(self, columns: dict[str, pa.Array]) -> pa.Table:
+        named = output_columns(self.predictor.predict(columns), self.predictor.contract)
+        return pa.table({name: plain(array) for name, array in named.items()})
+
+
+@dataclass(frozen=True)
+class _Accepted:
+    """Parsed columns of the rows that can be scored, and their numbers from 1, [N]."""
+
+    columns: dict[str, pa.Array]
+    rows: NDArray[np.int64]
 
 
 def _require_some_column(frame: pd.DataFrame, contract: Contract) -> None:
@@ -57,38 +79,34 @@ def _require_some_column(frame: pd.DataFrame, contract: Contract) -> None:
     raise InputError(f"no column of {contract.name!r} is there; it takes {missing}", *hints)
 
 
-def _parse(frame: pd.DataFrame, contract: Contract) -> tuple[dict[str, pa.Array], Mask]:
-    """Parsed columns, and the mask of the rows that end no full window."""
+def _pieces(frame: pd.DataFrame, contract: Contract) -> Iterator[RawBatch]:
+    """The rows in order, with windows and contents of files; relative paths begin where the process was started."""
+    columns = {column.name: column.settings for column in contract.columns}
+    raw = pa.table({name: _to_arrow(frame, name) for name in contract.raw_columns})
+    whole = iter([RawBatch(TABLE, np.arange(1, len(frame) + 1), raw)])
+    windows = windows_of(contract.series, columns, contract.missing)
+    file = SourceFile(TABLE, str(Path(TABLE).absolute()), fs.LocalFileSystem(), "folder", {}, 0)
+    return with_contents(windows.of(whole) if windows else whole, file, columns, contract.missing)
+
+
+def _parse(piece: RawBatch, contract: Contract, problems: dict[tuple[str, str], str]) -> _Accepted:
+    """What of the piece can be scored; `problems` gets a line for each column and reason that it has no line for."""
     parsed: dict[str, pa.Array] = {}
-    problems: list[str] = []
-    short = np.zeros(len(frame), dtype=bool)
-    raw = _gathered({name: _to_arrow(frame, name) for name in contract.raw_columns}, contract)
+    short = np.zeros(len(piece.rows), dtype=bool)
     for column in contract.columns:
-        result = KINDS[column.settings.kind].parse(raw[column.name], column.settings, contract.missing)
-        parsed[column.name] = result.values
+        name, settings = column.name, column.settings
+        raw = piece.gathered[name] if name in piece.gathered else piece.table[name]
+        result = KINDS[settings.kind].parse(as_array(raw), settings, contract.missing)
+        parsed[name] = result.values
         for refusal in result.refusals:
             if refusal.reason == TOO_SHORT:
                 short |= refusal.rows
-            else:
-                problems.append(f"{column.name!r}, row {int(refusal.rows.argmax()) + 1}: {refusal.reason}")
-    if problems:
-        raise InputError(*problems)
-    return parsed, short
-
-
-def _gathered(raw: dict[str, pa.Array], contract: Contract) -> dict[str, pa.Array]:
-    """The raw columns, with windows and contents of files in the place of what stands for them."""
-    columns = {column.name: column.settings for column in contract.columns}
-    windows = windows_of(contract.series, columns, contract.missing)
-    if windows:
-        batch = RawBatch("the table", np.arange(1, len(next(iter(raw.values()))) + 1), pa.table(raw))
-        pieces = [piece.gathered for piece in windows.of(iter([batch]))]
-        raw |= {name: pa.concat_arrays([piece[name] for piece in pieces]) for name in pieces[0]}
-    return raw | {
-        name: fetch(raw[name], str(Path(settings.folder).absolute()), contract.missing)
-        for name, settings in columns.items()
-        if isinstance(settings, FileSettings) and is_text(raw[name].type)
-    }
+            elif refusal.rows.any():
+                row = int(piece.rows[refusal.rows.argmax()])
+                problems.setdefault((name, refusal.reason), f"{name!r}, row {row}: {refusal.reason}")
+    if short.any():
+        parsed = {name: values.filter(pa.array(~short)) for name, values in parsed.items()}
+    return _Accepted(parsed, piece.rows[~short])
 
 
 def _to_arrow(frame: pd.DataFrame, name: str) -> pa.Array:

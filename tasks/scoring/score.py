@@ -103,9 +103,21 @@ def score_files(
     `on_rows` is told the rows done. Raises InputError for unreadable inputs, missing columns, and columns that the
     output's format can't hold before anything is written.
     """
-    started = time.perf_counter()
     wanted = destination(output)
-    files = resolve_inputs(inputs, wanted)
+    return score_resolved(predictor, resolve_inputs(inputs, wanted), wanted, stamp, keep, overwrite, on_rows)
+
+
+def score_resolved(
+    predictor: Predictor,
+    files: Sequence[SourceFile],
+    wanted: Destination,
+    stamp: Stamp,
+    keep: Sequence[str] | None = None,
+    overwrite: bool = False,
+    on_rows: Callable[[int], None] | None = None,
+) -> Scores:
+    """As `score_files`, for files that `resolve_inputs` has found."""
+    started = time.perf_counter()
     contract = predictor.contract
     kept = kept_schema(files, contract, keep)
     require_writable(kept, wanted)

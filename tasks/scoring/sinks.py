@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from models.errors import InputError, OutsideError
 from tasks.aside import HeldError, folder_aside, held
 from tasks.data.rejects import SCHEMA
+from tasks.data.rowgroups import RowGroups
 from tasks.scoring.jsontext import json_lines
 
 Format = Literal["parquet", "csv", "jsonl"]
@@ -218,7 +219,7 @@ def open_writer(path: Path, schema: pa.Schema, form: Format) -> TableWriter:
         # Numbers seldom repeat: looking for repetitions takes twice as long as all the rest of writing them.
         texts = [f.name for f in schema if pa.types.is_string(value_type(f.type))]
         # Without Arrow's own schema, texts that are dictionaries here are plain texts to every reader.
-        return pq.ParquetWriter(path, schema, store_schema=False, use_dictionary=texts)  # type: ignore[no-any-return]
+        return RowGroups(path, schema, store_schema=False, use_dictionary=texts)
     if form == "csv":
         return CsvWriter(path, schema)
     return JsonLinesWriter(path)

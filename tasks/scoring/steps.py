@@ -12,9 +12,10 @@ from tasks.progress import progress
 from tasks.registry import runs, versions
 from tasks.registry.runs import RunTitle
 from tasks.registry.versions import Version
-from tasks.scoring.inputs import count_rows
+from tasks.scoring.inputs import count_rows, resolve_inputs
 from tasks.scoring.predictor import Predictor
-from tasks.scoring.score import Scores, Stamp, score_files
+from tasks.scoring.score import Scores, Stamp, score_resolved
+from tasks.scoring.sinks import destination
 
 
 @task(name="open scoring run", cache_policy=NO_CACHE, **TRIED_AGAIN)
@@ -38,10 +39,12 @@ def score_inputs(
     with versions.downloaded(version) as files:
         predictor = Predictor.load(files, version.sha256)
     stamp = Stamp(version.model, version.number, run_id, why)
-    total, started = count_rows(inputs), time.monotonic()
+    wanted = destination(output)
+    sources = resolve_inputs(inputs, wanted)
+    total, started = count_rows(sources), time.monotonic()
     with progress(f"scoring with {version.model} v{version.number}", total, time_left=True) as advance:
-        return score_files(
-            predictor, inputs, output, stamp, keep, overwrite,
+        return score_resolved(
+            predictor, sources, wanted, stamp, keep, overwrite,
             lambda done: advance(done, progress_text(done, total, time.monotonic() - started)),
         )  # fmt: skip
 

@@ -5,7 +5,9 @@ import os
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +16,10 @@ import pytest
 from pyarrow import fs
 
 from models.columns import KINDS, ColumnSettings
-from tasks.data import contents
+from tasks.data import contents, download, fetching
 from tasks.data.batches import Malformed, RawBatch, SourceFile
-from tasks.data.contents import fetch, row_bytes, with_contents
+from tasks.data.contents import row_bytes, with_contents
+from tasks.data.fetching import Place, fetch
 
 IMAGE = KINDS["image"].settings(size=8)
 ABSENT, OUTSIDE, UNREADABLE, NO_FILE = "no such file", "outside the folder", "the file can't be read", "not a file"
@@ -37,7 +40,9 @@ def put(path: Path, content: bytes = b"content") -> str:
 
 def fetched(folder: Path, *paths: str | None) -> list[bytes | str | None]:
     """For each path its content, or the reason why there is none."""
-    found = fetch(pa.array(paths, pa.string()), str(folder), ("?",)).to_pylist()
+    batches = iter([batch(pa.array(paths, pa.string()))])
+    pieces = with_contents(batches, table_file(folder), {"p": IMAGE}, ("?",))
+    found = [cell for piece in pieces for cell in piece.gathered["p"].to_pylist()]
     assert all(cell["content"] is None or cell["failure"] is None for cell in found)
     return [cell["content"] if cell["failure"] is None else cell["failure"] for cell in found]
 
@@ -72,8 +77,8 @@ def test_the_folder_may_be_written_in_any_way(folder: Path, written: str) -> Non
     put(folder / "a.png", b"a")
     put(folder.parent / "secret")
     assert fetched(Path(written.format(folder)), "a.png", "../secret") == [b"a", OUTSIDE]
-    found = fetch(pa.array(["a.png", "../secret"]), written.format(folder), ()).to_pylist()
-    assert [cell["failure"] for cell in found] == [None, OUTSIDE]
+    place = Place.at(fs.LocalFileSystem(), written.format(folder))
+    assert [fetch(path, place)[1] for path in ("a.png", "../secret")] == [None, OUTSIDE]
 
 
 def test_what_is_not_there_or_no_file_is_a_reason(folder: Path) -> None:
@@ -126,7 +131,7 @@ def test_a_device_is_no_file_and_is_not_read() -> None:
 
 
 def test_a_file_that_is_too_large_is_a_reason(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contents, "LARGEST_FILE", 3)
+    monkeypatch.setattr(fetching, "LARGEST_FILE", 3)
     put(folder / "a.png", b"abc")
     put(folder / "b.png", b"abcd")
     assert fetched(folder, "a.png", "b.png") == [b"abc", "too large a file"]
@@ -146,11 +151,77 @@ def test_uris_that_lead_nowhere_are_a_reason(folder: Path, uri: str) -> None:
     assert found in (ABSENT, UNREADABLE, OUTSIDE, "the URL does not answer")
 
 
+def test_links_may_lead_anywhere_but_out_of_the_folder(folder: Path) -> None:
+    put(folder.parent / "secret" / "s.png", b"s")
+    put(folder / "deep" / "a.png", b"a")
+    links = {"out.png": "../secret/s.png", "out": "../secret", "in.png": "deep/a.png", "in": "deep", "round": "round"}
+    for name, target in links.items():
+        (folder / name).symlink_to(target)
+    paths = ["out.png", "out/s.png", str(folder / "out.png"), f"file://{folder}/out.png", "out/none.png"]
+    assert fetched(folder, *paths) == [OUTSIDE] * len(paths)
+    assert fetched(folder, "in.png", "in/a.png", "in/../deep/a.png", "round") == [b"a", b"a", b"a", UNREADABLE]
+
+
+def test_a_folder_that_is_a_link_is_what_it_leads_to(folder: Path) -> None:
+    put(folder / "a.png", b"a")
+    (folder.parent / "link").symlink_to(folder)
+    assert fetched(folder.parent / "link", "a.png", str(folder / "a.png")) == [b"a", b"a"]
+
+
+def test_a_bucket_is_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path / "bucket" / "a b" / "ä.png", b"a")
+    put(tmp_path / "bucket" / "other.png", b"b")
+    asked: list[str] = []
+
+    class Stores:
+        @staticmethod
+        def from_uri(uri: str) -> tuple[fs.FileSystem, str]:
+            asked.append(uri)
+            return fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem()), "bucket"
+
+    place = Place.at(fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem()), "bucket/a b")
+    monkeypatch.setattr(fetching.fs, "FileSystem", Stores)
+    fetching._opened.cache_clear()
+    paths = [
+        "s3://bucket/a%20b/%C3%A4.png?region=x",
+        "S3://bucket/a b/ä.png?region=x",
+        "s3://bucket/other.png?region=x",
+    ]
+    assert [fetch(path, place) for path in paths] == [(b"a", None), (b"a", None), (None, OUTSIDE)]
+    assert asked == ["s3://bucket?region=x"]
+    fetch("s3://bucket/a%20b/%C3%A4.png?region=y", place)
+    fetching._opened.cache_clear()
+    assert len(asked) == 2
+
+
+def test_paths_of_stores_are_read_as_arrow_reads_them() -> None:
+    options = "?region=eu&endpoint_override=localhost:1"
+    for uri in (
+        f"s3://b/k%20x/y.png{options}",
+        "gs://anonymous@b/k/%C3%A4",
+        "abfs://c@acct.dfs.core.windows.net/a%20b",
+    ):
+        assert fetching._located(uri)[1] == fs.FileSystem.from_uri(uri)[1]
+
+
+ASKED: Counter[str] = Counter()
+
+
 class _Answers(http.server.BaseHTTPRequestHandler):
-    """Tells the path it was asked for; /gone is not there, /odd speaks another language, /silent says nothing."""
+    """Tells the path it was asked for; /gone is not there, /odd speaks another language, /silent says nothing.
+
+    /later and /broken answer well when they are asked again; /drip and /head never end.
+    """
 
     def do_GET(self) -> None:
-        if self.path == "/odd":
+        ASKED[self.path] += 1
+        if self.path in ("/drip", "/head"):
+            self._drip()
+        elif self.path == "/busy" or (self.path == "/later" and ASKED[self.path] == 1):
+            self.send_error(503)
+        elif self.path == "/broken" and ASKED[self.path] == 1:
+            self.wfile.write(b"HTTP/1.0 200 OK\r\nContent-Length: 9\r\n\r\n/bro")
+        elif self.path == "/odd":
             self.wfile.write(b"HI THERE\r\n\r\n")
         elif self.path == "/silent":
             time.sleep(1)
@@ -164,6 +235,15 @@ class _Answers(http.server.BaseHTTPRequestHandler):
             self.send_response(200)
             self.end_headers()
             self.wfile.write(self.path.encode())
+
+    def _drip(self) -> None:
+        self.wfile.write(b"HTTP/1.0 200 OK\r\n\r\n" if self.path == "/drip" else b"HTTP/1.0 200 ")
+        for _ in range(100):
+            try:
+                self.wfile.write(b"x")
+            except OSError:
+                return
+            time.sleep(0.05)
 
     def log_message(self, *_: object) -> None:
         """Quiet."""
@@ -179,6 +259,35 @@ def site() -> Iterator[str]:
     server.server_close()
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None, between two tries."""
+    monkeypatch.setattr(download, "PAUSE", 0.0)
+    ASKED.clear()
+
+
+def test_schemes_are_known_in_capitals_too(folder: Path, site: str) -> None:
+    put(folder / "a.png", b"a")
+    shouted = [site.replace("http", "HTTP") + "/a", site.replace("http", "Http") + "/a", f"FILE://{folder}/a.png"]
+    assert fetched(folder, *shouted) == [b"/a", b"/a", b"a"]
+
+
+@pytest.mark.parametrize("path", ["/drip", "/head"])
+def test_a_url_that_drips_is_given_up(folder: Path, site: str, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "DEADLINE", 0.3)
+    started = time.perf_counter()
+    assert fetched(folder, site + path) == ["the URL does not answer"]
+    assert time.perf_counter() - started < 2
+    assert ASKED[path] == 1, "no time was left for another try"
+
+
+def test_what_may_pass_is_tried_once_more(folder: Path, site: str) -> None:
+    paths = ["/later", "/broken", "/busy", "/gone"]
+    found = fetched(folder, *(site + path for path in paths))
+    assert found == [b"/later", b"/broken", "the URL answers 503", "the URL answers 404"]
+    assert [ASKED[path] for path in paths] == [2, 2, 2, 1]
+
+
 def test_urls_are_fetched_and_their_errors_told(folder: Path, site: str) -> None:
     paths = [f"{site}/a.png", f"{site}/gone", f"{site}/a.png?x=1&y=%20"]
     assert fetched(folder, *paths) == [b"/a.png", "the URL answers 404", b"/a.png?x=1&y=%20"]
@@ -189,7 +298,7 @@ def test_spaces_and_letters_of_any_script_in_urls_are_written_as_browsers_do(fol
 
 
 def test_a_url_that_does_not_answer_is_a_reason(folder: Path, site: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contents, "SECONDS", 0.2)
+    monkeypatch.setattr(download, "SILENCE", 0.2)
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
@@ -203,7 +312,7 @@ def test_a_url_leads_to_no_file_of_this_machine(folder: Path, site: str) -> None
 
 
 def test_a_url_that_never_ends_is_too_large(folder: Path, site: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contents, "LARGEST_FILE", 5)
+    monkeypatch.setattr(fetching, "LARGEST_FILE", 5)
     assert fetched(folder, f"{site}/a", f"{site}/abcdef") == [b"/a", "too large a file"]
 
 
@@ -272,6 +381,54 @@ def test_large_batches_are_cut_and_lose_nothing(folder: Path, monkeypatch: pytes
     assert [value for piece in found[:3] for value in piece.gathered["w"].to_pylist()] == other.to_pylist()
     assert [piece.malformed for piece in found] == [(bad,), (), (), ()]
     assert [piece.skipped for piece in found] == [3, 0, 0, 0]
+
+
+def test_pieces_are_cut_by_the_bytes_of_their_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contents, "BYTES_AT_ONCE", 10_000)
+    sizes = [4000, 4000, 4000, 20_000, 1, 9_999, 1, 0]
+    for number, size in enumerate(sizes):
+        put(folder / f"{number}.png", b"x" * size)
+    found = gathered(folder, [batch(pa.array([f"{n}.png" for n in range(8)]))])
+    assert [piece.rows.tolist() for piece in found] == [[1, 2], [3], [4], [5, 6], [7, 8]]
+    assert [len(cell["content"]) for piece in found for cell in piece.gathered["p"].to_pylist()] == sizes
+
+
+def test_files_of_several_columns_count_together(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contents, "BYTES_AT_ONCE", 10_000)
+    put(folder / "a.png", b"a" * 3000)
+    both = batch(pa.array(["a.png"] * 4))
+    both = replace(both, table=both.table.append_column("q", pa.array(["a.png", None, "a.png", "b.png"])))
+    found = gathered(folder, [both], {"p": IMAGE, "q": IMAGE})
+    assert [piece.rows.tolist() for piece in found] == [[1, 2], [3, 4]]
+    assert [cell["failure"] for cell in found[1].gathered["q"].to_pylist()] == [None, ABSENT]
+
+
+def test_large_files_are_fetched_few_ahead(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[str] = []
+
+    def slowly(path: str, _: Place) -> tuple[bytes, None]:
+        started.append(path)
+        return b"x" * 20_000, None
+
+    monkeypatch.setattr(contents, "BYTES_AT_ONCE", 10_000)
+    monkeypatch.setattr(contents, "fetch", slowly)
+    pieces = with_contents(iter([batch(pa.array(map(str, range(100))))]), table_file(folder), {"p": IMAGE}, ())
+    assert len(next(pieces).rows) == 1
+    time.sleep(0.1)
+    assert len(started) <= contents.WORKERS + 1
+
+
+def test_as_many_files_are_fetched_at_once_as_there_are_workers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    together = threading.Barrier(contents.WORKERS)
+
+    def waiting(path: str, _: Place) -> tuple[bytes, None]:
+        together.wait(10)
+        return path.encode(), None
+
+    monkeypatch.setattr(contents, "fetch", waiting)
+    names = [str(number) for number in range(5 * contents.WORKERS)]
+    found = gathered(folder, [batch(pa.array(names))])
+    assert [cell["content"].decode() for piece in found for cell in piece.gathered["p"].to_pylist()] == names
 
 
 def test_a_batch_of_malformed_rows_alone_is_not_lost(folder: Path) -> None:

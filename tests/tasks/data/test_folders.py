@@ -12,8 +12,11 @@ from models.errors import InputError
 from models.modelfile import read_model_file
 from tasks.data import sources
 from tasks.data.inspect import examine, propose
+from tasks.data.sharing import read_twice
 from tasks.data.snapshot import ingest
 from tasks.data.sources import peek, read_batches, resolve
+from tasks.scoring.inputs import resolve_inputs
+from tasks.scoring.sinks import destination
 
 
 def picture(path: Path, shade: int = 0, size: tuple[int, int] = (12, 12)) -> Path:
@@ -54,6 +57,37 @@ def test_a_table_in_the_folder_speaks_for_it(tmp_path: Path) -> None:
     touch(tmp_path, "a/1.png")
     (tmp_path / "labels.csv").write_text("path,y\na/1.png,1\n")
     assert rows(tmp_path) == {"path": ["a/1.png"], "y": ["1"]}
+
+
+def test_tables_that_only_accompany_the_pictures_of_class_folders_are_not_read(tmp_path: Path) -> None:
+    touch(tmp_path, "00000/1.ppm", "00000/2.ppm", "00001/1.ppm", "00001/2.ppm", "00001/.3.ppm")
+    touch(tmp_path, "00000/GT-00000.csv", "00001/GT-00001.csv", "00001/_hidden.csv")
+    (file,) = resolve(str(tmp_path))
+    assert (file.format, file.listed) == ("folder", ("00000/1.ppm", "00000/2.ppm", "00001/1.ppm", "00001/2.ppm"))
+    assert file.strays == ("00000/GT-00000.csv", "00001/GT-00001.csv")
+
+
+@pytest.mark.parametrize(
+    "table", ["labels.csv", "labels/train.csv", "a/b/c.csv", "b/one.csv"], ids=["top", "apart", "beneath", "as many"]
+)
+def test_other_tables_speak_for_a_folder_with_pictures(tmp_path: Path, table: str) -> None:
+    touch(tmp_path, "a/1.png", "a/2.png", "a/3.png", "a/of-a.csv", "b/4.png", table)
+    assert table in {Path(file.path).relative_to(tmp_path).as_posix() for file in resolve(str(tmp_path))}
+
+
+def test_pictures_that_lie_in_no_class_folder_leave_the_table_to_speak(tmp_path: Path) -> None:
+    touch(tmp_path, "1.png", "2.png", "3.png", "labels.csv")
+    assert [file.format for file in resolve(str(tmp_path))] == ["csv"]
+
+
+def test_tables_that_are_not_read_are_told_by_new_and_check(tmp_path: Path) -> None:
+    classes(tmp_path / "pets")
+    for name in ("cat", "dog"):
+        (tmp_path / "pets" / name / f"{name}.csv").write_text("Filename;ClassId\n1.png;1\n")
+    line = f"{tmp_path}/pets/: a table of its pictures and recordings; other tables in its class folders are not read: "
+    assert line + "cat/cat.csv and 1 more" in propose([str(tmp_path / "pets")], "class", "m", tmp_path).findings
+    found = examine(written(tmp_path, tmp_path / "pets"))
+    assert found.passed and found.read == 80 and line + "cat/cat.csv and 1 more" in found.warnings
 
 
 def test_names_counts_and_wanted_columns_are_told(tmp_path: Path) -> None:
@@ -151,3 +185,35 @@ def test_sources_in_a_store_keep_their_scheme_and_options(tmp_path: Path, monkey
     assert 'uri = "s3://bucket/pets/test?region=eu"\nsplit = "test"' in text
     assert 'uri = "s3://bucket/pets/train?region=eu"' in text
     assert '{ kind = "image", size = 12 }' in text
+
+
+def test_a_folder_within_another_is_not_read_twice(tmp_path: Path) -> None:
+    touch(tmp_path, "nest/train/cat/1.png", "nest/test/cat/2.png", "nest/test/dog/3.png", "other/cat/2.png")
+    (tmp_path / "link").symlink_to(tmp_path / "nest/test")
+    (tmp_path / "other/far").symlink_to(tmp_path / "nest/train")
+    whole = str(tmp_path / "nest")
+    for part in (str(tmp_path / "nest/test"), str(tmp_path / "link")):
+        (line,) = read_twice([file for uri in (whole, part) for file in resolve(uri)], "inputs")
+        where = f"{part}/cat/2.png and 1 more"
+        assert line == f"{where}: belong to two inputs, {whole} and {part}; give them in one of them"
+    (line,) = read_twice([file for name in ("nest", "other") for file in resolve(str(tmp_path / name))], "sources")
+    assert line.startswith(f"{tmp_path}/other/far/cat/1.png: belongs to two sources")
+    apart = [file for name in ("nest/train", "nest/test") for file in resolve(str(tmp_path / name))]
+    assert read_twice(apart, "sources") == []
+
+
+def test_a_pattern_that_reaches_one_folder_by_two_names_is_told(tmp_path: Path) -> None:
+    touch(tmp_path, "nest/cat/1.png")
+    (tmp_path / "link").symlink_to("nest")
+    (line,) = read_twice(resolve(f"{tmp_path}/*"), "sources")
+    both = f"{tmp_path}/link/ and {tmp_path}/nest/"
+    assert line == f"{tmp_path}/nest/cat/1.png: belongs to two sources, {both}; give it in one of them"
+
+
+def test_nested_sources_and_inputs_are_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, classes(tmp_path / "nest"))
+    path.write_text(path.read_text() + '\n[[sources]]\nuri = "nest/cat"\n')
+    with pytest.raises(InputError, match=r"nest/cat/001\.png and 39 more: belong to two sources"):
+        ingest(read_model_file(path), tmp_path / "home")
+    with pytest.raises(InputError, match="and 39 more: belong to two inputs"):
+        resolve_inputs([str(tmp_path / "nest"), str(tmp_path / "nest/cat")], destination(tmp_path / "out"))

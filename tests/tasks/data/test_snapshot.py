@@ -88,6 +88,20 @@ def test_grown_data_adds_parts_and_keeps_the_others(
     assert open_snapshot(first.manifest).table(["x"])["x"].to_pylist() == list(range(25))
 
 
+def test_long_texts_make_small_parts_that_grown_data_keeps(
+    tmp_path: Path, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "TEXT_BYTES", 100)
+    frame = pd.DataFrame({"x": range(35), "t": [f"word {i:02} " + "z" * 32 for i in range(35)], "y": [0, 1] * 17 + [0]})
+    model_file = make('x = "number"\nt = "text"')
+    frame[:25].to_csv(tmp_path / "a.csv", index=False)
+    first = ingest(model_file, tmp_path)
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    second = ingest(model_file, tmp_path)
+    assert (first.new_parts, second.new_parts) == (13, 6)
+    assert open_snapshot(second.manifest).table(["x"])["x"].to_pylist() == list(range(35))
+
+
 def test_a_part_is_addressed_by_value_not_by_chunks_or_dictionaries() -> None:
     plain = pa.table(
         {
@@ -316,7 +330,7 @@ def test_every_missing_column_and_source_is_named_at_once(tmp_path: Path, make: 
     assert [problem.rpartition("/")[2] for problem in caught.value.problems] == [
         "gone.csv: no such file, folder or pattern of files",
         "*.csv: no such file, folder or pattern of files",
-        "*.csv",
+        "*.csv; give it in one of them",
     ]
 
 
@@ -413,6 +427,15 @@ def test_one_file_in_two_sources_is_named(tmp_path: Path, make: Make) -> None:
     write(tmp_path / "a.csv", x=[1, 2], c="u", y=[0, 1])
     with pytest.raises(InputError, match=r"a\.csv: belongs to two sources"):
         ingest(make(COLUMNS, sources='uri = "a.csv"|uri = "*.csv"'), tmp_path)
+
+
+@pytest.mark.parametrize("second", ["link.csv", "deep/../a.csv", "**"])
+def test_one_file_behind_another_name_is_named(tmp_path: Path, make: Make, second: str) -> None:
+    write(tmp_path / "a.csv", x=[1, 2], c="u", y=[0, 1])
+    (tmp_path / "link.csv").symlink_to("a.csv")
+    (tmp_path / "deep").mkdir()
+    with pytest.raises(InputError, match=r"(a|link)\.csv( and 1 more)?: belongs? to two sources"):
+        ingest(make(COLUMNS, sources=f'uri = "a.csv"|uri = "{second}"'), tmp_path / "home")
 
 
 def test_a_damaged_file_is_named_before_any_row_is_read(tmp_path: Path, make: Make) -> None:

@@ -10,6 +10,7 @@ import pytest
 from models.columns import KINDS
 from models.contract import Contract, ContractColumn, SplitSpec
 from models.sections import Task
+from tasks.data.contents import row_bytes
 from tasks.scoring import explain as explain_module
 from tasks.scoring.explain import explain
 from tasks.scoring.predictor import Predictions, Predictor
@@ -58,6 +59,8 @@ class Known:
     def _worth(self, name: str, value: Any) -> float:
         if value is None:
             return 0.0
+        if name == "photo":
+            return 0.1
         if name == "tier":
             return 0.1 if value == "gold" else 0.0
         return value if name == "n" else sum(worth for word, worth in WORTH.items() if word in value.split(" "))
@@ -139,6 +142,14 @@ def test_rows_do_not_mix_however_the_work_is_cut(monkeypatch: pytest.MonkeyPatch
     known = Known(m="text")
     assert why(known, m=many) == whole
     assert known.rows == [20, *[3] * 8, 1], "the rows as they are, then 25 words"
+
+
+def test_large_rows_are_predicted_few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = Known(photo="image")
+    size = row_bytes({"photo": known.contract.columns[0].settings})
+    monkeypatch.setattr(explain_module, "BYTES_AT_ONCE", 2 * size + 1)
+    assert why(known, photo=pa.array([b"x" * size] * 5, pa.binary(size))) == ["photo +0.1"] * 5
+    assert known.rows == [5, 2, 2, 1], "the rows as they are, then 5 pictures"
 
 
 def test_of_a_long_text_the_first_words_are_tried() -> None:

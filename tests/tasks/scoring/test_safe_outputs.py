@@ -17,14 +17,17 @@ import pytest
 from models.errors import InputError, OutsideError
 from tasks.aside import HeldError, held
 from tasks.data import jsonlines
+from tasks.data.batches import SourceFile
 from tasks.data.rejects import SCHEMA
+from tasks.data.sources import resolve
 from tasks.progress import progress
+from tasks.registry.versions import find_version
 from tasks.scoring import inputs as inputs_module
 from tasks.scoring.inputs import count_rows
 from tasks.scoring.predictor import Predictor
 from tasks.scoring.score import Scores, Stamp, score_files
 from tasks.scoring.sinks import Destination, destination, open_writer, require_free, written_aside
-from tasks.scoring.steps import progress_text
+from tasks.scoring.steps import progress_text, score_inputs
 from tests.conftest import Small
 from tests.small import ROOT, table
 
@@ -350,8 +353,23 @@ def test_rows_are_known_only_where_every_file_states_them(tmp_path: Path) -> Non
     rows(4).to_parquet(tmp_path / "a.parquet")
     rows(3).to_parquet(tmp_path / "b.parquet")
     rows(3).to_csv(tmp_path / "c.csv", index=False)
-    assert count_rows([str(tmp_path / "*.parquet")]) == 7
-    assert count_rows([str(tmp_path / "*.parquet"), str(tmp_path / "c.csv")]) is None
+    assert count_rows(resolve(str(tmp_path / "*.parquet"))) == 7
+    assert count_rows([*resolve(str(tmp_path / "*.parquet")), *resolve(str(tmp_path / "c.csv"))]) is None
+
+
+def test_inputs_are_listed_once(small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed: list[str] = []
+
+    def noted(uri: str) -> tuple[SourceFile, ...]:
+        listed.append(uri)
+        return resolve(uri)
+
+    monkeypatch.setattr(inputs_module, "resolve", noted)
+    inputs = [str(tmp_path / "a.parquet"), str(tmp_path / "b.parquet")]
+    rows(4).to_parquet(inputs[0])
+    rows(3).to_parquet(inputs[1])
+    done = score_inputs.fn(find_version("small", "1"), inputs, tmp_path / "out", "r", None, False)
+    assert (done.rows, listed) == (7, inputs)
 
 
 def test_the_bar_tells_rows_per_second_and_the_total_where_known() -> None:

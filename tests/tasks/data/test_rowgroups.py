@@ -1,0 +1,69 @@
+"""Many small tables become few row groups, whose rows are all there and in order."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tasks.data import rowgroups
+from tasks.data.rejects import SCHEMA, RejectsFile
+from tasks.data.rowgroups import RowGroups
+
+CODED = pa.schema([("n", pa.int64()), ("t", pa.dictionary(pa.int32(), pa.string()))])
+
+
+def table(start: int, rows: int) -> pa.Table:
+    numbers = range(start, start + rows)
+    return pa.table({"n": numbers, "t": [f"text {number % 7}" for number in numbers]}).cast(CODED)
+
+
+def groups(path: Path) -> list[int]:
+    found = pq.read_metadata(path)
+    return [found.row_group(number).num_rows for number in range(found.num_row_groups)]
+
+
+def written(path: Path, *tables: pa.Table) -> pa.Table:
+    writer = RowGroups(path, CODED, store_schema=False)
+    for one in tables:
+        writer.write_table(one)
+    writer.close()
+    writer.close()
+    return pq.read_table(path)
+
+
+def test_small_tables_share_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rowgroups, "GROUP_ROWS", 10)
+    path = tmp_path / "a.parquet"
+    found = written(path, table(0, 3), table(3, 0), table(3, 6), table(9, 2), table(11, 40), table(51, 1))
+    assert groups(path) == [11, 40, 1]
+    assert found["n"].to_pylist() == list(range(52))
+    assert found["t"].to_pylist() == [f"text {number % 7}" for number in range(52)]
+
+
+def test_large_rows_do_not_wait_for_many_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rowgroups, "GROUP_BYTES", 1000)
+    written(tmp_path / "a.parquet", *(table(start, 40) for start in range(0, 160, 40)))
+    assert groups(tmp_path / "a.parquet") == [80, 80], "a row has 12 bytes besides its texts"
+
+
+def test_pieces_of_one_batch_do_not_count_its_whole_dictionary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rowgroups, "GROUP_BYTES", 20_000)
+    texts = pa.array([f"{number:020}" for number in range(400)]).dictionary_encode()
+    whole = pa.table({"n": range(400), "t": texts}, schema=CODED)
+    found = written(tmp_path / "a.parquet", *(whole.slice(start, 10) for start in range(0, 400, 10)))
+    assert groups(tmp_path / "a.parquet") == [400], "400 rows of 36 bytes; the dictionary has 9,600"
+    assert found["t"].to_pylist() == texts.to_pylist()
+
+
+def test_a_file_without_rows_has_its_columns(tmp_path: Path) -> None:
+    assert written(tmp_path / "a.parquet").schema.names == ["n", "t"]
+
+
+def test_rejects_of_many_batches_share_a_row_group(tmp_path: Path) -> None:
+    one = pa.table([["in"], [1], ["c"], ["wrong type; null"], ["{}"]], schema=SCHEMA)
+    with RejectsFile(tmp_path / "r.parquet") as rejects:
+        for _ in range(5):
+            rejects.add(one)
+        rejects.add(one.slice(0, 0))
+    assert groups(tmp_path / "r.parquet") == [5] and rejects.reasons == {"wrong type": 5}
