@@ -129,7 +129,9 @@ class Network(Section):
     )
     embedding: int = Field(12, ge=1, description="width of the embedding of one number")
     file: str | None = Field(
-        None, description="Python file beside the model file, whose class Trunk replaces the hidden layers"
+        None,
+        min_length=1,
+        description="Python file beside the model file, whose class Trunk replaces the hidden layers",
     )
 
 
