@@ -4,13 +4,13 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from models.columns.cells import canonical_word
+from models.columns.cells import MARKS, canonical_word
 from models.moments import checked_cron, checked_zone
 
 Task = Literal["binary", "multiclass", "regression"]
 SplitName = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = get_args(SplitName)
-DEFAULT_MISSING = ("?", "NA", "N/A", "NaN", "nan", "null", "NULL")
+DEFAULT_MISSING = MARKS
 
 LONGEST_PATH = 4096
 LARGEST_SEED = 2**31 - 1
@@ -63,7 +63,8 @@ class Data(Section):
     """How raw cells are read, and how many rows may be bad."""
 
     missing: tuple[str, ...] = Field(
-        DEFAULT_MISSING, description="texts that stand for a missing value, besides nothing"
+        DEFAULT_MISSING,
+        description="texts that stand for a missing value, besides nothing; ? alone is a text, unless given here",
     )
     max_rejects: float = Field(0.05, ge=0, le=1, description="share of rejected rows above which ingestion stops")
     sensitive: tuple[str, ...] = Field(
