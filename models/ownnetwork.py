@@ -102,7 +102,7 @@ def _try(
 
     All examples begin with the same rows, beside others or longer in dimensions that are `dynamic`.
     """
-    trial = deepcopy(network)
+    trial = _copy(path, network)
     _run(path, trial, examples[0], out_features)
     trial.eval()
     expected = _run(path, trial, examples[0], out_features)
@@ -115,6 +115,13 @@ def _try(
     exported = _export(path, trial, examples[0], dynamic)
     for example in examples:
         _run_exported(path, exported, example, expected)
+
+
+def _copy(path: Path, network: nn.Module) -> nn.Module:
+    try:
+        return deepcopy(network)
+    except Exception as error:
+        raise InputError(f"{path}: can't be copied: {_where(path, error)}") from None
 
 
 def _run(path: Path, network: nn.Module, example: Tensor, out_features: int) -> Tensor:

@@ -201,6 +201,7 @@ def test_a_file_may_have_helpers_dataclasses_and_postponed_types(tmp_path: Path)
         ("Trunk = 3\n", "Trunk can't be made: TypeError: 'int' object is not callable"),
         (TRUNK.replace("(self, in_features, out_features)", "(self)"), "Trunk can't be made: TypeError: "),
         (TRUNK.replace("nn.Tanh()", "nn.Tanhh()"), "Trunk can't be made: AttributeError: module 'torch.nn' has no"),
+        (TRUNK.replace("nn.Tanh()", "torch.nn.utils.weight_norm(nn.Linear(5, 5))"), "can't be copied: RuntimeError: "),
         (TRUNK.replace("self.layers(x)", "self.layers(x.T)"), "fails on [3, 7]: RuntimeError: "),
         (TRUNK.replace("self.layers(x)", "x"), "returns [3, 7] for 3 rows; it should be [N, 4]"),
         (TRUNK.replace("self.layers(x)", "self.layers(x).mean()"), "returns [] for 3 rows; it should be [N, 4]"),
