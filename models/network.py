@@ -13,9 +13,10 @@ from torch.nn import functional
 
 from models.columns import KINDS, ColumnSettings, Statistics, tensor_groups
 from models.columns.kind import LargeSettings
+from models.columns.text.statistics import TextStatistics
 from models.errors import InputError
 from models.heads import Head, TargetStatistics, build_head
-from models.ownnetwork import ROWS, own_encoder, own_trunk
+from models.ownnetwork import ROWS, own_encoder, own_text_encoder, own_trunk
 from models.sections import Network
 
 
@@ -141,7 +142,7 @@ def _encoder(
     settings, statistics = zip(*columns, strict=True)
     first = settings[0]
     if isinstance(first, LargeSettings) and first.encoder:
-        own = own_encoder(Path(first.encoder), own_code[first.encoder], _example(first), network.width)
+        own = _own_encoder(first, statistics[0], own_code[first.encoder], network.width)
         own.out_features = network.width  # type: ignore[assignment]
         return own
     module = importlib.import_module(KINDS[first.kind].encoder_module)
@@ -149,9 +150,9 @@ def _encoder(
     return encoder
 
 
-def _example(settings: LargeSettings) -> Tensor:
-    """Rows of a column as its encoder takes them: of zeros, or of one token each and padding."""
-    kind = KINDS[settings.kind]
-    if kind.ragged:
-        return torch.eye(ROWS, 2 * ROWS, dtype=torch.int64)
-    return torch.zeros((ROWS, *kind.shape(settings)), dtype=torch.from_numpy(np.empty(0, kind.encoded_type)).dtype)
+def _own_encoder(settings: LargeSettings, statistics: Statistics, sha256: str, width: int) -> nn.Module:
+    path, kind = Path(str(settings.encoder)), KINDS[settings.kind]
+    if isinstance(statistics, TextStatistics):
+        return own_text_encoder(path, sha256, statistics.ids, width)
+    dtype = torch.from_numpy(np.empty(0, kind.encoded_type)).dtype
+    return own_encoder(path, sha256, torch.zeros((ROWS, *kind.shape(settings)), dtype=dtype), width)

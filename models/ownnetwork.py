@@ -1,41 +1,65 @@
 """A user's own network: a Python file beside the model file, that training and export alone load."""
 
 import hashlib
-import importlib.util
+import logging
 import sys
 import traceback
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr
+from copy import deepcopy
+from io import StringIO
 from pathlib import Path
 from types import ModuleType
 from typing import cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 
 from models.errors import InputError
 
 TRUNK, ENCODER = "Trunk", "Encoder"
 ROWS = 3
 """Of the trial run; more than one, since batch normalisation needs several."""
+LENGTH = 6
+"""Ids of its longest text."""
 
 
 def own_trunk(path: Path, sha256: str, in_features: int, out_features: int) -> nn.Module:
     """The file's `Trunk(in_features, out_features)`: encoded columns [N, in_features] -> [N, out_features].
 
-    Raises InputError, naming file and line, when it can't be loaded or returns another shape.
+    Raises InputError, naming file and line, when it can't be loaded, returns another shape, can't be exported, or gives
+    a row other values by itself than among others.
     """
     trunk = _make(path, sha256, TRUNK, in_features, out_features)
-    _try(path, trunk, torch.zeros(ROWS, in_features), out_features)
+    example = torch.linspace(-1, 1, ROWS * in_features).reshape(ROWS, in_features)
+    _try(path, trunk, [example, example[:1]], out_features)
     return trunk
 
 
-def own_encoder(path: Path, sha256: str, example: torch.Tensor, out_features: int) -> nn.Module:
+def own_encoder(path: Path, sha256: str, example: Tensor, out_features: int) -> nn.Module:
     """The file's `Encoder(shape, out_features)`: a raw column [N, *shape] -> [N, out_features].
 
-    `example` [N, *shape] has the column's type: uint8 pixels, int16 samples, or int64 ids of tokens ending in zeros,
-    whose length changes from batch to batch. Raises InputError as `own_trunk` does.
+    `example` [N, *shape] has the column's type: uint8 pixels or int16 samples. Raises InputError as `own_trunk` does.
     """
     encoder = _make(path, sha256, ENCODER, tuple(example.shape[1:]), out_features)
-    _try(path, encoder, example, out_features)
+    _try(path, encoder, [example, example[:1]], out_features)
+    return encoder
+
+
+def own_text_encoder(path: Path, sha256: str, ids: int, out_features: int) -> nn.Module:
+    """The file's `Encoder(ids, out_features)`: tokens [N, L] int32 -> [N, out_features].
+
+    There are `ids` of them, 0 to `ids - 1`; a row ends in zeros where others of its batch are longer. Raises
+    InputError as `own_trunk` does, and when the number of these zeros changes the values.
+    """
+    encoder = _make(path, sha256, ENCODER, ids, out_features)
+    example = torch.zeros(ROWS, LENGTH, dtype=torch.int32)
+    example[0, 0] = ids - 1
+    example[1] = torch.arange(1, LENGTH + 1).clamp(max=ids - 1)
+    longer = functional.pad(example, (0, LENGTH))
+    _try(path, encoder, [example, example[:1], example[:1, :2], longer], out_features, dynamic=("rows", "length"))
     return encoder
 
 
@@ -59,8 +83,8 @@ def _load(path: Path, sha256: str) -> ModuleType:
         raise InputError(f"{path}: can't be read ({error.strerror})") from None
     if hashlib.sha256(code).hexdigest() != sha256:
         raise InputError(f"{path}: changed since the model file was read; start again")
-    spec = importlib.util.spec_from_file_location(f"own_network_{sha256[:16]}", path)
-    module = importlib.util.module_from_spec(cast(importlib.machinery.ModuleSpec, spec))
+    module = ModuleType(f"own_network_{sha256[:16]}")
+    module.__file__ = str(path)
     # Data classes look their module up there.
     sys.modules[module.__name__] = module
     try:
@@ -71,14 +95,92 @@ def _load(path: Path, sha256: str) -> ModuleType:
     return module
 
 
-def _try(path: Path, network: nn.Module, example: torch.Tensor, out_features: int) -> None:
+def _try(
+    path: Path, network: nn.Module, examples: Sequence[Tensor], out_features: int, dynamic: Sequence[str] = ("rows",)
+) -> None:
+    """Runs a copy on the first example as in training, and on all as in use, in torch and exported.
+
+    All examples begin with the same rows, beside others or longer in dimensions that are `dynamic`.
+    """
+    trial = _copy(path, network)
+    _run(path, trial, examples[0], out_features)
+    trial.eval()
+    expected = _run(path, trial, examples[0], out_features)
+    for example in examples[1:]:
+        found = _run(path, trial, example, out_features)
+        if not _close(found, expected):
+            padded = example.shape[1:] != examples[0].shape[1:]
+            how = "with more or fewer zeros behind it" if padded else "by itself than among others"
+            raise InputError(f"{path}: gives a row other values {how}; it must not depend on the rest of its batch")
+    exported = _export(path, trial, examples[0], dynamic)
+    for example in examples:
+        _run_exported(path, exported, example, expected)
+
+
+def _copy(path: Path, network: nn.Module) -> nn.Module:
+    try:
+        return deepcopy(network)
+    except Exception as error:
+        raise InputError(f"{path}: can't be copied: {_where(path, error)}") from None
+
+
+def _run(path: Path, network: nn.Module, example: Tensor, out_features: int) -> Tensor:
+    """The network's values [N, out_features]."""
     try:
         with torch.no_grad():
-            shape = tuple(network(example).shape)
+            values: Tensor = network(example)
+            shape = tuple(values.shape)
     except (Exception, SystemExit) as error:
         raise InputError(f"{path}: fails on {list(example.shape)}: {_where(path, error)}") from None
     if shape != (len(example), out_features):
         raise InputError(f"{path}: returns {list(shape)} for {len(example)} rows; it should be [N, {out_features}]")
+    return values
+
+
+def _close(found: Tensor, expected: Tensor) -> bool:
+    """Whether the values of the same rows are equal but for rounding."""
+    return torch.allclose(found, expected[: len(found)], rtol=1e-3, atol=1e-4, equal_nan=True)
+
+
+def _export(path: Path, network: nn.Module, example: Tensor, dynamic: Sequence[str]) -> torch.onnx.ONNXProgram:
+    shapes = {axis: torch.export.Dim(name) for axis, name in enumerate(dynamic)}
+    try:
+        with _quiet():
+            program = torch.onnx.export(
+                network, (example,), dynamo=True, opset_version=20, dynamic_shapes=(shapes,), verbose=False
+            )
+    except (Exception, SystemExit) as error:
+        raise InputError(f"{path}: can't be exported to ONNX: {_where(path, _root(error))}") from None
+    return cast(torch.onnx.ONNXProgram, program)
+
+
+def _run_exported(path: Path, program: torch.onnx.ONNXProgram, example: Tensor, expected: Tensor) -> None:
+    try:
+        (found,) = program(example)
+    except Exception as error:
+        raise InputError(f"{path}: exported to ONNX, fails on {list(example.shape)}: {_where(path, error)}") from None
+    if not _close(found, expected):
+        raise InputError(f"{path}: exported to ONNX, gives other values on {list(example.shape)} than in torch")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what the exporter prints of its attempts."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.fx")]
+    levels = [logger.level for logger in loggers]
+    try:
+        with warnings.catch_warnings(), redirect_stderr(StringIO()):
+            warnings.simplefilter("ignore")
+            for logger in loggers:
+                logger.setLevel(logging.CRITICAL)
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _root(error: BaseException) -> BaseException:
+    return _root(error.__cause__) if error.__cause__ else error
 
 
 def _where(path: Path, error: BaseException) -> str:

@@ -4,13 +4,13 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from models.columns.cells import canonical_word
+from models.columns.cells import MARKS, canonical_word
 from models.moments import checked_cron, checked_zone
 
 Task = Literal["binary", "multiclass", "regression"]
 SplitName = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = get_args(SplitName)
-DEFAULT_MISSING = ("?", "NA", "N/A", "NaN", "nan", "null", "NULL")
+DEFAULT_MISSING = MARKS
 
 LONGEST_PATH = 4096
 LARGEST_SEED = 2**31 - 1
@@ -63,7 +63,8 @@ class Data(Section):
     """How raw cells are read, and how many rows may be bad."""
 
     missing: tuple[str, ...] = Field(
-        DEFAULT_MISSING, description="texts that stand for a missing value, besides nothing"
+        DEFAULT_MISSING,
+        description="texts that stand for a missing value, besides nothing; ? alone is a text, unless given here",
     )
     max_rejects: float = Field(0.05, ge=0, le=1, description="share of rejected rows above which ingestion stops")
     sensitive: tuple[str, ...] = Field(
@@ -129,7 +130,9 @@ class Network(Section):
     )
     embedding: int = Field(12, ge=1, description="width of the embedding of one number")
     file: str | None = Field(
-        None, description="Python file beside the model file, whose class Trunk replaces the hidden layers"
+        None,
+        min_length=1,
+        description="Python file beside the model file, whose class Trunk replaces the hidden layers",
     )
 
 

@@ -14,6 +14,10 @@ WHOLE_DECIMAL = r"^(-?(?:0|[1-9]\d{0,15}))\.0+$"
 """A whole number as a float prints it; texts such as 007.0 or a longer one are codes that must stay as they are."""
 
 
+MARKS = ("?", "NA", "N/A", "NaN", "nan", "null", "NULL")
+"""What stands for a missing value, besides nothing, where the model file does not say it."""
+
+
 def as_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     """One contiguous array of the same values."""
     if isinstance(column, pa.ChunkedArray):
@@ -49,7 +53,7 @@ def canonical(text: pa.Array) -> pa.Array:
     trimmed = pc.utf8_trim_whitespace(text.cast(pa.string()))
     if pc.any(pc.ends_with(trimmed, ".0")).as_py() or pc.any(pc.ends_with(trimmed, "00")).as_py():
         trimmed = pc.replace_substring_regex(trimmed, WHOLE_DECIMAL, r"\1")
-        trimmed = pc.replace_substring_regex(trimmed, "^-0$", "0")
+    trimmed = pc.if_else(pc.equal(trimmed, "-0"), "0", trimmed)
     capitals = pc.is_in(trimmed, value_set=pa.array(["True", "TRUE", "False", "FALSE"]))
     return pc.if_else(capitals, pc.ascii_lower(trimmed), trimmed) if pc.any(capitals).as_py() else trimmed
 

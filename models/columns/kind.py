@@ -36,7 +36,7 @@ class LargeSettings(ColumnSettings):
     """What the model file may say about a column whose values are texts, pictures or recordings."""
 
     encoder: str | None = Field(
-        None, description="Python file beside the model file, whose class Encoder replaces the kind's own"
+        None, min_length=1, description="Python file beside the model file, whose class Encoder replaces the kind's own"
     )
 
 

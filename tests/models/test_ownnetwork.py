@@ -13,7 +13,7 @@ import torch
 from models.errors import InputError
 from models.modelfile import ModelFile, read_model_file
 from models.network import SingleMember
-from models.ownnetwork import own_encoder, own_trunk
+from models.ownnetwork import own_encoder, own_text_encoder, own_trunk
 from tasks.scoring.predictor import Predictor
 from tasks.scoring.score import Stamp, score_files
 from tasks.training.fit import load_weights
@@ -39,12 +39,57 @@ from torch import nn
 
 
 class Encoder(nn.Module):
-    def __init__(self, shape, out_features):
+    def __init__(self, ids, out_features):
         super().__init__()
-        self.lookup = nn.Embedding(5000, out_features, padding_idx=0)
+        self.lookup = nn.Embedding(ids, out_features, padding_idx=0)
 
     def forward(self, tokens):
-        return self.lookup(tokens.clamp(max=4999)).mean(dim=1)
+        return self.lookup(tokens).sum(dim=1)
+"""
+ORDERED = """
+import torch
+from torch import nn
+
+
+class Encoder(nn.Module):
+    def __init__(self, ids, out_features):
+        super().__init__()
+        self.lookup = nn.Embedding(ids, 8, padding_idx=0)
+        self.conv = nn.Conv1d(8, out_features, 3, padding=1)
+
+    def forward(self, tokens):
+        found = torch.tanh(self.conv(self.lookup(tokens).transpose(1, 2)))
+        place = torch.arange(tokens.shape[1]) + 1.0
+        return (found * (tokens > 0).unsqueeze(1) * (0.1 * place).cos()).sum(dim=2)
+"""
+RECURRENT = """
+import torch
+from torch import nn
+
+
+class Encoder(nn.Module):
+    def __init__(self, ids, out_features):
+        super().__init__()
+        self.lookup = nn.Embedding(ids, 8)
+        self.gru = nn.GRU(8, out_features, batch_first=True)
+
+    def forward(self, tokens):
+        found, _ = self.gru(self.lookup(tokens))
+        last = (tokens > 0).sum(dim=1, keepdim=True).clamp(min=1) - 1
+        return found.gather(1, last.unsqueeze(2).expand(-1, -1, found.shape[2])).squeeze(1)
+"""
+PIXELS = """
+from torch import nn
+
+
+class Encoder(nn.Module):
+    def __init__(self, shape, out_features):
+        super().__init__()
+        self.shape = shape
+        self.layer = nn.Linear(shape[-1], out_features)
+
+    def forward(self, pixels):
+        return self.layer(pixels.float()).mean(dim=(1, 2))
 """
 QUICK = "[network]\nwidth = 6\nembedding = 4\nfile = 'own.py'\n[training]\nepochs = 1\nbatch_size = 64\n"
 
@@ -76,9 +121,63 @@ def test_the_trunk_is_that_of_the_file(tmp_path: Path) -> None:
 
 
 def test_an_encoder_is_told_the_shape_of_a_row(tmp_path: Path) -> None:
-    code = ENCODER.replace("super().__init__()", "super().__init__()\n        self.shape = shape")
-    encoder = own_encoder(*written(tmp_path, code), torch.ones((3, 6), dtype=torch.int64), 4)
-    assert encoder.shape == (6,)
+    encoder = own_encoder(*written(tmp_path, PIXELS), torch.zeros((3, 5, 4, 3), dtype=torch.uint8), 4)
+    assert encoder.shape == (5, 4, 3)
+
+
+def test_an_encoder_of_texts_is_told_how_many_ids_there_are(tmp_path: Path) -> None:
+    encoder = own_text_encoder(*written(tmp_path, ENCODER), 50, 4)
+    assert [tuple(p.shape) for p in encoder.parameters()] == [(50, 4)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("(ids,", "(ids - 1,", "fails on [3, 6]: IndexError: index out of range"),
+        ("(tokens)", "(tokens + 1)", "fails on [3, 6]: IndexError: index out of range"),
+        (".sum(dim=1)", ".mean(dim=1)", "gives a row other values with more or fewer zeros behind it; it must not"),
+        (".sum(dim=1)", ".unfold(1, 3, 1).sum(dim=(1, 3))", "fails on [1, 2]: RuntimeError: "),
+        ("(tokens)", "(tokens.long() if tokens.dtype == torch.int64 else None)", "fails on [3, 6]: TypeError: "),
+    ],
+)
+def test_a_text_encoder_is_tried_on_the_ids_that_training_gives(
+    tmp_path: Path, old: str, new: str, problem: str
+) -> None:
+    path, sha256 = written(tmp_path, ENCODER.replace(old, new))
+    with pytest.raises(InputError) as caught:
+        own_text_encoder(path, sha256, 50, 4)
+    assert str(caught.value).startswith(f"{path}: {problem}")
+
+
+def test_an_encoder_with_a_recurrent_layer_can_be_exported(tmp_path: Path) -> None:
+    assert own_text_encoder(*written(tmp_path, RECURRENT), 2, 4)(torch.ones(2, 5, dtype=torch.int32)).shape == (2, 4)
+
+
+@pytest.mark.parametrize(
+    ("returned", "problem"),
+    [
+        ("self.layers(x) if x.sum() > 0 else -self.layers(x)", "can't be exported to ONNX: "),
+        ("torch.linalg.qr(self.layers(x).unsqueeze(2))[0].squeeze(2)", "can't be exported to ONNX: "),
+        ("self.layers(x.detach().clone().numpy() and x)", "fails on [3, 7]: ValueError: "),
+        ("self.layers(x) - self.layers(x).mean(0)", "gives a row other values by itself than among others; "),
+        ("self.layers(x + torch.rand(1))", "gives a row other values by itself than among others; "),
+    ],
+)
+def test_what_can_not_be_exported_is_told_before_training(
+    tmp_path: Path, returned: str, problem: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert trunk_problem(tmp_path, TRUNK.replace("self.layers(x)", returned)).startswith(problem)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_trial_leaves_no_trace(tmp_path: Path) -> None:
+    trunk = own_trunk(*written(tmp_path, TRUNK.replace("nn.Tanh()", "nn.BatchNorm1d(5)")), 7, 4)
+    assert trunk.training
+    assert trunk.layers[1].num_batches_tracked == 0
+
+
+def test_a_file_may_have_any_name(tmp_path: Path) -> None:
+    assert own_trunk(*written(tmp_path, TRUNK, "mine.txt"), 7, 4)(torch.zeros(2, 7)).shape == (2, 4)
 
 
 def test_a_file_may_have_helpers_dataclasses_and_postponed_types(tmp_path: Path) -> None:
@@ -102,6 +201,7 @@ def test_a_file_may_have_helpers_dataclasses_and_postponed_types(tmp_path: Path)
         ("Trunk = 3\n", "Trunk can't be made: TypeError: 'int' object is not callable"),
         (TRUNK.replace("(self, in_features, out_features)", "(self)"), "Trunk can't be made: TypeError: "),
         (TRUNK.replace("nn.Tanh()", "nn.Tanhh()"), "Trunk can't be made: AttributeError: module 'torch.nn' has no"),
+        (TRUNK.replace("nn.Tanh()", "torch.nn.utils.weight_norm(nn.Linear(5, 5))"), "can't be copied: RuntimeError: "),
         (TRUNK.replace("self.layers(x)", "self.layers(x.T)"), "fails on [3, 7]: RuntimeError: "),
         (TRUNK.replace("self.layers(x)", "x"), "returns [3, 7] for 3 rows; it should be [N, 4]"),
         (TRUNK.replace("self.layers(x)", "self.layers(x).mean()"), "returns [] for 3 rows; it should be [N, 4]"),
@@ -157,6 +257,15 @@ def test_files_that_are_not_there_are_told_at_once(tmp_path: Path) -> None:
     )
 
 
+def test_an_empty_name_is_no_file(tmp_path: Path) -> None:
+    columns = '[columns]\n"m" = { kind = "text", encoder = "" }\n'
+    file = write_model(tmp_path, "own", table(5), columns=columns, quick=QUICK.replace("own.py", ""))
+    with pytest.raises(InputError) as caught:
+        read_model_file(file)
+    places = [problem.removeprefix(f"{file}: ").split(": ")[0] for problem in caught.value.problems]
+    assert sorted(places) == ["columns.'m'.encoder", "network.file"]
+
+
 def test_digests_are_found_never_given(tmp_path: Path) -> None:
     file = model_file(tmp_path)
     file.write_text(f'own_code = {{ "own.py" = "0" }}\n{file.read_text()}')
@@ -178,9 +287,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[ModelFile, Path]:
     """A model with a trunk and an encoder of its own; both files are deleted after the export."""
     folder = tmp_path_factory.mktemp("trained")
     written(folder, TRUNK)
-    written(folder, ENCODER, "enc.py")
+    written(folder, ORDERED, "enc.py")
     frame = table(300)
     frame["words"] = np.where(frame["load"] > 5, "very hot now", "all is well")
+    frame.loc[::3, "words"] = "now unheard of " + frame.loc[::3, "id"].astype(str) + " all is hot"
     columns = '[columns]\n"load" = "number"\n"words" = { kind = "text", encoder = "enc.py" }\n'
     read = read_model_file(write_model(folder, "own", frame, columns=columns, quick=QUICK))
     export_quickly(read, folder)
@@ -190,11 +300,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[ModelFile, Path]:
 
 
 def test_the_exported_graph_is_that_of_the_own_network(trained: tuple[ModelFile, Path]) -> None:
-    """Parity on all test rows was shown by the export; the graph has the layers of the file."""
+    """Parity on all test rows was shown by the export, with an encoder that depends on the order of the ids."""
     _, folder = trained
     graph = onnx.load(folder / "package" / "model.onnx").graph
     shapes = {tuple(weight.dims) for weight in graph.initializer}
-    assert (5000, 6) in shapes, "the embedding of the own encoder"
+    assert (6, 8, 3) in shapes, "the convolution of the own encoder"
     assert "Tanh" in {node.op_type for node in graph.node}, "the own trunk"
 
 
@@ -210,7 +320,7 @@ def test_scoring_needs_no_python_file(trained: tuple[ModelFile, Path], tmp_path:
 def test_weights_are_not_put_into_a_network_that_has_changed(trained: tuple[ModelFile, Path], tmp_path: Path) -> None:
     read, folder = trained
     shutil.copy(folder / "own.py.away", folder / "own.py")
-    written(folder, ENCODER + "\n# changed\n", "enc.py")
+    written(folder, ORDERED + "\n# changed\n", "enc.py")
     try:
         with pytest.raises(InputError, match=r"enc\.py: changed since the model file was read"):
             load_weights(folder / "job" / "t.pt", read)

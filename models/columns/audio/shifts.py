@@ -1,4 +1,4 @@
-"""Recordings as they could sound elsewhere, to see what a model makes of them; and their waveforms, to be drawn."""
+"""Recordings as they could sound elsewhere, to see what a model makes of them."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -46,12 +46,6 @@ SHIFTS: Mapping[str, Shift] = MappingProxyType(
         "muffled": Shift("recordings as if through a wall", muffled),
     }
 )
-
-
-def waveform(values: pa.Array, settings: AudioSettings, row: int) -> NDArray[np.float32]:
-    """The sound of one row within -1 and 1, from its start to its end; empty where it is missing."""
-    sound, length = waveforms(AudioKind().to_input(values.slice(row, 1), settings))
-    return sound[0, : int(length[0])]
 
 
 def _changed(values: pa.Array, settings: AudioSettings, rng: np.random.Generator, change: Change) -> pa.Array:

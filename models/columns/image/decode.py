@@ -24,6 +24,8 @@ UPRIGHT = {
     8: "ROTATE_90",
 }
 """How to turn a picture of each orientation."""
+SENSOR_BITS = 12
+"""Of most cameras of microscopes, machines and X-rays, whose files say 16."""
 
 Pixels = NDArray[np.uint8]
 
@@ -37,7 +39,8 @@ def decode_picture(content: bytes, height: int, width: int, max_pixels: int) -> 
 
     The whole picture is stretched to the size, as models of pictures usually see them: nothing is cut off, and no
     empty border takes the place of detail. Transparent parts are white, as on a page. Of several pictures in a file
-    the first counts. JPEG files much larger than wanted are decoded at a fraction of their size.
+    the first counts. JPEG files much larger than wanted are decoded at a fraction of their size. A grey TIFF of 16 bits
+    of which no shade needs more than 12 comes from a sensor of 12, and is as bright as one of 8.
     """
     if not content:
         return "empty file"
@@ -95,7 +98,13 @@ def _without_alpha(image: "Image") -> "Image":
     if image.mode in ("L", "RGB"):
         return image
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PPM", "PNG")):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        shades = np.asarray(image)
+        return Image.fromarray((shades >> (_bits(image, shades) - 8)).astype(np.uint8))
     if image.mode in ("I", "F"):
         raise _UnusableError("unknown range of shades")
     return image.convert("RGB")
+
+
+def _bits(image: "Image", shades: NDArray[np.uint16]) -> int:
+    """Bits of the brightest possible shade: files of PNG and PPM are scaled to 16, those of TIFF are as measured."""
+    return SENSOR_BITS if image.format == "TIFF" and int(shades.max()) < 1 << SENSOR_BITS else 16

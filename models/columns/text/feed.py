@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from models.columns.category.feed import CategoryKind, CategorySettings
-from models.columns.cells import as_array, canonical, is_text, mask_missing, plain
+from models.columns.cells import MARKS, as_array, canonical, is_text, mask_missing, plain
 from models.columns.kind import ColumnKind, LargeSettings, Parsed, Ragged, Refusal, Shift, Statistics
 from models.columns.text.characters import Codes, code_points, code_table, in_every_case
 from models.columns.text.statistics import TextProfile, TextStatistics, fit_text, piece_ids, portions, token_ids
@@ -73,16 +73,20 @@ class TextKind(ColumnKind[TextSettings, TextStatistics]):
         return is_text(raw) or CATEGORY.reads(raw, CategorySettings())
 
     def parse(self, raw: pa.Array, settings: TextSettings, missing: tuple[str, ...]) -> Parsed:
-        """Composed Unicode text (NFC) without white space around it, cut; refused are nested or binary values."""
+        """Composed Unicode text (NFC) without white space around it, cut; refused are nested or binary values.
+
+        What was parsed stays as it is when it is parsed again. Of the default marks, "?" is a text like any other.
+        """
         column = plain(as_array(raw))
         refusals: tuple[Refusal, ...] = ()
         if not is_text(column.type):
             parsed = CATEGORY.parse(column, CategorySettings(), missing)
             column, refusals = parsed.values.cast(pa.string()), parsed.refusals
-        marks = canonical(pa.array(missing, pa.string())).to_pylist()
-        known = mask_missing(canonical(_well_formed(column)), (*missing, *marks))
-        cut = pc.utf8_slice_codeunits(_composed(known), 0, settings.max_characters)
-        return Parsed(pc.utf8_rtrim_whitespace(cut), refusals)
+        marks = _marks(missing)
+        known = mask_missing(canonical(_composed(_well_formed(column))), marks)
+        cut = pc.utf8_slice_codeunits(known, 0, settings.max_characters)
+        # What is left of a longer text may be spelt as a mark or a number.
+        return Parsed(cut if cut.equals(known) else mask_missing(canonical(cut), marks), refusals)
 
     def fit(self, chunks: Iterable[pa.Array], settings: TextSettings) -> TextStatistics:
         """The vocabulary of the training texts, most frequent first, and their lengths."""
@@ -115,6 +119,12 @@ class TextKind(ColumnKind[TextSettings, TextStatistics]):
     def sizes(self, feed: NDArray[Any]) -> NDArray[np.int64]:
         """Characters of each string, [N]."""
         return np.fromiter(map(len, feed), dtype=np.int64, count=len(feed))
+
+
+def _marks(missing: tuple[str, ...]) -> tuple[str, ...]:
+    """Marks of a missing text, spelt as they are given and as they are read."""
+    given = missing if missing != MARKS else tuple(mark for mark in missing if mark != "?")
+    return (*given, *canonical(_composed(pa.array(given, pa.string()))).to_pylist())
 
 
 def _well_formed(text: pa.Array) -> pa.Array:

@@ -5,7 +5,7 @@ pieces of unknown ones follow from it, and what is known is put back into rows. 
 tables of Unicode: the graph holds the codes.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ from models.columns.text.tokens import BASE, FIRST_WORD, INVERSE, LONGEST, PIECE
 
 END = 1 << 62
 """As the end of a slice: all that follows."""
+SHORTEST = 2
+"""Ids of a row, zeros included, that there are at least, as in training."""
 
 
 class Nodes:
@@ -54,7 +56,7 @@ class Nodes:
 
 
 def token_nodes(source: str, target: str, statistics: TextStatistics, max_characters: int) -> list[NodeProto]:
-    """Nodes that turn texts [N] into ids of their tokens [N, L] int32, 0 behind them and behind each sort of them."""
+    """Nodes that turn texts [N] into ids of their tokens [N, L] int32, in the order of `encode`, 0 behind them."""
     g = Nodes(target)
     codes = _codes(g, source, statistics.characters, max_characters)
     starts, ends = _bounds(g, codes)
@@ -66,9 +68,8 @@ def token_nodes(source: str, target: str, statistics: TextStatistics, max_charac
         _pairs(g, rows, keys, statistics),
         _pieces(g, codes, starts, ends, words, statistics),
     ]
-    ids = g.add("Concat", *(_in_rows(g, count, *listed) for listed in found), axis=1)
     # The last row stands for none: it keeps an empty batch in shape.
-    g.add("Cast", g.part(ids, 0, -1), result=target, to=TensorProto.INT32)
+    g.add("Cast", g.part(_in_rows(g, count, found), 0, -1), result=target, to=TensorProto.INT32)
     return g.nodes
 
 
@@ -155,14 +156,19 @@ def _known(g: Nodes, rows: str, ids: str) -> tuple[str, str]:
     return g.add("Compress", rows, some, axis=0), g.add("Compress", ids, some, axis=0)
 
 
-def _in_rows(g: Nodes, count: str, rows: str, ids: str) -> str:
-    """The ids [K], whose rows ascend, in a matrix [N + 1, most of a row]."""
+def _in_rows(g: Nodes, count: str, found: Sequence[tuple[str, str]]) -> str:
+    """Ids [K] of each sort, whose rows ascend, one sort behind the other in a matrix [N + 1, most of a row or more]."""
     zero = numpy_helper.from_array(np.zeros(1, dtype=np.int64))
-    column = g.add("Unsqueeze", rows, g.constant([1]))
-    ones = g.add("Expand", g.constant(1), g.add("Shape", rows))
-    counts = g.add("ScatterND", g.add("ConstantOfShape", count, value=zero), column, ones, reduction="add")
-    before = g.add("CumSum", counts, g.constant(0), exclusive=1)
-    number = g.add("Sub", g.add("CumSum", ones, g.constant(0), exclusive=1), g.add("Gather", before, rows))
-    places = g.add("Concat", column, g.add("Unsqueeze", number, g.constant([1])), axis=1)
-    shape = g.add("Concat", count, g.add("ReduceMax", counts, keepdims=1), axis=0)
-    return g.add("ScatterND", g.add("ConstantOfShape", shape, value=zero), places, ids)
+    filled, places = g.add("ConstantOfShape", count, value=zero), []
+    for rows, _ in found:
+        column = g.add("Unsqueeze", rows, g.constant([1]))
+        ones = g.add("Expand", g.constant(1), g.add("Shape", rows))
+        counts = g.add("ScatterND", g.add("ConstantOfShape", count, value=zero), column, ones, reduction="add")
+        first = g.add("Sub", filled, g.add("CumSum", counts, g.constant(0), exclusive=1))
+        number = g.add("Add", g.add("CumSum", ones, g.constant(0), exclusive=1), g.add("Gather", first, rows))
+        places.append(g.add("Concat", column, g.add("Unsqueeze", number, g.constant([1])), axis=1))
+        filled = g.add("Add", filled, counts)
+    most = g.add("Max", g.add("ReduceMax", filled, keepdims=1), g.constant([SHORTEST]))
+    blank = g.add("ConstantOfShape", g.add("Concat", count, most, axis=0), value=zero)
+    ids = g.add("Concat", *(ids for _, ids in found), axis=0)
+    return g.add("ScatterND", blank, g.add("Concat", *places, axis=0), ids)

@@ -21,7 +21,6 @@ from models.columns.audio.encoder import Encoder, level, waveform
 from models.columns.audio.feed import AudioKind
 from models.columns.audio.settings import END, AudioSettings
 from models.columns.audio.shifts import SHIFTS
-from models.columns.audio.shifts import waveform as waveform_of_row
 from models.columns.audio.spectrum import BANDS, Frames
 from models.columns.audio.statistics import AudioStatistics, fit_audio, levels_of
 from models.columns.cells import as_fixed
@@ -457,14 +456,6 @@ def test_shifts_are_as_large_as_they_say() -> None:
     noise = (shifted("background_noise", samples) - samples.astype(np.float64)) / 32768
     power = (samples / 32768.0) ** 2
     assert 10 * np.log10(power.mean() / (noise**2).mean()) == pytest.approx(10, abs=0.1)
-
-
-def test_a_waveform_is_drawn_from_start_to_end() -> None:
-    values = parse(pa.array([None, SHORT], pa.binary())).values
-    assert len(waveform_of_row(values, SETTINGS, 0)) == 0
-    drawn = waveform_of_row(values, SETTINGS, 1)
-    assert drawn.dtype == np.float32
-    np.testing.assert_allclose(drawn, tone(440, 8000, 0.1), atol=1e-4)
 
 
 def test_importing_the_feed_loads_no_decoder(tmp_path: Path) -> None:

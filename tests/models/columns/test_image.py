@@ -108,6 +108,30 @@ def test_sixteen_bits_keep_their_upper_eight() -> None:
     assert np.array_equal(decoded(b"P5 8 8 65535\n" + shades.astype(">u2").tobytes()), expected)
 
 
+def packed_tiff(shades: NDArray[np.uint16]) -> bytes:
+    """A grey TIFF whose shades take 12 bits each."""
+    height, width = shades.shape
+    first, second = shades.ravel()[::2].astype(int), shades.ravel()[1::2].astype(int)
+    strip = np.stack([first >> 4, (first & 15) << 4 | second >> 8, second & 255], axis=1).astype(np.uint8).tobytes()
+    tags = {256: width, 257: height, 258: 12, 259: 1, 262: 1, 273: 8, 277: 1, 278: height, 279: len(strip)}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    return b"II*\0" + struct.pack("<I", 8 + len(strip)) + strip + struct.pack("<H", len(tags)) + entries + bytes(4)
+
+
+def test_twelve_bits_of_a_sensor_are_as_bright_as_eight() -> None:
+    shades = np.arange(64, dtype=np.uint16).reshape(8, 8) * 65
+    expected = np.repeat((shades // 16).astype(np.uint8)[..., None], 3, axis=2)
+    assert np.array_equal(decoded(contents(Image.fromarray(shades), "TIFF")), expected)
+    assert np.array_equal(decoded(contents(Image.fromarray(shades), "TIFF", compression="tiff_lzw")), expected)
+    assert np.array_equal(decoded(packed_tiff(shades)), expected)
+
+
+def test_sixteen_bits_of_a_tiff_and_what_is_scaled_by_its_format_stay_so() -> None:
+    shades = np.arange(64, dtype=np.uint16).reshape(8, 8) * 65 + 1
+    assert decoded(contents(Image.fromarray(shades), "TIFF")).max() == 16
+    assert decoded(contents(Image.fromarray(shades - 1))).max() == 15
+
+
 def test_transparent_parts_are_white() -> None:
     rgba = np.zeros((8, 8, 4), np.uint8)
     rgba[:4] = (200, 0, 0, 255)
