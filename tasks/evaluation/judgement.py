@@ -19,12 +19,13 @@ from tasks.data.snapshot import Ingested, Snapshot, open_snapshot
 from tasks.data.splits import TEST, TRAIN, VALIDATION, Assignment
 from tasks.evaluation.baselines import rows_affordable, sample_rows
 from tasks.evaluation.evaluate import Evaluation, evaluate
+from tasks.evaluation.groups import group_codes
 from tasks.evaluation.of_graph import score_rows
 from tasks.evaluation.plots import figures
 from tasks.evaluation.plots.style import to_png
 from tasks.evaluation.report import GateFacts, ReportFacts, TrainingFacts, render_report
 from tasks.evaluation.robustness import gated_metrics
-from tasks.evaluation.scored import Scored
+from tasks.evaluation.scored import Indices, Scored
 from tasks.evaluation.unseen import Unseen, summarised, unseen_rows
 from tasks.export.exported import Exported
 from tasks.registry.gates import Check, judge_floors
@@ -41,7 +42,7 @@ def judge_graph(job: Job, data: Ingested, split: SplitSpec, fitted: Fitted, expo
     assigned = assign_rows(snapshot, split)
     seed = job.model_file.training.seed
     learnt = learnt_from(assigned)
-    sampled = sample_rows(learnt, seed, rows_affordable(job.model_file.columns))
+    sampled = sample_rows(learnt, seed, rows_affordable(job.model_file.columns), _classes(snapshot))
     predictor = Predictor.load(exported.folder, exported.sha256)
 
     def predict(table: pa.Table) -> Scored:
@@ -68,6 +69,12 @@ def judge_graph(job: Job, data: Ingested, split: SplitSpec, fitted: Fitted, expo
 def learnt_from(assigned: Assignment) -> Mask:
     """The rows [N] that the network learns, stops and is calibrated by; baselines have all of them too."""
     return np.asarray((assigned == TRAIN) | (assigned == VALIDATION))
+
+
+def _classes(snapshot: Snapshot) -> Indices | None:
+    """A number [N] for the class of each row."""
+    target = snapshot.manifest.target
+    return None if snapshot.task == "regression" else group_codes(snapshot.table([target]).column(target))
 
 
 def _learnt_rows(snapshot: Snapshot, mask: Mask, columns: Mapping[str, ColumnSettings]) -> pa.Table:
