@@ -20,6 +20,7 @@ def assign_rows(snapshot: Snapshot, split: SplitSpec) -> Assignment:
     """The split of every row, int8 [N]; only the columns that decide it are read."""
     needed = required_columns(split)
     parts = [assign(rows, split) for rows in snapshot.batches(needed)]
+    _give_back()
     return np.concatenate(parts) if parts else np.empty(0, dtype=np.int8)
 
 
@@ -31,6 +32,7 @@ def masked_batches(snapshot: Snapshot, mask: Mask, columns: Collection[str] | No
         start += part.rows
         if wanted.any():
             yield from _marked(_alone(part, snapshot), wanted, columns)
+    _give_back()
 
 
 def masked_rows(snapshot: Snapshot, mask: Mask, columns: Collection[str] | None = None) -> pa.Table:
@@ -61,6 +63,11 @@ def _marked(snapshot: Snapshot, wanted: Mask, columns: Collection[str] | None) -
             start += len(piece)
             if marked.any():
                 yield piece.filter(pa.array(marked))
+
+
+def _give_back() -> None:
+    """Lets go of memory that Arrow keeps for later: what follows a pass over the rows has none of it."""
+    pa.default_memory_pool().release_unused()
 
 
 def _alone(part: Part, snapshot: Snapshot) -> Snapshot:

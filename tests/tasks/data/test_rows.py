@@ -4,10 +4,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from models.contract import SplitSpec
 from models.modelfile import read_model_file
 from tasks.data import rows
+from tasks.data.layout import stored_split_name
 from tasks.data.manifest import Snapshot
-from tasks.data.rows import chosen_rows, masked_batches, masked_rows, no_rows
+from tasks.data.rows import assign_rows, chosen_rows, masked_batches, masked_rows, no_rows
 from tasks.data.snapshot import ingest, open_snapshot
 from tests.small import table, write_model
 
@@ -54,3 +56,16 @@ def test_no_rows_have_the_types_of_all(snapshot: Snapshot) -> None:
     nothing = np.zeros(snapshot.rows, dtype=bool)
     assert masked_rows(snapshot, nothing).schema == snapshot.table().schema == no_rows(snapshot).schema
     assert masked_rows(snapshot, nothing, ["load"]).column_names == ["load"]
+
+
+def test_what_arrow_keeps_for_later_is_let_go_of_after_each_pass(
+    snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released: list[str] = []
+    monkeypatch.setattr(rows, "_give_back", lambda: released.append("given back"))
+    mask = np.ones(snapshot.rows, dtype=bool)
+    pieces = masked_batches(snapshot, mask, ["load"])
+    assert len(next(pieces)) > 0 and not released
+    assert sum(len(piece) for piece in pieces) > 0 and len(released) == 1
+    by_id = SplitSpec(rule="hash", columns=(stored_split_name("id"),), validation=0.1, test=0.2)
+    assert len(assign_rows(snapshot, by_id)) == snapshot.rows and len(released) == 2
