@@ -6,7 +6,7 @@ from pathlib import Path
 
 from models.modelfile import read_model_file
 from tasks.data.propose import propose
-from tasks.data.rows import rows_of
+from tasks.data.rows import assign_rows, masked_batches
 from tasks.data.snapshot import ingest, open_snapshot
 from tasks.data.splits import TEST, fit_split
 from tasks.export.export import export_model
@@ -48,7 +48,7 @@ def train(path: Path, home: Path, scratch: Path) -> Model:
     scratch.mkdir(parents=True)
     fitted = fit_model(model_file, snapshot, split, scratch / "checkpoint.pt", scratch / "trained.pt")
     digests = Digests(data.digest, model_file.digest(), code_digest())
-    test = rows_of(snapshot, split, TEST, list(model_file.columns))
+    test = masked_batches(snapshot, assign_rows(snapshot, split) == TEST, list(model_file.columns))
     exported = export_model(
         scratch / "trained.pt", model_file, snapshot.task, split, digests, test, scratch / "package"
     )

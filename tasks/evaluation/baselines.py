@@ -24,6 +24,8 @@ RIVALS: Mapping[str, str] = MappingProxyType({"boosting": "gradient boosting", "
 """What they are called."""
 
 MOST_ROWS = 200_000
+FEW_OF_A_CLASS = 10
+"""Rows that a sample has of each class, if there are so many."""
 MOST_SUMMARISED = 20_000
 """Rows whose texts, pictures, recordings or series are summarised."""
 MOST_BYTES = 1 << 29
@@ -84,14 +86,32 @@ def train_baselines(
     return [_train(name, model, class_count, train, test, threshold) for name, model in models.items()]
 
 
-def sample_rows(rows: Mask, seed: int, most: int = MOST_ROWS) -> Mask:
-    """The marked rows, or so many of them where there are more: baselines hardly get better beyond. Masks [N]."""
+def sample_rows(rows: Mask, seed: int, most: int = MOST_ROWS, classes: Indices | None = None) -> Mask:
+    """The marked rows, or so many of them where there are more: baselines hardly get better beyond. Masks [N].
+
+    A few of each class come first, `classes` [N] any numbers of them, so that no rare one is lost; the others are drawn
+    from all alike.
+    """
     marked = np.flatnonzero(rows)
     if len(marked) <= most:
         return rows
+    drawn = np.random.default_rng(seed).permutation(marked)
+    if classes is not None:
+        turn = _turns(classes[drawn])
+        few = min(FEW_OF_A_CLASS, max(1, most // (2 * int((turn == 0).sum()))))
+        drawn = drawn[np.argsort(turn >= few, kind="stable")]
     sampled = np.zeros_like(rows)
-    sampled[np.random.default_rng(seed).choice(marked, most, replace=False)] = True
+    sampled[drawn[:most]] = True
     return sampled
+
+
+def _turns(classes: Indices) -> Indices:
+    """How many rows of the same class are before each, [N]."""
+    order = np.argsort(classes, kind="stable")
+    _, starts, counts = np.unique(classes[order], return_index=True, return_counts=True)
+    turns = np.empty(len(classes), np.int64)
+    turns[order] = np.arange(len(classes)) - np.repeat(starts, counts)
+    return turns
 
 
 def rows_affordable(columns: Mapping[str, ColumnSettings]) -> int:

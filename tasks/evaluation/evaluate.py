@@ -20,11 +20,12 @@ from tasks.evaluation.baselines import RIVALS, Baseline, Rows, features_of, riva
 from tasks.evaluation.bootstrap import Interval, Resampling, intervals, paired_difference, rows_resampled
 from tasks.evaluation.examples import Mistakes, find_mistakes
 from tasks.evaluation.groups import group_codes
-from tasks.evaluation.importance import Importance, Predict, importance_rows, permutation_importance
+from tasks.evaluation.importance import Importance, importance_rows, permutation_importance
 from tasks.evaluation.metrics import ClassRow, compute_metrics, per_class
 from tasks.evaluation.robustness import Shifted, evaluate_shifts
 from tasks.evaluation.scored import Scored
 from tasks.evaluation.slices import Slice, choose_columns, evaluate_slices
+from tasks.evaluation.unseen import Predict, Unseen
 
 SHIFT_METRICS = 3
 """Metrics that are shown under each shift."""
@@ -85,7 +86,7 @@ def evaluate(
     contract: Contract,
     predict: Predict,
     train: pa.Table,
-    test: pa.Table,
+    test: Unseen,
     *,
     slices: Sequence[str] = (),
     group: str | None = None,
@@ -95,21 +96,20 @@ def evaluate(
 ) -> Evaluation:
     """The judgement of the graph behind `predict` on the test rows of a snapshot.
 
-    `train` and `test` are rows of the snapshot table: parsed columns, target, and the weight column if there is one.
-    `train` are the training and validation rows, or a sample of these `train_rows` rows, see `sample_rows`; only the
-    baselines learn from it. `group` names the column whose rows of one value belong together, which intervals take into
-    account.
+    `train` are the training and validation rows, large values `summarised`, or a sample of these `train_rows` rows, see
+    `sample_rows`; only the baselines learn from it. `group` names the column whose rows of one value belong together,
+    which intervals take into account.
 
     Raises InputError when there are no test rows, or no such column to slice by.
     """
     _check(test, slices)
-    scored = predict(test)
+    scored, table = test.scored, test.table
     primary = METRICS[contract.task][0]
     names = [column.name for column in contract.columns]
     importance = permutation_importance(predict, test, names, primary, seed)
     by_importance = [found.column for found in importance] or names
-    sliced_by = list(slices) or choose_columns(test, by_importance)
-    resampling = Resampling(resamples, seed, None if group is None else group_codes(test.column(group)))
+    sliced_by = list(slices) or choose_columns(table, by_importance)
+    resampling = Resampling(resamples, seed, None if group is None else group_codes(table.column(group)))
     return Evaluation(
         task=contract.task,
         primary=primary,
@@ -118,20 +118,20 @@ def evaluate(
         metrics=compute_metrics(scored),
         intervals=intervals(scored, METRICS[contract.task], resampling),
         by_class=tuple(per_class(scored, contract.classes)) if contract.classes else (),
-        baselines=_baselines(contract, scored, train, test, resampling),
-        slices=tuple(evaluate_slices(scored, test, sliced_by, METRICS[contract.task], contract.sensitive)),
+        baselines=_baselines(contract, scored, train, table, resampling),
+        slices=tuple(evaluate_slices(scored, table, sliced_by, METRICS[contract.task], contract.sensitive)),
         importance=tuple(importance),
         robustness=tuple(evaluate_shifts(contract, predict, test, METRICS[contract.task][:SHIFT_METRICS], seed)),
-        mistakes=find_mistakes(contract, scored, test, by_importance, resampling.groups),
+        mistakes=find_mistakes(contract, test, by_importance, resampling.groups),
         notes=_notes(contract, train_rows or train.num_rows, train.num_rows, test),
         scored=scored,
     )
 
 
-def _check(test: pa.Table, slices: Sequence[str]) -> None:
-    if not test.num_rows:
+def _check(test: Unseen, slices: Sequence[str]) -> None:
+    if not len(test):
         raise InputError("split: no test rows to judge the model on; give more data or a larger split.test")
-    unknown = [name for name in slices if name not in test.column_names]
+    unknown = [name for name in slices if name not in test.table.column_names]
     if unknown:
         raise InputError(*(f"evaluation.slices: the data has no column {name!r}" for name in unknown))
 
@@ -176,8 +176,8 @@ def _compare(scored: Scored, baseline: Baseline, resampling: Resampling) -> Base
     )
 
 
-def _notes(contract: Contract, train_rows: int, learnt_rows: int, test: pa.Table) -> tuple[str, ...]:
-    test_rows, columns = test.num_rows, _columns(contract)
+def _notes(contract: Contract, train_rows: int, learnt_rows: int, test: Unseen) -> tuple[str, ...]:
+    test_rows, columns = len(test), _columns(contract)
     used, resampled = importance_rows(test_rows, len(columns), test.nbytes), rows_resampled(test_rows)
     rival = rival_of(len(contract.classes), columns)
     seen, name = seen_by(rival, columns), RIVALS[rival].capitalize()

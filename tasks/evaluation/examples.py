@@ -13,6 +13,7 @@ from models.columns.kind import LONGEST_SHOWN, LargeSettings, Shown
 from models.contract import Contract, ContractColumn
 from tasks.data.layout import SPLIT_PREFIX, display_name
 from tasks.evaluation.scored import Indices, Scored
+from tasks.evaluation.unseen import Unseen
 
 MOST_PAIRS = 5
 ROWS_OF_A_PAIR = 4
@@ -66,22 +67,23 @@ class Mistakes:
 
 
 def find_mistakes(
-    contract: Contract, scored: Scored, test: pa.Table, by_importance: Sequence[str], groups: Indices | None = None
+    contract: Contract, test: Unseen, by_importance: Sequence[str], groups: Indices | None = None
 ) -> tuple[Mistakes, ...]:
-    """Up to five pairs of classes by the number of mistakes, or the largest errors; row i of `test` was scored i-th.
+    """Up to five pairs of classes by the number of mistakes, or the largest errors.
 
     The most confident mistakes come first. Where rows of one group belong together, `groups` [N], each gives one
     example as long as there are others. Values of sensitive columns are left out, and so are the values of a regression
     whose target is sensitive.
     """
+    scored = test.scored
     regression = scored.task == "regression"
     if regression and contract.target in contract.sensitive:
         return ()
     found = _errors(scored, groups) if regression else _pairs(contract, scored, groups)
+    if not found:
+        return ()
     chosen = np.array([example.row for mistakes in found for example in mistakes.examples], np.int64)
-    names = [column.name for column in contract.columns]
-    kept = dict.fromkeys([*names, *_keys(contract, test)])
-    shown = _show(contract, test.select(list(kept)).take(pa.array(chosen)), by_importance or names)
+    shown = _show(contract, test.take(chosen), by_importance or [column.name for column in contract.columns])
     return tuple(_with_values(mistakes, shown) for mistakes in found)
 
 

@@ -1,6 +1,6 @@
 """What baselines see of the columns: a table of numbers. Only training rows decide how values become numbers."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from models.columns import KINDS, ColumnSettings
 from models.columns.cells import as_array, is_text
 from tasks.evaluation.quiet import quiet
 from tasks.evaluation.scored import Floats
@@ -23,8 +22,6 @@ MOST_WORDS = 20_000
 """Words and pairs of neighbouring words."""
 TEXT_FEATURES = 100
 """Of a text, for boosting."""
-ROWS_AT_ONCE = 1_024
-"""Of values that are summarised."""
 
 
 @dataclass(frozen=True)
@@ -38,19 +35,17 @@ class Features:
     """[F] marks codes of categories; none in a sparse matrix."""
 
 
-def dense_features(train: pa.Table, test: pa.Table, columns: Mapping[str, ColumnSettings], seed: int = 0) -> Features:
+def dense_features(train: pa.Table, test: pa.Table, columns: Collection[str], seed: int = 0) -> Features:
     """Train and test columns as float64 [N, F]. Texts are 100 components of their words, see `text_components`.
 
     Codes are by frequency in the training rows; values beyond 254 or unseen are missing, as are nulls. A date is five
     columns: seconds since 1970, and the hour, weekday, day and month, which the network has too. Pictures, recordings
-    and series are what their kind's `summary` says.
+    and series come `summarised`.
     """
     return _joined([*_plain(train, test, columns), *(_reduced(*texts, seed) for texts in _texts(train, test, columns))])
 
 
-def sparse_features(
-    train: pa.Table, test: pa.Table, columns: Mapping[str, ColumnSettings], words: int = MOST_WORDS
-) -> Features:
+def sparse_features(train: pa.Table, test: pa.Table, columns: Collection[str], words: int = MOST_WORDS) -> Features:
     """Train and test columns for a linear model, sparse [N, F]: TF-IDF of so many words, categories, and numbers.
 
     Numbers have mean 0 and standard deviation 1, the mean where they are missing; each value of a category is one.
@@ -93,9 +88,7 @@ def text_components(train: Sequence[str], test: Sequence[str], seed: int) -> tup
         return reduced.fit_transform(words), reduced.transform(test_words)
 
 
-def _texts(
-    train: pa.Table, test: pa.Table, columns: Mapping[str, ColumnSettings]
-) -> Iterator[tuple[list[str], list[str]]]:
+def _texts(train: pa.Table, test: pa.Table, columns: Collection[str]) -> Iterator[tuple[list[str], list[str]]]:
     for name in (name for name in columns if is_text(train.schema.field(name).type)):
         yield _strings(train.column(name)), _strings(test.column(name))
 
@@ -109,16 +102,16 @@ def _reduced(train: list[str], test: list[str], seed: int) -> Features:
     return Features(*found, [False] * found[0].shape[1])
 
 
-def _plain(train: pa.Table, test: pa.Table, columns: Mapping[str, ColumnSettings]) -> Iterator[Features]:
+def _plain(train: pa.Table, test: pa.Table, columns: Collection[str]) -> Iterator[Features]:
     """What each column becomes that is no text."""
-    for name, settings in columns.items():
+    for name in columns:
         kind = train.schema.field(name).type
         if pa.types.is_dictionary(kind):
             codes = _codes(as_array(train.column(name)), as_array(test.column(name)))
             yield Features(*codes, [True])
         elif not is_text(kind):
-            numbers = _numbers(train.column(name), settings)
-            yield Features(numbers, _numbers(test.column(name), settings), [False] * numbers.shape[1])
+            numbers = _numbers(train.column(name))
+            yield Features(numbers, _numbers(test.column(name)), [False] * numbers.shape[1])
 
 
 def _joined(parts: Sequence[Features]) -> Features:
@@ -144,16 +137,13 @@ def _linear(part: Features) -> "tuple[csr_matrix, csr_matrix]":
     return csr_matrix(model.fit_transform(part.train)), csr_matrix(model.transform(part.test))
 
 
-def _numbers(column: pa.ChunkedArray, settings: ColumnSettings) -> NDArray[Any]:
-    """Numbers [N, F] of a column, whose values are large in some kinds: those are never copied as a whole."""
+def _numbers(column: pa.ChunkedArray) -> NDArray[Any]:
+    """Numbers [N, F] of a column."""
+    if pa.types.is_fixed_size_list(column.type):
+        return np.asarray(as_array(column).flatten()).reshape(len(column), column.type.list_size)
     if pa.types.is_floating(column.type) or pa.types.is_boolean(column.type):
         return _floats(as_array(column))[:, None]
-    if pa.types.is_timestamp(column.type):
-        return np.stack(_calendar(as_array(column)), axis=1)
-    kind = KINDS[settings.kind]
-    pieces = [chunk.slice(at, ROWS_AT_ONCE) for chunk in column.chunks for at in range(0, len(chunk), ROWS_AT_ONCE)]
-    nothing = pa.nulls(0, column.type)
-    return np.concatenate([kind.summary(piece, settings) for piece in [nothing, *pieces]])
+    return np.stack(_calendar(as_array(column)), axis=1)
 
 
 def _calendar(dates: pa.Array) -> list[Floats]:

@@ -1,16 +1,14 @@
 """Permutation importance (Breiman 2001): how much worse the model gets when one raw column is shuffled."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
 from tasks.evaluation.metrics import improvement, metric
-from tasks.evaluation.scored import Indices, Scored
-
-Predict = Callable[[pa.Table], Scored]
-"""What the graph says about the rows of a snapshot table, beside their truth."""
+from tasks.evaluation.scored import Indices
+from tasks.evaluation.unseen import Predict, Unseen
 
 MOST_ROWS = 3_000
 REPEATS = 3
@@ -29,15 +27,14 @@ class Importance:
 
 
 def permutation_importance(
-    predict: Predict, table: pa.Table, columns: Sequence[str], name: str, seed: int, budget: int = BUDGET
+    predict: Predict, test: Unseen, columns: Sequence[str], name: str, seed: int, budget: int = BUDGET
 ) -> list[Importance]:
-    """The drop of the named metric per column, largest first, on `sample_rows` of the table."""
+    """The drop of the named metric per column, largest first, on `importance_rows` of the rows."""
     if len(columns) == 1:
         # Without its only column a model guesses; that says nothing, and large values would be predicted for it.
         return []
     generator = np.random.default_rng(seed)
-    rows = importance_rows(table.num_rows, len(columns), table.nbytes, budget)
-    sample = table.take(_sample(table.num_rows, rows, generator))
+    sample = test.sample(importance_rows(len(test), len(columns), test.nbytes, budget), generator)
     base = metric(name)(predict(sample))
     if np.isnan(base):
         return []
@@ -51,10 +48,6 @@ def importance_rows(rows: int, columns: int, nbytes: int, budget: int = BUDGET) 
     """How many of the rows are used: at most 3,000, and no more than the budgets of predictions and memory allow."""
     affordable = MOST_BYTES * rows // (REPEATS * max(nbytes, 1))
     return max(1, min(rows, MOST_ROWS, affordable, budget // (REPEATS * max(columns, 1))))
-
-
-def _sample(rows: int, wanted: int, generator: np.random.Generator) -> Indices:
-    return np.sort(generator.choice(rows, size=wanted, replace=False))
 
 
 def _importance(

@@ -1,28 +1,32 @@
 """The evaluation of a training job, and what it leaves in the job's folder: report, figures and numbers."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
+from models.columns import ColumnSettings
 from models.columns.kind import Mask
 from models.contract import SplitSpec, read_contract
 from models.errors import OutsideError
 from models.sections import SPLITS
 from tasks.data.layout import slice_columns, stored_split_name
-from tasks.data.rows import assign_rows, masked_rows
-from tasks.data.snapshot import Ingested, open_snapshot
+from tasks.data.rows import assign_rows, masked_batches
+from tasks.data.snapshot import Ingested, Snapshot, open_snapshot
 from tasks.data.splits import TEST, TRAIN, VALIDATION, Assignment
 from tasks.evaluation.baselines import rows_affordable, sample_rows
 from tasks.evaluation.evaluate import Evaluation, evaluate
+from tasks.evaluation.groups import group_codes
 from tasks.evaluation.of_graph import score_rows
 from tasks.evaluation.plots import figures
 from tasks.evaluation.plots.style import to_png
 from tasks.evaluation.report import GateFacts, ReportFacts, TrainingFacts, render_report
 from tasks.evaluation.robustness import gated_metrics
+from tasks.evaluation.scored import Indices, Scored
+from tasks.evaluation.unseen import Unseen, summarised, unseen_rows
 from tasks.export.exported import Exported
 from tasks.registry.gates import Check, judge_floors
 from tasks.scoring.predictor import Predictor
@@ -38,14 +42,18 @@ def judge_graph(job: Job, data: Ingested, split: SplitSpec, fitted: Fitted, expo
     assigned = assign_rows(snapshot, split)
     seed = job.model_file.training.seed
     learnt = learnt_from(assigned)
-    train = masked_rows(snapshot, sample_rows(learnt, seed, rows_affordable(job.model_file.columns)))
-    test = masked_rows(snapshot, assigned == TEST)
+    sampled = sample_rows(learnt, seed, rows_affordable(job.model_file.columns), _classes(snapshot))
     predictor = Predictor.load(exported.folder, exported.sha256)
+
+    def predict(table: pa.Table) -> Scored:
+        return score_rows(predictor, table)
+
+    test = unseen_rows(snapshot, assigned == TEST, predict, predictor.contract)
     settings, group = job.model_file.evaluation, job.model_file.split.group
     evaluation = evaluate(
         predictor.contract,
-        lambda table: score_rows(predictor, table),
-        train,
+        predict,
+        _learnt_rows(snapshot, sampled, job.model_file.columns),
         test,
         slices=[stored for stored, name in slice_columns(job.model_file).items() if name in settings.slices],
         group=stored_split_name(group) if group else None,
@@ -63,7 +71,18 @@ def learnt_from(assigned: Assignment) -> Mask:
     return np.asarray((assigned == TRAIN) | (assigned == VALIDATION))
 
 
-def _floors(evaluation: Evaluation, predictor: Predictor, test: pa.Table, job: Job) -> list[Check]:
+def _classes(snapshot: Snapshot) -> Indices | None:
+    """A number [N] for the class of each row."""
+    target = snapshot.manifest.target
+    return None if snapshot.task == "regression" else group_codes(snapshot.table([target]).column(target))
+
+
+def _learnt_rows(snapshot: Snapshot, mask: Mask, columns: Mapping[str, ColumnSettings]) -> pa.Table:
+    pieces = [summarised(piece, columns) for piece in masked_batches(snapshot, mask)]
+    return pa.concat_tables(pieces).unify_dictionaries()
+
+
+def _floors(evaluation: Evaluation, predictor: Predictor, test: Unseen, job: Job) -> list[Check]:
     """The limits of the model file's gates, those under shifts included."""
     gates, seed = job.model_file.gates, job.model_file.training.seed
     shifted = gated_metrics(predictor.contract, lambda table: score_rows(predictor, table), test, gates, seed)

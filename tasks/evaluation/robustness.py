@@ -10,9 +10,9 @@ from models.columns import KINDS
 from models.columns.cells import as_array
 from models.contract import Contract, ContractColumn
 from models.modelfile import UNDER
-from tasks.evaluation.importance import Predict
 from tasks.evaluation.metrics import compute_metrics
 from tasks.evaluation.scored import Scored
+from tasks.evaluation.unseen import Predict, Unseen
 
 MOST_ROWS = 2_000
 MOST_BYTES = 1 << 26
@@ -31,13 +31,13 @@ class Shifted:
 
 
 def evaluate_shifts(
-    contract: Contract, predict: Predict, test: pa.Table, names: Sequence[str], seed: int
+    contract: Contract, predict: Predict, test: Unseen, names: Sequence[str], seed: int
 ) -> list[Shifted]:
     """The named metrics under all shifts that the columns' kinds know, on a sample of the rows."""
     known = known_shifts(contract)
-    if not known or not test.num_rows:
+    if not known or not len(test):
         return []
-    sample = test.take(_sample(test, seed))
+    sample = _sample(test, seed)
     usual = compute_metrics(predict(sample), names)
     return [
         Shifted(
@@ -53,13 +53,13 @@ def evaluate_shifts(
 
 
 def gated_metrics(
-    contract: Contract, predict: Predict, rows: pa.Table, gates: Iterable[str], seed: int
+    contract: Contract, predict: Predict, test: Unseen, gates: Iterable[str], seed: int
 ) -> dict[str, float]:
-    """The value of each gate of the form metric_under_shift on the rows; one that they can't define is left out."""
+    """The value of each gate of the form metric_under_shift on a sample; one that it can't define is left out."""
     asked = [(gate, *gate.split(UNDER, 1)) for gate in gates if UNDER in gate]
-    if not asked or not rows.num_rows:
+    if not asked or not len(test):
         return {}
-    known, sample = known_shifts(contract), rows.take(_sample(rows, seed))
+    known, sample = known_shifts(contract), _sample(test, seed)
     values: dict[str, float] = {}
     for shift in dict.fromkeys(shift for _, _, shift in asked if shift in known):
         scored = _scored_under(shift, known[shift], predict, sample, seed)
@@ -83,10 +83,8 @@ def known_shifts(contract: Contract) -> dict[str, list[ContractColumn]]:
     return found
 
 
-def _sample(test: pa.Table, seed: int) -> pa.Array:
-    affordable = MOST_BYTES * test.num_rows // max(test.nbytes, 1)
-    rows = max(1, min(test.num_rows, MOST_ROWS, affordable))
-    return pa.array(np.sort(np.random.default_rng(seed).choice(test.num_rows, rows, replace=False)))
+def _sample(test: Unseen, seed: int) -> pa.Table:
+    return test.sample(min(MOST_ROWS, test.affordable(MOST_BYTES)), np.random.default_rng(seed))
 
 
 def _shift(table: pa.Table, shift: str, columns: Sequence[ContractColumn], generator: np.random.Generator) -> pa.Table:

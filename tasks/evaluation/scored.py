@@ -1,5 +1,6 @@
 """Scored rows: what a graph said about rows whose truth is known. Every judgement starts from these."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,6 +80,19 @@ class Scored:
             values=self.values[index] if regression else self.values,
             weight=None if self.weight is None else self.weight[index],
         )
+
+
+def joined(parts: Sequence[Scored]) -> Scored:
+    """The rows of all parts, of which there is at least one, in their order."""
+    first = parts[0]
+    return Scored(
+        task=first.task,
+        truth=np.concatenate([part.truth for part in parts]),
+        labels=np.concatenate([part.labels for part in parts]),
+        probabilities=np.concatenate([part.probabilities for part in parts]),
+        values=np.concatenate([part.values for part in parts]),
+        weight=None if first.weight is None else np.concatenate([part.weights for part in parts]),
+    )
 
 
 def scored_classes(truth: Indices, labels: Indices, probabilities: Floats, weight: Floats | None = None) -> Scored:

@@ -1,6 +1,8 @@
 """From trained weights to the folder that is judged and registered: graph, contract, and the proof of parity."""
 
 import hashlib
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
@@ -8,7 +10,7 @@ import torch
 
 from models.columns import KINDS, ColumnSettings, Statistics
 from models.contract import GRAPH_FILE, Contract, ContractColumn, SplitSpec, write_contract
-from models.errors import OutsideError
+from models.errors import InputError, OutsideError
 from models.modelfile import ModelFile
 from models.sections import Task
 from tasks.export.exported import Digests, Exported
@@ -16,31 +18,43 @@ from tasks.export.graph import GraphColumn, export_graph
 from tasks.export.parity import check_parity
 from tasks.scoring.predictor import Predictor
 from tasks.training.fit import Weights, load_weights
-from tasks.training.tensors import Layout, Tensors, encode_inputs
+from tasks.training.tensors import Layout, encode_inputs
 
 
 def export_model(
-    weights: Path, model_file: ModelFile, task: Task, split: SplitSpec, digests: Digests, judged: pa.Table, folder: Path
+    weights: Path,
+    model_file: ModelFile,
+    task: Task,
+    split: SplitSpec,
+    digests: Digests,
+    judged: Iterable[pa.Table],
+    folder: Path,
 ) -> Exported:
     """Graph and contract in `folder`, after torch and ONNX Runtime agreed on all `judged` rows (parsed columns).
 
-    Raises ParityError when they don't, OutsideError when the disk refuses.
+    These come in pieces, each of which is let go before the next. Raises ParityError when the two don't agree,
+    InputError when there are no rows, OutsideError when the disk refuses.
     """
+    pieces = iter(judged)
+    first = next(pieces, None)
+    if first is None or not len(first):
+        raise InputError("split: no test rows to compare the graph on; give more data or a larger split.test")
     trained = load_weights(weights, model_file)
-    encoded = encode_inputs(judged, Layout(model_file.columns, trained.statistics, model_file.target.column))
+    layout = Layout(model_file.columns, trained.statistics, model_file.target.column)
     columns = [GraphColumn(n, s, trained.statistics[n]) for n, s in model_file.columns.items()]
     network = trained.calibrated()
-    graph = export_graph(network, _example(encoded), columns, trained.classes)
+    graph = export_graph(network, _example(first, layout), columns, trained.classes)
     contract = _contract(model_file, task, split, digests, trained, hashlib.sha256(graph).hexdigest())
     _write(folder, graph, contract)
     predictor = Predictor.load(folder, contract.graph_sha256)
-    rows = {name: judged.column(name).combine_chunks() for name in model_file.columns}
-    return Exported(folder, contract.graph_sha256, len(graph), check_parity(network, encoded, predictor, rows))
+    parity = check_parity(network, layout, predictor, chain([first], pieces))
+    return Exported(folder, contract.graph_sha256, len(graph), parity)
 
 
-def _example(encoded: Tensors) -> dict[str, torch.Tensor]:
+def _example(rows: pa.Table, layout: Layout) -> dict[str, torch.Tensor]:
     """A few rows to trace the network with: more than one, since a size of 1 would be taken for a constant."""
-    return encoded.take(torch.tensor([0, len(encoded) - 1, 0])).inputs
+    few = rows.take([0, len(rows) - 1, 0])
+    return encode_inputs(few, layout).take(torch.arange(3)).inputs
 
 
 def _write(folder: Path, graph: bytes, contract: Contract) -> None:

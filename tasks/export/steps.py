@@ -4,7 +4,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from models.contract import SplitSpec
-from tasks.data.rows import rows_of
+from tasks.data.rows import assign_rows, masked_batches
 from tasks.data.snapshot import open_snapshot
 from tasks.data.splits import TEST
 from tasks.export import export
@@ -18,7 +18,7 @@ def export_graph(job: Job, split: SplitSpec, run_id: str) -> Exported:
     """Graph and contract in the job's folder, equal to the network on all test rows."""
     snapshot = open_snapshot(job.snapshot)
     digests = Digests(job.snapshot_digest, job.model_file.digest(), job.code)
-    test = rows_of(snapshot, split, TEST, list(job.model_file.columns))
+    test = masked_batches(snapshot, assign_rows(snapshot, split) == TEST, list(job.model_file.columns))
     exported = export.export_model(job.weights, job.model_file, snapshot.task, split, digests, test, job.package)
     runs.log_metrics(run_id, {"parity": exported.parity.difference, "graph_bytes": exported.size})
     return exported

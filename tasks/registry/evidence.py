@@ -9,24 +9,24 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from models.columns.kind import Mask
-from models.contract import SplitSpec
+from models.contract import Contract, SplitSpec
 from models.errors import InputError
 from models.modelfile import BUDGETS, ModelFile
 from tasks.data.layout import SOURCE, slice_columns, stored_split_name
 from tasks.data.learnt import learnt_rows, may_change_sides
-from tasks.data.rows import masked_rows
 from tasks.data.snapshot import Snapshot, open_snapshot, snapshot_folder
 from tasks.data.splits import judged_rows, required_columns
 from tasks.evaluation.groups import group_codes
 from tasks.evaluation.of_graph import score_rows
 from tasks.evaluation.robustness import gated_metrics
-from tasks.evaluation.scored import Scored
+from tasks.evaluation.scored import Scored, joined
 from tasks.evaluation.slices import slice_rows
+from tasks.evaluation.unseen import Unseen, unseen_rows
 from tasks.registry.gates import Evidence
 from tasks.registry.package import read_model_settings
 from tasks.registry.promotion import Contest
 from tasks.registry.versions import PARITY, Version, downloaded
-from tasks.scoring.latency import latency_p99_ms
+from tasks.scoring import latency
 from tasks.scoring.predictor import Predictor
 
 
@@ -47,17 +47,22 @@ def gather(contest: Contest, home: Path) -> Case:
     folder = snapshot_folder(home, model_file.name)
     snapshot = _snapshot_of(challenger, folder)
     unseen, obstacle = _unseen(snapshot, challenger, champion, folder)
-    rows = masked_rows(snapshot, unseen)
-    opponent, obstacle = _champion(champion, predictor, rows, obstacle)
+    rival = _Rival(champion, predictor.contract, obstacle)
+
+    def score(rows: pa.Table) -> Scored:
+        rival.score(rows)
+        return score_rows(predictor, rows)
+
+    rows = unseen_rows(snapshot, unseen, score, predictor.contract)
     group = model_file.split.group
     evidence = Evidence(
-        challenger=score_rows(predictor, rows),
-        champion=opponent,
-        slices=_slices(model_file, rows, predictor.contract.sensitive),
+        challenger=rows.scored,
+        champion=rival.scored,
+        slices=_slices(model_file, rows.table, predictor.contract.sensitive),
         measured=_budgets(model_file, predictor, rows) | _under_shifts(model_file, predictor, rows),
         parity=_parity(contest.challenger),
-        obstacle=obstacle,
-        groups=group_codes(rows.column(stored_split_name(group))) if group else None,
+        obstacle=rival.obstacle,
+        groups=group_codes(rows.table.column(stored_split_name(group))) if group else None,
     )
     return Case(contest, evidence, model_file)
 
@@ -98,22 +103,30 @@ def _load(version: Version) -> _Side:
         return _Side(Predictor.load(files, version.sha256), read_model_settings(files))
 
 
-def _champion(
-    champion: _Side | None, challenger: Predictor, rows: pa.Table, obstacle: str | None
-) -> tuple[Scored | None, str | None]:
-    """The champion on the same rows, or why it can't be scored on them."""
-    if champion is None or obstacle:
-        return None, obstacle
-    absent = [c.name for c in champion.predictor.contract.columns if c.name not in rows.column_names]
-    if absent:
-        return (
-            None,
-            f"the data no longer has the champion's column {absent[0]!r}; map it again, or train under another name",
-        )
-    try:
-        return score_rows(champion.predictor, rows, challenger.contract), None
-    except InputError as error:
-        return None, f"the champion can't be scored on these rows: {error}"
+class _Rival:
+    """The champion, which scores the pieces that the challenger scores, or why it can't."""
+
+    def __init__(self, champion: _Side | None, judged_by: Contract, obstacle: str | None) -> None:
+        self.obstacle = obstacle
+        self._champion, self._judged_by = champion, judged_by
+        self._parts: list[Scored] = []
+
+    @property
+    def scored(self) -> Scored | None:
+        return None if self._champion is None or self.obstacle else joined(self._parts)
+
+    def score(self, rows: pa.Table) -> None:
+        if self._champion is None or self.obstacle:
+            return
+        absent = [c.name for c in self._champion.predictor.contract.columns if c.name not in rows.column_names]
+        if absent:
+            what = f"the data no longer has the champion's column {absent[0]!r}"
+            self.obstacle = f"{what}; map it again, or train under another name"
+            return
+        try:
+            self._parts.append(score_rows(self._champion.predictor, rows, self._judged_by))
+        except InputError as error:
+            self.obstacle = f"the champion can't be scored on these rows: {error}"
 
 
 def _slices(
@@ -127,12 +140,14 @@ def _slices(
     }
 
 
-def _budgets(model_file: ModelFile, predictor: Predictor, rows: pa.Table) -> dict[str, float]:
-    asked = any(name in BUDGETS for name in model_file.gates)
-    return {"latency_p99_ms": latency_p99_ms(predictor, rows)} if asked and len(rows) else {}
+def _budgets(model_file: ModelFile, predictor: Predictor, rows: Unseen) -> dict[str, float]:
+    if not len(rows) or not any(name in BUDGETS for name in model_file.gates):
+        return {}
+    few = np.arange(min(len(rows), latency.MOST_ROWS, rows.affordable(latency.MOST_BYTES)))
+    return {"latency_p99_ms": latency.latency_p99_ms(predictor, rows.take(few))}
 
 
-def _under_shifts(model_file: ModelFile, predictor: Predictor, rows: pa.Table) -> dict[str, float]:
+def _under_shifts(model_file: ModelFile, predictor: Predictor, rows: Unseen) -> dict[str, float]:
     contract, seed = predictor.contract, model_file.training.seed
     return gated_metrics(contract, lambda table: score_rows(predictor, table), rows, model_file.gates, seed)
 

@@ -10,6 +10,8 @@ from tasks.scoring.predictor import Predictor
 
 CALLS = 300
 WARM_UP = 20
+MOST_ROWS, MOST_BYTES = CALLS + WARM_UP, 1 << 26
+"""More rows make no difference, and larger ones only cost memory: those that there are take turns."""
 
 
 def latency_p99_ms(predictor: Predictor, rows: pa.Table) -> float:

@@ -16,7 +16,8 @@ from models.columns.kind import Shift
 NOISE_DB = 10.0
 QUIETER_DB = 12.0
 FASTER = 1.1
-ROWS_AT_ONCE = 256
+BLOCK = 1 << 21
+"""Samples that are floating-point numbers at a time."""
 
 Change = Callable[[NDArray[np.float32], NDArray[np.int64], np.random.Generator], NDArray[np.float32]]
 """Sound [n, samples], lengths [n] and random numbers -> sound [n, samples]."""
@@ -50,11 +51,12 @@ SHIFTS: Mapping[str, Shift] = MappingProxyType(
 
 def _changed(values: pa.Array, settings: AudioSettings, rng: np.random.Generator, change: Change) -> pa.Array:
     samples = AudioKind().to_input(values, settings).copy()
-    for start in range(0, len(samples), ROWS_AT_ONCE):
-        piece = samples[start : start + ROWS_AT_ONCE]
+    at_once = max(1, BLOCK // samples.shape[1])
+    for start in range(0, len(samples), at_once):
+        piece = samples[start : start + at_once]
         sound, length = waveforms(piece)
         changed = np.rint(change(sound, length, rng) * FULL_SCALE).clip(END + 1, -END - 1)
-        samples[start : start + ROWS_AT_ONCE] = np.where(piece == END, END, changed)
+        samples[start : start + at_once] = np.where(piece == END, END, changed)
     return as_fixed(samples, valid(values))
 
 

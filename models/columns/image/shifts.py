@@ -12,8 +12,8 @@ from models.columns.cells import as_array, as_fixed, valid
 from models.columns.image.feed import ImageKind, ImageSettings
 from models.columns.kind import Shift
 
-BLOCK = 256
-"""Pictures that are floating-point numbers at a time."""
+BLOCK = 1 << 22
+"""Shades that are floating-point numbers at a time."""
 LESS_LIGHT, MORE_LIGHT = 0.6, 1.4
 BLUR = 0.02
 """Standard deviation of the blur as a share of the shorter side; at least .6 pixels."""
@@ -63,9 +63,10 @@ def _change(values: pa.Array, settings: ImageSettings, change: Callable[[Shades]
     values = as_array(values)
     pixels = ImageKind().to_input(values, settings)
     changed = np.empty_like(pixels)
-    for start in range(0, len(pixels), BLOCK):
-        shades = change(pixels[start : start + BLOCK].astype(np.float32))
-        changed[start : start + BLOCK] = np.rint(shades).clip(0, 255)
+    at_once = max(1, BLOCK // int(np.prod(pixels.shape[1:])))
+    for start in range(0, len(pixels), at_once):
+        shades = change(pixels[start : start + at_once].astype(np.float32))
+        changed[start : start + at_once] = np.rint(shades).clip(0, 255)
     return as_fixed(changed, valid(values))
 
 

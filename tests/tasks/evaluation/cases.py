@@ -1,6 +1,6 @@
 """Whole cases to judge: a snapshot table, its contract, and a linear model in place of a graph."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,13 @@ from models.contract import Contract, ContractColumn, SplitSpec
 from models.sections import Task
 from tasks.evaluation.features import dense_features
 from tasks.evaluation.scored import Scored
+from tasks.evaluation.unseen import Predict, Unseen, look_through
+
+
+def unseen(contract: Contract, predict: Predict, table: pa.Table) -> Unseen:
+    """Rows to judge on that are in memory."""
+    return look_through([table], predict, contract, lambda rows: table.take(pa.array(rows)))
+
 
 KIND_OF = {pa.float64(): "number", pa.bool_(): "boolean", pa.timestamp("us", tz="UTC"): "datetime"}
 
@@ -24,9 +31,13 @@ KIND_OF = {pa.float64(): "number", pa.bool_(): "boolean", pa.timestamp("us", tz=
 @dataclass(frozen=True)
 class Case:
     contract: Contract
-    predict: Callable[[pa.Table], Scored]
+    predict: Predict
     train: pa.Table
     test: pa.Table
+
+    @property
+    def unseen(self) -> Unseen:
+        return unseen(self.contract, self.predict, self.test)
 
 
 def make_contract(

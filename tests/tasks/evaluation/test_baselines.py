@@ -1,5 +1,6 @@
 import numpy as np
 import pyarrow as pa
+import pytest
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 from models.columns.category.feed import CategorySettings
@@ -80,6 +81,30 @@ def test_rows_with_pictures_are_bounded_by_their_bytes() -> None:
     assert rows_affordable({"x": NumberSettings()}) == 200_000
     assert rows_affordable({"x": NumberSettings(), "t": TextSettings()}) == 20_000
     assert rows_affordable({"p": ImageSettings(size=224)}) == 2**29 // (224 * 224 * 3)
+
+
+def test_a_sample_keeps_a_few_rows_of_each_class_and_the_shares_of_the_others() -> None:
+    generator = np.random.default_rng(0)
+    classes = generator.choice([3, 5], 100_000, p=[0.7, 0.3])
+    classes[generator.choice(100_000, 14, replace=False)] = 9
+    classes[7] = 11
+    rows = np.arange(100_000) != 8
+    for seed in range(3):
+        sampled = sample_rows(rows, seed, most=2_000, classes=classes)
+        assert sampled.sum() == 2_000 and not sampled[8]
+        counts = dict(zip(*np.unique(classes[sampled], return_counts=True), strict=True))
+        assert counts[9] in range(10, 15) and counts[11] == 1
+        assert counts[3] / 2_000 == pytest.approx(0.7, abs=0.04)
+        assert np.array_equal(sampled, sample_rows(rows, seed, most=2_000, classes=classes))
+    assert not np.array_equal(sampled, sample_rows(rows, 0, most=2_000, classes=classes))
+
+
+def test_a_small_sample_of_many_classes_has_all_of_them_and_is_half_drawn_from_all_alike() -> None:
+    classes = np.repeat(np.arange(40), [10_000, *[20] * 39])
+    sampled = sample_rows(np.ones(len(classes), bool), 0, most=160, classes=classes)
+    counts = np.bincount(classes[sampled], minlength=40)
+    assert counts.min() >= 2 and counts.sum() == 160
+    assert counts[0] > 50
 
 
 def test_classes_of_texts_and_many_classes_of_pictures_have_a_linear_rival() -> None:

@@ -1,5 +1,6 @@
 import json
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -12,11 +13,11 @@ from tasks.evaluation.evaluate import Evaluation, evaluate
 from tasks.evaluation.metrics import compute_metrics
 from tasks.evaluation.plots import figures
 from tasks.evaluation.report import ReportFacts, render_report
-from tests.tasks.evaluation.cases import Case, as_category, cancer, diabetes, digits, make_case
+from tests.tasks.evaluation.cases import Case, as_category, cancer, diabetes, digits, make_case, unseen
 
 
 def judge(case: Case, slices: tuple[str, ...] = ()) -> Evaluation:
-    return evaluate(case.contract, case.predict, case.train, case.test, slices=slices, resamples=60, seed=0)
+    return evaluate(case.contract, case.predict, case.train, case.unseen, slices=slices, resamples=60, seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +64,10 @@ def test_an_unknown_slice_column_is_an_input_error(cancer_case: Case) -> None:
 
 
 def test_no_test_rows_is_an_input_error(cancer_case: Case) -> None:
+    case, nothing = cancer_case, cancer_case.unseen.scored.take(np.arange(0))
+    test = unseen(case.contract, lambda _: nothing, case.test.slice(0, 0))
     with pytest.raises(InputError, match="no test rows"):
-        evaluate(cancer_case.contract, cancer_case.predict, cancer_case.train, cancer_case.test.slice(0, 0))
+        evaluate(case.contract, case.predict, case.train, test)
 
 
 def test_sample_weights_are_honoured() -> None:
@@ -91,7 +94,8 @@ def test_test_rows_that_all_weigh_nothing_leave_a_report_without_metrics(task: T
     test = case.test.set_column(1, "weight", pa.array(np.zeros(case.test.num_rows)))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = evaluate(case.contract, case.predict, case.train, test, slices=("x",), resamples=60)
+        judged = replace(case, test=test).unseen
+        found = evaluate(case.contract, case.predict, case.train, judged, slices=("x",), resamples=60)
         report = render_report(case.contract, found, figures(found), ReportFacts(rows={"test": test.num_rows}))
     assert found.metrics == found.intervals == {}
     assert "say how well" in report
@@ -134,7 +138,7 @@ def test_what_was_sampled_is_said(monkeypatch: pytest.MonkeyPatch, cancer_case: 
     monkeypatch.setattr("tasks.evaluation.importance.MOST_ROWS", 90)
     rows = cancer_case.test.num_rows
     case = cancer_case
-    found = evaluate(case.contract, case.predict, case.train.slice(0, 50), case.test, train_rows=400)
+    found = evaluate(case.contract, case.predict, case.train.slice(0, 50), case.unseen, train_rows=400)
     assert found.notes == (
         "Gradient boosting was trained on 50 of 400 training and validation rows.",
         f"Intervals are from 100 of {rows} test rows.",
@@ -144,6 +148,6 @@ def test_what_was_sampled_is_said(monkeypatch: pytest.MonkeyPatch, cancer_case: 
 
 def test_ten_classes_of_64_columns_are_told_apart() -> None:
     case = digits()
-    found = evaluate(case.contract, case.predict, case.train, case.test)
+    found = evaluate(case.contract, case.predict, case.train, case.unseen)
     assert found.metrics["accuracy"] > 0.9
     assert len(found.by_class) == 10

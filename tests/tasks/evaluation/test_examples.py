@@ -19,7 +19,8 @@ from tasks.evaluation.examples import Mistakes, find_mistakes
 from tasks.evaluation.plots import figures
 from tasks.evaluation.report import ReportFacts, render_report
 from tasks.evaluation.scored import Scored, scored_classes, scored_values
-from tests.tasks.evaluation.cases import as_category
+from tasks.evaluation.unseen import summarised
+from tests.tasks.evaluation.cases import as_category, unseen
 
 CLASSES = ("apple", "pear", "plum")
 SETTINGS: dict[str, ColumnSettings] = {
@@ -76,7 +77,9 @@ def decided(truth: list[int], labels: list[int], sure: list[float]) -> Scored:
 
 
 def found(scored: Scored, rows: pa.Table, groups: np.ndarray | None = None) -> tuple[Mistakes, ...]:
-    return find_mistakes(contract(rows, scored.task == "regression"), scored, rows, (), groups)
+    judging = contract(rows, scored.task == "regression")
+    rows = rows.slice(0, len(scored))
+    return find_mistakes(judging, unseen(judging, lambda _: scored, rows), (), groups)
 
 
 def test_the_most_frequent_pairs_come_first_and_in_them_the_surest() -> None:
@@ -112,7 +115,8 @@ def test_the_largest_errors_of_a_regression() -> None:
 def test_a_sensitive_target_has_no_examples_of_its_values() -> None:
     rows = table(20)
     hidden = contract(rows, regression=True).model_copy(update={"sensitive_columns": ("price",)})
-    assert find_mistakes(hidden, scored_values(np.arange(20.0), np.zeros(20)), rows, ()) == ()
+    scored = scored_values(np.arange(20.0), np.zeros(20))
+    assert find_mistakes(hidden, unseen(hidden, lambda _: scored, rows), ()) == ()
 
 
 def test_values_are_shown_as_their_kinds_say_and_sensitive_ones_are_not() -> None:
@@ -148,7 +152,8 @@ def judged() -> Evaluation:
         wrong = light > 12_200
         return decided(truth.tolist(), np.where(wrong, (truth + 1) % 3, truth).tolist(), [0.6] * len(truth))
 
-    return evaluate(contract(rows), predict, rows, rows, resamples=20)
+    judging = contract(rows)
+    return evaluate(judging, predict, summarised(rows, SETTINGS), unseen(judging, predict, rows), resamples=20)
 
 
 def test_the_record_holds_no_values(judged: Evaluation) -> None:

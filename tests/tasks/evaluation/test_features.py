@@ -3,7 +3,6 @@ from datetime import UTC, datetime
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pytest
 
 from models.columns import KINDS
 from models.columns.category.feed import CategorySettings
@@ -11,10 +10,10 @@ from models.columns.datetime.feed import DatetimeSettings
 from models.columns.image.feed import ImageSettings
 from models.columns.number.feed import NumberSettings
 from models.columns.text.feed import TextSettings
-from tasks.evaluation import features
 from tasks.evaluation.baselines import Rows, train_baselines
 from tasks.evaluation.features import dense_features, sparse_features, text_components, word_weights
 from tasks.evaluation.metrics import metric
+from tasks.evaluation.unseen import summarised
 from tests.tasks.evaluation.cases import as_category
 
 
@@ -78,17 +77,17 @@ def test_components_of_training_texts_do_not_depend_on_test_texts() -> None:
     assert first.shape[1] == other.shape[1] <= 100
 
 
-def test_pictures_are_summarised_alike_in_any_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pictures_are_the_numbers_that_stand_for_them() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (7, 8 * 8 * 3), np.uint8)
     column = pa.chunked_array([pa.array([row.tobytes() for row in pixels[:3]], pa.binary(192)),
                                pa.array([None] + [row.tobytes() for row in pixels[4:]], pa.binary(192))])  # fmt: skip
-    table, columns = pa.table({"p": column}), {"p": ImageSettings(size=8)}
-    whole = dense_features(table, table.slice(0, 0), columns)
-    assert whole.test.shape == (0, 67)
-    monkeypatch.setattr(features, "ROWS_AT_ONCE", 2)
-    np.testing.assert_array_equal(dense_features(table, table, columns).test, whole.train)
-    assert np.isnan(whole.train[3]).all()
-    np.testing.assert_allclose(whole.train[0, :64], pixels[0].reshape(64, 3).mean(axis=1), rtol=1e-6)
+    columns = {"p": ImageSettings(size=8)}
+    table = summarised(pa.table({"p": column}), columns)
+    found = dense_features(table, table.slice(2), columns)
+    assert dense_features(table, table.slice(0, 0), columns).test.shape == (0, 67)
+    assert np.isnan(found.train[3]).all()
+    np.testing.assert_allclose(found.train[0, :64], pixels[0].reshape(64, 3).mean(axis=1), rtol=1e-6)
+    np.testing.assert_array_equal(found.test, found.train[2:])
 
 
 def test_a_linear_model_has_scaled_numbers_and_one_column_per_category() -> None:

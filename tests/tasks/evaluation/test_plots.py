@@ -26,7 +26,7 @@ def _no_warnings() -> Iterator[None]:
 
 def judged(task: str) -> Evaluation:
     case = cancer() if task == "binary" else diabetes()
-    return evaluate(case.contract, case.predict, case.train, case.test, resamples=50)
+    return evaluate(case.contract, case.predict, case.train, case.unseen, resamples=50)
 
 
 def test_a_binary_model_has_its_figures() -> None:

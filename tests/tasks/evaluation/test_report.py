@@ -38,7 +38,7 @@ def case() -> Case:
 
 @pytest.fixture(scope="module")
 def judged(case: Case) -> Evaluation:
-    return evaluate(case.contract, case.predict, case.train, case.test, resamples=60)
+    return evaluate(case.contract, case.predict, case.train, case.unseen, resamples=60)
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_decisions_are_priced_per_thousand_rows(report: str, judged: Evaluation)
 
 def test_a_bare_regression_report_renders() -> None:
     case = diabetes()
-    judged = evaluate(case.contract, case.predict, case.train, case.test, resamples=50)
+    judged = evaluate(case.contract, case.predict, case.train, case.unseen, resamples=50)
     report = render_report(case.contract, judged, figures(judged), ReportFacts(rows={"test": 156}))
     for section in ("decisions", "classes", "gates"):
         assert f'id="{section}"' not in report
@@ -117,7 +117,7 @@ def test_the_headline_says_what_how_well_and_against_what(judged: Evaluation) ->
 
 def test_the_headline_of_several_classes_is_a_share() -> None:
     case = digits()
-    judged = evaluate(case.contract, case.predict, case.train.slice(0, 300), case.test, resamples=50)
+    judged = evaluate(case.contract, case.predict, case.train.slice(0, 300), case.unseen, resamples=50)
     assert f"is right on {100 * judged.metrics['accuracy']:.1f} %" in headline("digit", judged)
 
 

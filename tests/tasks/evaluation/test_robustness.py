@@ -11,6 +11,7 @@ from models.sections import Task
 from tasks.evaluation import robustness
 from tasks.evaluation.robustness import evaluate_shifts, gated_metrics, known_shifts
 from tasks.evaluation.scored import Scored, scored_classes, scored_values
+from tests.tasks.evaluation.cases import unseen
 
 ROWS = 40
 
@@ -49,7 +50,10 @@ def by_case(table: pa.Table) -> Scored:
 
 def test_what_a_shift_costs_is_told_beside_the_usual() -> None:
     """In capitals every row is a "no", which half of them are; numbers don't matter to this model."""
-    found = {shifted.shift: shifted for shifted in evaluate_shifts(TEXTS, by_case, TABLE, ["accuracy"], seed=0)}
+    found = {
+        shifted.shift: shifted
+        for shifted in evaluate_shifts(TEXTS, by_case, unseen(TEXTS, by_case, TABLE), ["accuracy"], seed=0)
+    }
     assert set(found) == {"typing_errors", "upper_case", "sensor_bias"}
     upper = found["upper_case"]
     assert (upper.columns, upper.rows, upper.usual, upper.metrics) == (
@@ -70,7 +74,9 @@ def test_a_shift_changes_all_columns_it_applies_to_and_no_other() -> None:
 
     contract = contract_of("regression", a="number", w="text", b="number")
     table = pa.table({"a": [0.0, 2.0], "w": ["x", "z"], "b": pa.array([None, 5.0]), "y": [0, 2]})
-    found = next(f for f in evaluate_shifts(contract, watching, table, ["mae"], 0) if f.shift == "sensor_bias")
+    judged = unseen(contract, watching, table)
+    seen.clear()
+    found = next(f for f in evaluate_shifts(contract, watching, judged, ["mae"], 0) if f.shift == "sensor_bias")
     usual, shifted = seen[0], next(s for s in seen[1:] if s["w"].equals(table["w"]))
     assert usual.equals(table)
     assert shifted.drop_columns(["a", "b"]).equals(table.drop_columns(["a", "b"]))
@@ -92,22 +98,31 @@ def test_every_shift_is_told_in_words() -> None:
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_shifts_are_the_same_at_every_call(seed: int) -> None:
-    first, again = (evaluate_shifts(TEXTS, by_case, TABLE, ["accuracy"], seed) for _ in range(2))
+    first, again = (
+        evaluate_shifts(TEXTS, by_case, unseen(TEXTS, by_case, TABLE), ["accuracy"], seed) for _ in range(2)
+    )
     assert first == again
 
 
 def test_of_many_rows_a_sample_is_shifted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(robustness, "MOST_ROWS", 10)
-    assert {s.rows for s in evaluate_shifts(TEXTS, by_case, TABLE, ["accuracy"], 0)} == {10}
+    assert {s.rows for s in evaluate_shifts(TEXTS, by_case, unseen(TEXTS, by_case, TABLE), ["accuracy"], 0)} == {10}
     monkeypatch.setattr(robustness, "MOST_BYTES", TABLE.nbytes // 8 + 1)
-    assert {s.rows for s in evaluate_shifts(TEXTS, by_case, TABLE, ["accuracy"], 0)} == {ROWS // 8}
+    assert {s.rows for s in evaluate_shifts(TEXTS, by_case, unseen(TEXTS, by_case, TABLE), ["accuracy"], 0)} == {
+        ROWS // 8
+    }
     monkeypatch.setattr(robustness, "MOST_BYTES", 1)
-    assert {s.rows for s in evaluate_shifts(TEXTS, by_case, TABLE, ["accuracy"], 0)} == {1}
+    assert {s.rows for s in evaluate_shifts(TEXTS, by_case, unseen(TEXTS, by_case, TABLE), ["accuracy"], 0)} == {1}
 
 
 def test_without_rows_or_kinds_that_shift_there_is_nothing_to_tell() -> None:
-    assert evaluate_shifts(TEXTS, by_case, TABLE.slice(0, 0), ["accuracy"], 0) == []
-    assert evaluate_shifts(contract_of(c="category"), by_case, TABLE, ["accuracy"], 0) == []
+    assert evaluate_shifts(TEXTS, by_case, unseen(TEXTS, by_case, TABLE.slice(0, 0)), ["accuracy"], 0) == []
+    assert (
+        evaluate_shifts(
+            contract_of(c="category"), by_case, unseen(contract_of(c="category"), by_case, TABLE), ["accuracy"], 0
+        )
+        == []
+    )
     assert known_shifts(contract_of(c="category", b="boolean")) == {}
 
 
@@ -119,7 +134,7 @@ def test_every_kind_of_large_values_has_shifts() -> None:
 
 def test_gates_are_measured_by_metric_and_shift() -> None:
     gates = ["accuracy", "accuracy_under_upper_case", "recall_under_upper_case", "accuracy_under_sensor_bias"]
-    assert gated_metrics(TEXTS, by_case, TABLE, gates, 0) == {
+    assert gated_metrics(TEXTS, by_case, unseen(TEXTS, by_case, TABLE), gates, 0) == {
         "accuracy_under_upper_case": 0.5,
         "recall_under_upper_case": 0.0,
         "accuracy_under_sensor_bias": 1.0,
@@ -127,6 +142,8 @@ def test_gates_are_measured_by_metric_and_shift() -> None:
 
 
 def test_gates_that_the_columns_can_not_be_put_under_are_left_out() -> None:
-    assert gated_metrics(TEXTS, by_case, TABLE, ["accuracy_under_blur"], 0) == {}
-    assert gated_metrics(TEXTS, by_case, TABLE.slice(0, 0), ["accuracy_under_upper_case"], 0) == {}
-    assert gated_metrics(TEXTS, by_case, TABLE, ["accuracy"], 0) == {}
+    assert gated_metrics(TEXTS, by_case, unseen(TEXTS, by_case, TABLE), ["accuracy_under_blur"], 0) == {}
+    assert (
+        gated_metrics(TEXTS, by_case, unseen(TEXTS, by_case, TABLE.slice(0, 0)), ["accuracy_under_upper_case"], 0) == {}
+    )
+    assert gated_metrics(TEXTS, by_case, unseen(TEXTS, by_case, TABLE), ["accuracy"], 0) == {}

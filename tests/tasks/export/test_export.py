@@ -1,6 +1,8 @@
 """One graph from raw columns to decisions, for every kind, task and type of class."""
 
 import json
+import weakref
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,7 +16,7 @@ import torch
 
 from models.columns import KINDS
 from models.contract import read_contract
-from models.errors import OutsideError
+from models.errors import InputError, OutsideError
 from models.modelfile import read_model_file
 from tasks.data.rows import rows_of
 from tasks.data.snapshot import ingest, open_snapshot
@@ -24,9 +26,9 @@ from tasks.export import steps
 from tasks.export.export import export_model
 from tasks.export.exported import Digests, Exported
 from tasks.export.parity import ParityError, check_parity
-from tasks.scoring.predictor import Predictor
+from tasks.scoring.predictor import Predictions, Predictor
 from tasks.training.fit import fit_model, load_weights
-from tasks.training.tensors import Layout, encode_inputs
+from tasks.training.tensors import Layout
 from tests.small import table, write_model
 
 ODD = [
@@ -52,7 +54,7 @@ def exported(folder: Path, frame: pd.DataFrame, **more: str) -> Exported:
     split = fit_split(model_file, snapshot)
     fit_model(model_file, snapshot, split, folder / "job" / "c.pt", folder / "job" / "t.pt")
     test = rows_of(snapshot, split, TEST, list(model_file.columns))
-    found = export_model(folder / "job" / "t.pt", model_file, snapshot.task, split, DIGESTS, test, folder / "package")
+    found = export_model(folder / "job" / "t.pt", model_file, snapshot.task, split, DIGESTS, [test], folder / "package")
     assert found.parity.rows == len(test)
     return found
 
@@ -153,27 +155,31 @@ def test_unseen_and_missing_categories_have_codes_of_their_own(ready: tuple[Path
     assert len({tuple(row) for row in ours.round(6)}) == 4
 
 
-def test_an_altered_graph_does_not_pass_parity(ready: tuple[Path, Exported]) -> None:
-    folder, found = ready
+def rows_and_network(folder: Path) -> tuple[pa.Table, Layout, torch.nn.Module]:
+    """All test rows of an exported model, and what encodes and decides them in torch."""
     model_file = read_model_file(folder / "export.toml")
     snapshot = open_snapshot(ingest(model_file, folder).manifest)
     test = rows_of(snapshot, fit_split(model_file, snapshot), TEST, list(model_file.columns))
     trained = load_weights(folder / "job" / "t.pt", model_file)
-    encoded = encode_inputs(test, Layout(model_file.columns, trained.statistics, model_file.target.column))
-    rows = {name: test.column(name).combine_chunks() for name in model_file.columns}
+    return test, Layout(model_file.columns, trained.statistics, model_file.target.column), trained.calibrated()
+
+
+def test_an_altered_graph_does_not_pass_parity(ready: tuple[Path, Exported]) -> None:
+    folder, found = ready
+    test, layout, network = rows_and_network(folder)
     contract = read_contract(found.folder)
     graph = (found.folder / "model.onnx").read_bytes()
-    assert check_parity(trained.calibrated(), encoded, Predictor(graph, contract), rows).difference < 1e-5
+    assert check_parity(network, layout, Predictor(graph, contract), [test]).difference < 1e-5
     model = onnx.load_from_string(graph)
     weight = max(
         (t for t in model.graph.initializer if t.data_type == onnx.TensorProto.FLOAT), key=lambda t: np.prod(t.dims)
     )
     weight.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(weight) * np.float32(1.01), weight.name))
     with pytest.raises(ParityError, match=r"torch and ONNX Runtime differ by .* the export was stopped"):
-        check_parity(trained.calibrated(), encoded, Predictor(model.SerializeToString(), contract), rows)
+        check_parity(network, layout, Predictor(model.SerializeToString(), contract), [test])
     graph_with_other_labels = _swapped_labels(graph)
     with pytest.raises(ParityError, match="other labels"):
-        check_parity(trained.calibrated(), encoded, Predictor(graph_with_other_labels, contract), rows)
+        check_parity(network, layout, Predictor(graph_with_other_labels, contract), [test])
 
 
 def _swapped_labels(graph: bytes) -> bytes:
@@ -187,23 +193,67 @@ def _swapped_labels(graph: bytes) -> bytes:
     return model.SerializeToString()
 
 
-def test_a_graph_that_is_wrong_in_one_row_of_thousands_does_not_pass(ready: tuple[Path, Exported]) -> None:
-    """Neither the network nor the graph may be run on a part of the rows."""
+class WrongOnce(Predictor):
+    """A predictor whose answer is off, or no number, in one row of all that it was ever asked for."""
+
+    def __init__(self, folder: Path, row: int, off: float) -> None:
+        super().__init__((folder / "model.onnx").read_bytes(), read_contract(folder))
+        self.row, self.off = row, off
+
+    def predict(self, columns: Mapping[str, pa.Array]) -> Predictions:
+        found = super().predict(columns)
+        for values in (found.probabilities, found.values):
+            if values is not None and 0 <= self.row < len(values):
+                values[self.row] += self.off
+        self.row -= len(next(iter(columns.values())))
+        return found
+
+
+@pytest.mark.parametrize("off", [1e-3, np.nan])
+def test_a_graph_that_is_wrong_in_one_row_of_thousands_does_not_pass(ready: tuple[Path, Exported], off: float) -> None:
+    """Neither the network nor the graph may be run on a part of the rows, in whatever pieces they come."""
     folder, found = ready
-    model_file = read_model_file(folder / "export.toml")
-    snapshot = open_snapshot(ingest(model_file, folder).manifest)
-    rows = rows_of(snapshot, fit_split(model_file, snapshot), TEST, list(model_file.columns)).slice(0, 40)
-    many = pa.concat_tables([rows] * 250).combine_chunks()
-    trained = load_weights(folder / "job" / "t.pt", model_file)
-    layout = Layout(model_file.columns, trained.statistics, model_file.target.column)
-    predictor = Predictor.load(found.folder)
-    heat = many["heat"].to_numpy()
-    for row in (0, 5000, len(many) - 1):
-        changed = pa.array(np.where(np.arange(len(many)) == row, 200.0, heat), many["heat"].type)
-        encoded = encode_inputs(many.set_column(many.column_names.index("heat"), "heat", changed), layout)
-        columns = {name: many.column(name).combine_chunks() for name in model_file.columns}
+    test, layout, network = rows_and_network(folder)
+    many = pa.concat_tables([test.slice(0, 40)] * 250).combine_chunks()
+    pieces = [many.slice(0, 7000), many.slice(7000)]
+    assert check_parity(network, layout, WrongOnce(found.folder, len(many), off), pieces).rows == 10_000
+    for row in (0, 5000, 6999, 7000, len(many) - 1):
         with pytest.raises(ParityError, match="on 10000 rows"):
-            check_parity(trained.calibrated(), encoded, predictor, columns)
+            check_parity(network, layout, WrongOnce(found.folder, row, off), pieces)
+
+
+@pytest.mark.parametrize("target", ["several texts", "values"])
+def test_parity_in_pieces_is_parity_of_all_rows_at_once(tmp_path: Path, target: str) -> None:
+    frame = table(400)
+    frame["broken"] = TARGETS[target](frame["load"])
+    found = exported(tmp_path, frame)
+    test, layout, network = rows_and_network(tmp_path)
+    test = test.sort_by("load")
+    for off in (0.0, 2e-6):
+        whole = check_parity(network, layout, WrongOnce(found.folder, 31, off), [test])
+        pieces = (test.slice(at, 10) for at in range(0, len(test), 10))
+        assert check_parity(network, layout, WrongOnce(found.folder, 31, off), pieces) == whole
+
+
+def test_no_row_to_compare_on_is_an_input_error(ready: tuple[Path, Exported]) -> None:
+    with pytest.raises(InputError, match="no test rows to compare the graph on"):
+        export_model(Path(), None, "binary", None, DIGESTS, [], Path())  # type: ignore[arg-type]
+
+
+def test_one_piece_of_the_test_rows_is_in_memory_at_a_time(ready: tuple[Path, Exported]) -> None:
+    folder, _ = ready
+    test, layout, network = rows_and_network(folder)
+    seen: list[weakref.ref[pa.Table]] = []
+
+    def pieces() -> Iterator[pa.Table]:
+        for at in range(0, len(test), 10):
+            assert all(piece() is None for piece in seen[:-1]), "an earlier piece is still held"
+            piece = test.slice(at, 10)
+            seen.append(weakref.ref(piece))
+            yield piece
+
+    assert check_parity(network, layout, Predictor.load(folder / "package"), pieces()).rows == len(test)
+    assert len(seen) > 3
 
 
 def test_the_step_compares_all_test_rows(ready: tuple[Path, Exported], monkeypatch: pytest.MonkeyPatch) -> None:

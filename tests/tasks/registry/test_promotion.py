@@ -10,6 +10,7 @@ import pytest
 from models.contract import read_contract
 from models.errors import InputError, RefusedError
 from models.sections import Gate, Promotion, Split
+from tasks.data import rows
 from tasks.data.snapshot import Snapshot, open_snapshot
 from tasks.data.splits import TEST, assign
 from tasks.registry import evidence
@@ -19,6 +20,7 @@ from tasks.registry.gates import Check, Verdict, judge
 from tasks.registry.history import LONGEST_TAG, new_event, read_history, record
 from tasks.registry.promotion import apply_verdict, find_contest, require_version, roll_back
 from tasks.registry.versions import download, find_alias, find_version
+from tasks.scoring import latency
 from tests.conftest import Copy, Small
 
 YES = Verdict("yes", 100, (Check("unseen rows", "yes", "100 rows"),))
@@ -152,6 +154,65 @@ def test_evidence_is_gathered_on_the_same_rows_for_both(copy: Copy, home: Path) 
     assert 0 < case.evidence.measured["latency_p99_ms"] < 1000
     assert case.evidence.parity == 1e-7
     assert case.model_file.gates == rules["gates"]
+
+
+def test_evidence_in_pieces_is_that_of_all_rows_at_once(
+    copy: Copy, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "promotion-pieces"
+    rules = {
+        "gates": {"accuracy": Gate(slices=("shop",)), "accuracy_under_sensor_bias": Gate(), "latency_p99_ms": Gate()},
+        "split": Split(key=("id",), group="id"),
+    }
+    copy(name, **rules)
+    decide(name)
+    copy(name, **rules)
+    contest = find_contest(name)
+    whole = gather(contest, home).evidence
+    pieces, asked = [], []
+    real = evidence.score_rows
+    monkeypatch.setattr(evidence, "score_rows", lambda *given: pieces.append(len(given[1])) or real(*given))
+    monkeypatch.setattr(rows, "PIECE_BYTES", 3000)
+    monkeypatch.setattr(latency, "MOST_BYTES", 3000)
+    monkeypatch.setattr(latency, "latency_p99_ms", lambda _, few: asked.append(len(few)) or 1.0)
+    found = gather(contest, home).evidence
+    assert found.champion is not None and whole.champion is not None
+    for ours, theirs in ((found.challenger, whole.challenger), (found.champion, whole.champion)):
+        np.testing.assert_array_equal(ours.truth, theirs.truth)
+        np.testing.assert_array_equal(ours.labels, theirs.labels)
+        np.testing.assert_allclose(ours.probabilities, theirs.probabilities, atol=1e-6)
+    assert {key: mask.tolist() for key, mask in found.slices["shop"].items()} == {
+        key: mask.tolist() for key, mask in whole.slices["shop"].items()
+    }
+    assert found.groups is not None and found.groups.tolist() == whole.groups.tolist()
+    assert found.measured["accuracy_under_sensor_bias"] == whole.measured["accuracy_under_sensor_bias"]
+    assert len(pieces) > 10 and max(pieces[:-1]) < len(whole.challenger) / 2
+    assert 0 < asked[0] < len(whole.challenger) / 2
+
+
+def test_a_champion_that_fails_on_a_later_piece_is_not_judged_against(
+    copy: Copy, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "promotion-later-piece"
+    copy(name)
+    decide(name)
+    copy(name)
+    real, calls = evidence.score_rows, []
+
+    def failing(*given: object) -> object:
+        calls.append(given)
+        if len(given) == 3 and len(calls) > 4:
+            raise InputError("the class 'maybe' is unknown")
+        return real(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(evidence, "score_rows", failing)
+    monkeypatch.setattr(rows, "PIECE_BYTES", 3000)
+    found = gather(find_contest(name), home).evidence
+    assert (found.champion, found.obstacle) == (
+        None,
+        "the champion can't be scored on these rows: the class 'maybe' is unknown",
+    )
+    assert len([given for given in calls if len(given) == 3]) == 3, "it was not asked again"
 
 
 def test_only_test_rows_are_judged(copy: Copy, home: Path) -> None:
