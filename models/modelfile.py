@@ -53,6 +53,8 @@ METRICS: dict[str, tuple[str, ...]] = {
 }
 # fmt: on
 LOWER_IS_BETTER = frozenset({"log_loss", "brier", "calibration_error", "rmse", "mae", "latency_p99_ms"})
+FEWEST_CLASSES = {"top_3_accuracy": 7}
+"""Of metrics that say nothing where there are fewer classes."""
 BUDGETS = ("latency_p99_ms",)
 """Gates on the artefact itself rather than on its predictions."""
 UNDER = "_under_"

@@ -10,7 +10,7 @@ from models.columns import KINDS
 from models.columns.category.feed import CategorySettings
 from models.columns.cells import as_array, is_numeric, is_text, plain
 from models.columns.number.feed import NumberSettings
-from models.modelfile import ModelFile
+from models.modelfile import FEWEST_CLASSES, UNDER, ModelFile
 from models.problems import near_match
 from models.sections import Task
 
@@ -60,6 +60,8 @@ def _apart(distinct: pa.Array, missing: tuple[str, ...]) -> tuple[set[float], se
 def class_problems(model_file: ModelFile, task: Task, classes: Mapping[str, int]) -> Iterator[str]:
     """What keeps the classes from being learnt: one class only, too many for a binary model, no positive one.
 
+    A gate that asks for a metric of more classes than there are could never pass, and is told as well.
+
     `classes` maps each class to its rows; of a regression, the values that occur.
     """
     where, given = f"target {model_file.target.column!r}", model_file.target.positive
@@ -71,3 +73,7 @@ def class_problems(model_file: ModelFile, task: Task, classes: Mapping[str, int]
         yield f'{where}: kind is binary but there are {len(classes)} classes ({shown}, ...); use kind = "multiclass"'
     if task == "binary" and given is not None and given not in classes:
         yield f"target.positive: no row of {where} is {given!r}{near_match(given, classes)}"
+    for gate in model_file.gates:
+        fewest = FEWEST_CLASSES.get(gate.partition(UNDER)[0], 0)
+        if len(classes) < fewest:
+            yield f"gates.{gate}: says nothing of {len(classes)} classes; it takes {fewest} or more, so remove it"

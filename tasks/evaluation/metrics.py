@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn import metrics as sk
 
 from models.errors import InputError
-from models.modelfile import LOWER_IS_BETTER, METRICS
+from models.modelfile import FEWEST_CLASSES, LOWER_IS_BETTER, METRICS
 from tasks.evaluation.quiet import quiet
 from tasks.evaluation.scored import Floats, Indices, Scored
 
@@ -120,7 +120,7 @@ def _per_class(scored: Scored, classes: Sequence[str | int | bool]) -> list[Clas
 
 def has_many_classes(scored: Scored) -> bool:
     """Whether it says something that a class is among the three likeliest."""
-    return len(scored) > 0 and scored.class_count > 2 * TOP
+    return len(scored) > 0 and scored.class_count >= FEWEST_CLASSES["top_3_accuracy"]
 
 
 def among_likeliest(scored: Scored) -> NDArray[np.bool_]:

@@ -25,12 +25,13 @@ def uniform(x: Tensor, low: float, high: float) -> Tensor:
     return torch.empty(len(x), 1, device=x.device).uniform_(low, high)
 
 
-def play(sound: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
-    """The recordings [N, samples] at another speed and from a little later, and their lengths [N, 1].
+def play(sound: Tensor, length: Tensor, change: float = SPEED) -> tuple[Tensor, Tensor]:
+    """The recordings [N, samples] from a little later and at another speed, and their lengths [N, 1].
 
-    Speed perturbation (Ko et al. 2015) through linear interpolation; what no longer fits is cut off.
+    Speed perturbation (Ko et al. 2015), by a logarithm of at most `change`, through linear interpolation; what no
+    longer fits is cut off.
     """
-    speed, start = torch.exp(uniform(sound, -SPEED, SPEED)), uniform(sound, 0, LATER) * length
+    speed, start = torch.exp(uniform(sound, -change, change)), uniform(sound, 0, LATER) * length
     places = torch.arange(sound.shape[1], device=sound.device)
     changed = ((length - start) / speed).ceil().long().clamp(max=sound.shape[1])
     played = interpolate(sound, start + places * speed)

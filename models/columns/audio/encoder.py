@@ -78,7 +78,7 @@ class Encoder(nn.Module):
         self, settings: Sequence[AudioSettings], statistics: Sequence[AudioStatistics], network: Network
     ) -> None:
         super().__init__()
-        self.augment = settings[0].augment
+        self.augment, self.vary_pitch = settings[0].augment, settings[0].vary_pitch
         self.log_mel = LogMel(settings[0], statistics[0])
         self.layers = nn.ModuleList(_layers(self.log_mel.frames.count))
         self.out_features = 2 * CHANNELS[-1]
@@ -103,14 +103,14 @@ class Encoder(nn.Module):
         changing, hop = self.training and self.augment, self.log_mel.frames.hop
         sound, length = waveform(samples)
         if changing:
-            sound, length = augment.play(sound, length)
+            sound, length = augment.play(sound, length, augment.SPEED if self.vary_pitch else 0.0)
         sound = level(sound, length)
         if changing:
             sound = augment.disturb(sound, length)
         spectra = self.log_mel(sound)
         frames = torch.div(length + hop - 1, hop, rounding_mode="floor")
         if changing:
-            spectra = augment.hide(augment.warp_bands(spectra), frames)
+            spectra = augment.hide(augment.warp_bands(spectra) if self.vary_pitch else spectra, frames)
         exists = torch.arange(spectra.shape[2], device=spectra.device) < frames
         return (spectra * exists.unsqueeze(1)).unsqueeze(1), exists[:, None, None]
 

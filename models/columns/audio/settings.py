@@ -23,7 +23,8 @@ class AudioSettings(FileSettings):
         1.0, ge=0.05, le=60, description="what the network hears: the loudest part of longer recordings"
     )
     max_seconds: float = Field(600.0, gt=0, le=7200, description="longer recordings are rejects")
-    augment: bool = Field(True, description="train on changed recordings: gain, noise, speed, pitch, gaps")
+    augment: bool = Field(True, description="train on changed recordings: shift, gain, noise, gaps")
+    vary_pitch: bool = Field(True, description="and on other speeds and pitches; false where these decide")
 
     @property
     def samples(self) -> int:

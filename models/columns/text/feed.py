@@ -123,7 +123,7 @@ class TextKind(ColumnKind[TextSettings, TextStatistics]):
 
 def _marks(missing: tuple[str, ...]) -> tuple[str, ...]:
     """Marks of a missing text, spelt as they are given and as they are read."""
-    given = missing if missing != MARKS else tuple(mark for mark in missing if mark != "?")
+    given = tuple(mark for mark in missing if mark != "?") if set(MARKS) <= set(missing) else missing
     return (*given, *canonical(_composed(pa.array(given, pa.string()))).to_pylist())
 
 

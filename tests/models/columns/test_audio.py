@@ -382,6 +382,20 @@ def test_training_shows_changed_recordings_and_a_few_as_missing() -> None:
     assert 0 < missing < 0.03
 
 
+def test_where_pitch_decides_it_is_left_as_it_is() -> None:
+    """The loudest band of a pure tone stays, or else moves."""
+    samples = np.full((40, 2000), END, np.int16)
+    samples[:] = tone(1000, 8000, 0.25) * 8000
+    loudest = []
+    for chosen in (SETTINGS, SETTINGS.model_copy(update={"vary_pitch": False})):
+        with torch.no_grad():
+            spectra = encoder(chosen=chosen).train()._spectra(torch.from_numpy(samples))[0][:, 0]
+        powers = np.array(statistics().mean)[:, None] + spectra.numpy() * np.array(statistics().spread)[:, None]
+        loudest.append(powers[:, :, 5:15].mean(axis=2).argmax(axis=1))
+    varied, left = (float(bands.std()) for bands in loudest)
+    assert left < 1 < varied
+
+
 def test_faster_recordings_are_shorter_and_higher(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(augment, "uniform", lambda x, low, high: torch.full((len(x), 1), max(low, 0.0) and high))
     sound, length = torch.from_numpy(tone(500, 8000, 0.25)[None]).float(), torch.tensor([[1600]])

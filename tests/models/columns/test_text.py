@@ -123,7 +123,9 @@ def test_a_question_mark_alone_is_a_message_unless_the_model_file_says_otherwise
     texts = pa.array(["?", " ? ", "??", "NA", "null"])
     assert KIND.parse(texts, ALL, DEFAULT_MISSING).values.to_pylist() == ["?", "?", "??", None, None]
     assert KIND.parse(texts, ALL, ("?",)).values.to_pylist() == [None, None, "??", "NA", "null"]
-    assert KIND.parse(texts, ALL, ("?", *DEFAULT_MISSING[1:], "-")).values.to_pylist() == [None, None, "??", None, None]
+    longer = (*DEFAULT_MISSING, "-")
+    assert KIND.parse(texts, ALL, longer).values.to_pylist() == ["?", "?", "??", None, None]
+    assert KIND.parse(texts, ALL, ("?", "NA")).values.to_pylist() == [None, None, "??", None, "null"]
 
 
 @pytest.mark.parametrize(

@@ -272,6 +272,17 @@ def test_a_target_that_can_not_be_learnt_is_named(
         ingest(make(COLUMNS, target=target), tmp_path)
 
 
+@pytest.mark.parametrize("gate", ["top_3_accuracy", "top_3_accuracy_under_typing_errors"])
+def test_a_gate_that_few_classes_can_not_pass_is_named(tmp_path: Path, make: Make, gate: str) -> None:
+    columns = COLUMNS + '\nt = "text"'
+    gates = f"[gates]\n{gate} = {{ min = 0.9 }}"
+    write(tmp_path / "a.csv", x=range(7), c="u", t="some words", y=list("abcdefg"))
+    assert ingest(make(columns, rest=gates), tmp_path).manifest.exists()
+    write(tmp_path / "a.csv", x=range(6), c="u", t="some words", y=list("abcdef"))
+    with pytest.raises(InputError, match=rf"gates\.{gate}: says nothing of 6 classes"):
+        ingest(make(columns, rest=gates), tmp_path)
+
+
 @pytest.mark.parametrize(
     ("labels", "task"),
     [
