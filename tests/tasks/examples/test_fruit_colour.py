@@ -10,6 +10,7 @@ from PIL import Image
 from tasks.examples import fruit_colour
 from tasks.examples.fruit_colour import COLOURS, FRUITS, SEEN, SIDE, UNSEEN, draw, make
 from tasks.examples.fruit_painting import table_colour
+from tests.tasks.examples.pictures import contents, decided_by_the_seed
 
 SPEC = Path(__file__).parents[3] / "models" / "specs" / "fruit-colour.toml"
 FEW = 2
@@ -30,25 +31,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return few(tmp_path_factory.mktemp("fruit-colour"))
 
 
-@pytest.fixture(scope="module")
-def train(made: Path) -> pd.DataFrame:
-    return pd.read_csv(made / "train.csv")
-
-
-@pytest.fixture(scope="module")
-def test(made: Path) -> pd.DataFrame:
-    return pd.read_csv(made / "test.csv")
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
 def test_equal_seeds_give_equal_bytes_and_others_other_pictures(made: Path, tmp_path: Path) -> None:
-    assert contents(few(tmp_path / "again")) == contents(made)
-    other = contents(few(tmp_path / "other", seed=1))
-    assert other.keys() == contents(made).keys()
-    assert all(other[name] != content for name, content in contents(made).items() if name.endswith(".jpg"))
+    assert decided_by_the_seed(few, made, tmp_path)
 
 
 def test_there_are_as_many_pictures_of_each_fruit_as_planned(train: pd.DataFrame, test: pd.DataFrame) -> None:

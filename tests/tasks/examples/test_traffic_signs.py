@@ -26,6 +26,7 @@ from tasks.examples.traffic_signs import (
     manufacture,
     to_judge,
 )
+from tests.tasks.examples.pictures import decided_by_the_seed
 
 SPEC = Path(__file__).parents[3] / "models" / "specs" / "traffic-signs.toml"
 FEW, TO_JUDGE_FEW = 1, 5
@@ -45,30 +46,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return few(tmp_path_factory.mktemp("traffic-signs"))
 
 
-@pytest.fixture(scope="module")
-def train(made: Path) -> pd.DataFrame:
-    return pd.read_csv(made / "train.csv")
-
-
-@pytest.fixture(scope="module")
-def test(made: Path) -> pd.DataFrame:
-    return pd.read_csv(made / "test.csv")
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
 def seen_under(condition: str, sign: str, seed: int = 0) -> Pixels:
     rng = np.random.default_rng(seed)
     return photograph(rng, manufacture(rng, sign, CONDITIONS[condition]), CONDITIONS[condition].seen)
 
 
 def test_equal_seeds_give_equal_bytes_and_others_other_pictures(made: Path, tmp_path: Path) -> None:
-    assert contents(few(tmp_path / "again")) == contents(made)
-    other = contents(few(tmp_path / "other", seed=1))
-    assert other.keys() == contents(made).keys()
-    assert all(other[name] != content for name, content in contents(made).items() if name.endswith(".jpg"))
+    assert decided_by_the_seed(few, made, tmp_path)
 
 
 def test_there_are_as_many_pictures_of_each_sign_as_planned(train: pd.DataFrame, test: pd.DataFrame) -> None:
