@@ -17,7 +17,7 @@ from models.columns import KINDS, ColumnSettings
 from models.columns.cells import as_array, is_text, mask_missing, plain
 from models.columns.kind import FileSettings
 from tasks.data.batches import RawBatch, SourceFile
-from tasks.data.fetching import Fetched, Place, fetch
+from tasks.data.fetching import Fetched, Hosts, Place, fetch
 
 BYTES_AT_ONCE = 1 << 25
 """Of values as the graph takes them, and of files."""
@@ -42,11 +42,11 @@ def with_contents(
         yield from batches
         return
     most = max(1, min(ROWS_AT_ONCE, BYTES_AT_ONCE // max(row_bytes(columns), 1)))
-    places = {name: _place(file, settings) for name, settings in large.items()}
+    places, hosts = {name: _place(file, settings) for name, settings in large.items()}, Hosts()
     with ThreadPoolExecutor(WORKERS) as pool:
         for batch in batches:
             paths = {name: texts for name in places if (texts := _paths(batch, name, missing)) is not None}
-            rows = _fetched(list(zip(*paths.values(), strict=True)), [places[name] for name in paths], pool)
+            rows = _fetched(list(zip(*paths.values(), strict=True)), [places[name] for name in paths], hosts, pool)
             yield from _pieces(batch, list(paths), rows, most) if paths else _cut(batch, most)
 
 
@@ -70,14 +70,14 @@ def _paths(batch: RawBatch, name: str, missing: Sequence[str]) -> list[str | Non
 
 
 def _fetched(
-    rows: Sequence[tuple[str | None, ...]], places: Sequence[Place], pool: ThreadPoolExecutor
+    rows: Sequence[tuple[str | None, ...]], places: Sequence[Place], hosts: Hosts, pool: ThreadPoolExecutor
 ) -> Iterator[Row]:
     """What the rows' paths lead to, in their order; the smaller files are, the more are fetched ahead."""
     waiting: deque[Future[Row]] = deque()
     ahead = WORKERS
     try:
         for row in rows:
-            waiting.append(pool.submit(_fetch_row, row, places))
+            waiting.append(pool.submit(_fetch_row, row, places, hosts))
             while len(waiting) >= ahead:
                 found = waiting.popleft().result()
                 ahead = min(MOST_AHEAD, max(WORKERS, BYTES_AT_ONCE // max(_size(found), 1)))
@@ -89,8 +89,8 @@ def _fetched(
             future.cancel()
 
 
-def _fetch_row(paths: Sequence[str | None], places: Sequence[Place]) -> Row:
-    return tuple(map(fetch, paths, places))
+def _fetch_row(paths: Sequence[str | None], places: Sequence[Place], hosts: Hosts) -> Row:
+    return tuple(fetch(path, place, hosts) for path, place in zip(paths, places, strict=True))
 
 
 def _size(row: Row) -> int:

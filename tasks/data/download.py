@@ -8,7 +8,7 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse, InvalidURL
 from socket import SHUT_RDWR
 from typing import Any
 from urllib.error import HTTPError
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit, urlunsplit
 from urllib.request import HTTPHandler, HTTPSHandler, Request, build_opener
 
 SILENCE = 10.0
@@ -18,7 +18,9 @@ DEADLINE = 120.0
 PAUSE = 0.5
 """Seconds before the second try."""
 CHUNK = 1 << 20
-SERVER_ERRORS = 500
+PASSING = frozenset({408, 429, *range(500, 600)})
+"""Answers that may be others a moment later."""
+NO_ANSWER = "the URL does not answer"
 IN_URLS = "%/:?#[]@!$&'()*+,;=~"
 """Signs that mean something in a URL; others but letters and digits are written as their codes."""
 
@@ -41,17 +43,23 @@ def download(url: str, largest: int) -> tuple[bytes | None, str | None]:
 def _try(url: str, largest: int, until: float) -> tuple[bytes | None, str | None, bool]:
     """Content or reason, and whether the reason may pass."""
     try:
-        asked = Request(quote(url, safe=IN_URLS), headers={"User-Agent": "perennial"})
+        asked = Request(_written(url), headers={"User-Agent": "perennial"})
         watch = _Watch()
         with _cut_off(watch, until), build_opener(watch).open(asked, timeout=SILENCE) as answer:
             content = _body(answer, largest, until)
     except HTTPError as error:
-        return None, f"the URL answers {error.code}", error.code >= SERVER_ERRORS
+        return None, f"the URL answers {error.code}", error.code in PASSING
     except (InvalidURL, ValueError):
-        return None, "the URL does not answer", False
+        return None, NO_ANSWER, False
     except (HTTPException, OSError):
-        return None, "the URL does not answer", True
+        return None, NO_ANSWER, True
     return (content, None, False) if len(content) <= largest else (None, "too large a file", False)
+
+
+def _written(url: str) -> str:
+    """The URL in ASCII: the host's name by IDNA, the rest by percent codes."""
+    parts = urlsplit(url)
+    return quote(urlunsplit(parts._replace(netloc=parts.netloc.encode("idna").decode())), safe=IN_URLS)
 
 
 def _body(answer: HTTPResponse, largest: int, until: float) -> bytes:

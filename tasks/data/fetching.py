@@ -3,6 +3,7 @@
 import os
 import posixpath
 import stat
+from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
@@ -11,12 +12,16 @@ from urllib.parse import unquote, urlsplit
 import pyarrow as pa
 from pyarrow import fs
 
-from tasks.data.download import download, is_url
+from tasks.data.download import NO_ANSWER, download, is_url
 
-LARGEST_FILE = 1 << 29
+LARGEST_FILE = 1 << 27
+"""Bytes; several are held at once."""
 STORES = ("s3", "gs", "gcs", "abfs", "abfss")
 """Schemes whose paths are the bucket or container, and the key."""
 MOST_STORES = 64
+SILENT_FILES = 5
+"""In a row, after which a server or bucket is asked no more: each costs seconds."""
+UNREADABLE, GIVEN_UP = "the file can't be read", f"no answer; given up after {SILENT_FILES} files of this server"
 Fetched: TypeAlias = tuple[bytes | None, str | None]
 """Content or failure; both None where no file is named."""
 
@@ -35,15 +40,46 @@ class Place:
         return cls(filesystem, real_path(filesystem, folder))
 
 
-def fetch(path: str | None, place: Place) -> Fetched:
-    """What the path or URI leads to; relative ones begin at the place's folder, which none may leave."""
+class Hosts:
+    """Which servers and buckets gave no answer for several files in a row."""
+
+    def __init__(self) -> None:
+        self._silent: Counter[str] = Counter()
+
+    def given_up(self, host: str) -> bool:
+        """Whether to ask no more."""
+        return self._silent[host] >= SILENT_FILES
+
+    def tell(self, host: str, answered: bool) -> None:
+        """Remembers what came of a file."""
+        self._silent[host] = 0 if answered else self._silent[host] + 1
+
+
+def fetch(path: str | None, place: Place, hosts: Hosts) -> Fetched:
+    """What the path or URI leads to; relative ones begin at the place's folder.
+
+    Paths, and URIs of local files, may not leave the folder; URLs and URIs of stores lead where they say.
+    """
     if path is None:
         return None, None
+    if "://" not in path:
+        return _fetch(path, place)
+    host = "/".join(path.split("/")[:3])
+    if hosts.given_up(host):
+        return None, GIVEN_UP
+    found = _fetch(path, place)
+    hosts.tell(host, answered=found[1] not in (NO_ANSWER, UNREADABLE))
+    return found
+
+
+def _fetch(path: str, place: Place) -> Fetched:
     try:
         if is_url(path):
             return download(path, LARGEST_FILE)
+        if "\0" in path:
+            return None, "no such file"
         filesystem, full = _resolve(path, place)
-        if not _within(full, place.folder):
+        if not _allowed(path, filesystem, full, place):
             return None, "outside the folder"
         return _read(filesystem, full)
     except FileNotFoundError:
@@ -51,7 +87,7 @@ def fetch(path: str | None, place: Place) -> Fetched:
     except PermissionError:
         return None, "not allowed to read the file"
     except (OSError, ValueError, pa.ArrowException):
-        return None, "the file can't be read"
+        return None, UNREADABLE
 
 
 def real_path(filesystem: fs.FileSystem, path: str) -> str:
@@ -60,8 +96,6 @@ def real_path(filesystem: fs.FileSystem, path: str) -> str:
 
 
 def _resolve(path: str, place: Place) -> tuple[fs.FileSystem, str]:
-    if "\0" in path:
-        raise FileNotFoundError(path)
     if "://" not in path:
         return place.filesystem, real_path(place.filesystem, posixpath.join(place.folder, path))
     scheme, _, rest = path.partition("://")
@@ -83,6 +117,12 @@ def _located(uri: str) -> tuple[fs.FileSystem, str]:
 def _opened(uri: str) -> tuple[fs.FileSystem, str]:
     filesystem, bucket = fs.FileSystem.from_uri(uri)
     return filesystem, bucket
+
+
+def _allowed(path: str, filesystem: fs.FileSystem, full: str, place: Place) -> bool:
+    if "://" in path and not isinstance(filesystem, fs.LocalFileSystem):
+        return True
+    return type(filesystem) is type(place.filesystem) and _within(full, place.folder)
 
 
 def _within(path: str, folder: str) -> bool:

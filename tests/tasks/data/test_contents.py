@@ -19,7 +19,7 @@ from models.columns import KINDS, ColumnSettings
 from tasks.data import contents, download, fetching
 from tasks.data.batches import Malformed, RawBatch, SourceFile
 from tasks.data.contents import row_bytes, with_contents
-from tasks.data.fetching import Place, fetch
+from tasks.data.fetching import GIVEN_UP, SILENT_FILES, Hosts, Place, fetch
 
 IMAGE = KINDS["image"].settings(size=8)
 ABSENT, OUTSIDE, UNREADABLE, NO_FILE = "no such file", "outside the folder", "the file can't be read", "not a file"
@@ -78,7 +78,7 @@ def test_the_folder_may_be_written_in_any_way(folder: Path, written: str) -> Non
     put(folder.parent / "secret")
     assert fetched(Path(written.format(folder)), "a.png", "../secret") == [b"a", OUTSIDE]
     place = Place.at(fs.LocalFileSystem(), written.format(folder))
-    assert [fetch(path, place)[1] for path in ("a.png", "../secret")] == [None, OUTSIDE]
+    assert [fetch(path, place, Hosts())[1] for path in ("a.png", "../secret")] == [None, OUTSIDE]
 
 
 def test_what_is_not_there_or_no_file_is_a_reason(folder: Path) -> None:
@@ -187,11 +187,19 @@ def test_a_bucket_is_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         "S3://bucket/a b/ä.png?region=x",
         "s3://bucket/other.png?region=x",
     ]
-    assert [fetch(path, place) for path in paths] == [(b"a", None), (b"a", None), (None, OUTSIDE)]
+    assert [fetch(path, place, Hosts()) for path in paths] == [(b"a", None), (b"a", None), (b"b", None)]
+    assert fetch("../other.png", place, Hosts()) == (None, OUTSIDE), "a path is no URI"
     assert asked == ["s3://bucket?region=x"]
-    fetch("s3://bucket/a%20b/%C3%A4.png?region=y", place)
+    fetch("s3://bucket/a%20b/%C3%A4.png?region=y", place, Hosts())
     fetching._opened.cache_clear()
     assert len(asked) == 2
+
+
+def test_a_table_in_a_store_opens_no_file_of_this_machine(tmp_path: Path) -> None:
+    secret = put(tmp_path / "bucket" / "secret")
+    place = Place.at(fs.SubTreeFileSystem("/", fs.LocalFileSystem()), str(tmp_path / "bucket"))
+    assert fetch("secret", place, Hosts()) == (b"content", None)
+    assert fetch(f"file://{secret}", place, Hosts()) == (None, OUTSIDE)
 
 
 def test_paths_of_stores_are_read_as_arrow_reads_them() -> None:
@@ -217,6 +225,8 @@ class _Answers(http.server.BaseHTTPRequestHandler):
         ASKED[self.path] += 1
         if self.path in ("/drip", "/head"):
             self._drip()
+        elif self.path == "/wait" and ASKED[self.path] == 1:
+            self.send_error(429)
         elif self.path == "/busy" or (self.path == "/later" and ASKED[self.path] == 1):
             self.send_error(503)
         elif self.path == "/broken" and ASKED[self.path] == 1:
@@ -282,10 +292,10 @@ def test_a_url_that_drips_is_given_up(folder: Path, site: str, path: str, monkey
 
 
 def test_what_may_pass_is_tried_once_more(folder: Path, site: str) -> None:
-    paths = ["/later", "/broken", "/busy", "/gone"]
+    paths = ["/later", "/broken", "/wait", "/busy", "/gone"]
     found = fetched(folder, *(site + path for path in paths))
-    assert found == [b"/later", b"/broken", "the URL answers 503", "the URL answers 404"]
-    assert [ASKED[path] for path in paths] == [2, 2, 2, 1]
+    assert found == [b"/later", b"/broken", b"/wait", "the URL answers 503", "the URL answers 404"]
+    assert [ASKED[path] for path in paths] == [2, 2, 2, 2, 1]
 
 
 def test_urls_are_fetched_and_their_errors_told(folder: Path, site: str) -> None:
@@ -304,6 +314,26 @@ def test_a_url_that_does_not_answer_is_a_reason(folder: Path, site: str, monkeyp
         port = closed.getsockname()[1]
     urls = [f"http://127.0.0.1:{port}/a.png", f"{site}/silent", f"{site}/odd", "http://", "http://[::1", "http://x:y/z"]
     assert fetched(folder, *urls) == ["the URL does not answer"] * len(urls)
+
+
+def test_a_server_that_never_answers_is_given_up_and_others_are_not(folder: Path, site: str) -> None:
+    dead, many = site + "/odd", SILENT_FILES * 8
+    found = fetched(folder, *[dead] * many)
+    assert found[:SILENT_FILES] == ["the URL does not answer"] * SILENT_FILES
+    assert found[-1] == GIVEN_UP
+    assert ASKED["/odd"] < 2 * many
+    asked = ASKED["/odd"]
+    assert fetched(folder, site + "/a") == [b"/a"], "each run begins anew"
+    mixed = [site + "/odd", site + "/a"] * SILENT_FILES * 2
+    assert GIVEN_UP not in fetched(folder, *mixed)
+    assert ASKED["/odd"] > asked
+
+
+def test_hosts_in_any_script_are_asked_by_their_registered_names() -> None:
+    assert (
+        download._written("https://Bücher.example:8/ä b?x=ü") == "https://xn--bcher-kva.example:8/%C3%A4%20b?x=%C3%BC"
+    )
+    assert download._written("http://user@[::1]:8/a") == "http://user@[::1]:8/a"
 
 
 def test_a_url_leads_to_no_file_of_this_machine(folder: Path, site: str) -> None:
@@ -406,7 +436,7 @@ def test_files_of_several_columns_count_together(folder: Path, monkeypatch: pyte
 def test_large_files_are_fetched_few_ahead(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[str] = []
 
-    def slowly(path: str, _: Place) -> tuple[bytes, None]:
+    def slowly(path: str, *_: object) -> tuple[bytes, None]:
         started.append(path)
         return b"x" * 20_000, None
 
@@ -421,7 +451,7 @@ def test_large_files_are_fetched_few_ahead(folder: Path, monkeypatch: pytest.Mon
 def test_as_many_files_are_fetched_at_once_as_there_are_workers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     together = threading.Barrier(contents.WORKERS)
 
-    def waiting(path: str, _: Place) -> tuple[bytes, None]:
+    def waiting(path: str, *_: object) -> tuple[bytes, None]:
         together.wait(10)
         return path.encode(), None
 
