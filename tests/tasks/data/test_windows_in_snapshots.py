@@ -253,6 +253,30 @@ def test_check_tells_of_windows_astride(tmp_path: Path, make: Make) -> None:
     assert found.passed and found.splits["astride of two"] == 24 and sum(found.splits.values()) == 6 * 38
 
 
+def test_check_shows_an_example_of_each_reason_and_short_windows_last(tmp_path: Path, make: Make) -> None:
+    frame = frame_of(20, 20).astype({"x": object, "t": object})
+    frame.loc[[45, 46], "x"] = "broken"
+    frame.loc[50, "t"] = "soon"
+    frame.loc[75, "t"] = 14
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    make(COLUMNS, rest=SERIES)
+    shown = [(example["row"], example["reason"]) for example in examine(tmp_path / "model.toml").examples]
+    assert shown == [
+        (46, "wrong type"),
+        (51, "no time in t"),
+        (76, "duplicate time"),
+        (1, TOO_SHORT),
+        (47, "wrong type"),
+    ]
+
+
+def test_check_shows_as_many_short_windows_as_others_leave_room_for(tmp_path: Path, make: Make) -> None:
+    frame_of(20, 20).to_csv(tmp_path / "a.csv", index=False)
+    make(COLUMNS, rest=SERIES)
+    shown = [(example["row"], example["reason"]) for example in examine(tmp_path / "model.toml").examples]
+    assert shown == [(row, TOO_SHORT) for row in (1, 2, 21, 22, 41)]
+
+
 @pytest.mark.parametrize("section", ["", 'time = "t"'])
 def test_windows_without_a_channel_are_a_mistake(make: Make, section: str) -> None:
     with pytest.raises(InputError, match="series: no column is a series; remove the section"):
