@@ -52,6 +52,13 @@ def test_other_rejects_count_against_all_rows(tmp_path: Path, make: Make) -> Non
         ingested(tmp_path, make, frame)
 
 
+def test_rows_that_repeat_a_time_count_against_all_rows(tmp_path: Path, make: Make) -> None:
+    frame = frame_of(20, 6)
+    frame.loc[3::6, "t"] = 2
+    with pytest.raises(InputError, match=r"20 of 120 rows are rejects \(16.7%\).*: 20 duplicate time"):
+        ingested(tmp_path, make, frame)
+
+
 def test_series_that_are_all_too_short_are_said_to_be(tmp_path: Path, make: Make) -> None:
     with pytest.raises(InputError, match=r"every row is a reject: window too short; lower series\.window"):
         ingested(tmp_path, make, frame_of(20, 2))
