@@ -23,7 +23,7 @@ from tasks.data.layout import target_parser
 from tasks.data.leaks import find_leaks
 from tasks.data.manifest import PARTS, Snapshot
 from tasks.data.observe import Observed, observe
-from tasks.data.rejects import RejectsFile
+from tasks.data.rejects import SEPARATOR, RejectsFile
 from tasks.data.sample import read_sample
 from tasks.data.snapshot import build_manifest, find_rules, find_task, judge, publish_parts, short_series
 from tasks.data.sources import peek, resolve
@@ -130,7 +130,7 @@ def _examine_rows(model_file: ModelFile, files: Sequence[SourceFile], task: Task
         rejects.close()
         problems = list(judge(model_file, task, intake, rejects.reasons))
         splits, problem = _try_split(model_file, task, intake, folder)
-        examples = pq.read_table(rejects.path).slice(0, EXAMPLES).to_pylist()
+        examples = _examples(pq.read_table(rejects.path))
     rows = sum(part.rows for _, part in intake.parts)
     missing = {name: count / rows for name, count in intake.facts.missing.items() if count and rows}
     return {
@@ -140,11 +140,18 @@ def _examine_rows(model_file: ModelFile, files: Sequence[SourceFile], task: Task
         "rows": rows,
         "rejected": rejects.total,
         "reasons": dict(rejects.reasons.most_common()),
-        "examples": tuple(examples),
+        "examples": examples,
         "classes": {} if task == "regression" else {name: n for name, n in sorted(intake.facts.classes.items()) if n},
         "missing": missing,
         "splits": splits,
     }
+
+
+def _examples(rejects: pa.Table) -> tuple[dict[str, Any], ...]:
+    """One reject for each first reason, then others; among them those that only lack rows before them come last."""
+    reasons = rejects["reason"].to_pandas().str.split(SEPARATOR).str[0]
+    order = np.lexsort((reasons == TOO_SHORT, reasons.duplicated()))
+    return tuple(rejects.take(pa.array(order[:EXAMPLES])).to_pylist())
 
 
 def _too_few(model_file: ModelFile, splits: Mapping[str, int]) -> Iterator[str]:

@@ -65,10 +65,17 @@ def _look(found: Observed, sample: Sample, files: Sequence[SourceFile], folder: 
     for content, failure in _contents(found, sample, files, folder):
         measured = None if content is None else measure(content)
         if measured is None:
-            failures[failure or f"no {NAMES[found.settings.kind]}"] += 1
+            failures[failure or _problem(found.settings.kind, content)] += 1
         else:
             measures.append(measured)
     return _Look(tuple(measures), failures)
+
+
+def _problem(kind: str, content: bytes | None) -> str:
+    """Why the content is no picture or recording, as its row would be refused."""
+    raw = pa.array([content], pa.large_binary())
+    refusals = KINDS[kind].parse(raw, KINDS[kind].settings(), DEFAULT_MISSING).refusals
+    return refusals[0].reason if refusals else f"no {NAMES[kind]}"
 
 
 def _contents(
@@ -119,15 +126,17 @@ def _side(measures: Sequence[Measure]) -> int | list[int]:
 
 
 def _remark(kind: str, look: _Look) -> str:
-    """What the files are, and how many can't be used."""
+    """What the files looked at are, and how many of them can't be used."""
     low, high = np.min(look.measures, axis=0), np.max(look.measures, axis=0)
     if kind == "image":
         what = f"pictures of {_span(*(f'{height:g} x {width:g}' for height, width in (low, high)))} pixels"
     else:
         rate, seconds = (_span(*(f"{end[i]:.3g}" if i else f"{end[i]:g}" for end in (low, high))) for i in range(2))
         what = f"recordings of {seconds} seconds at {rate} Hz"
-    failed = f"; {look.failures.total()} can't be used: {', '.join(look.failures)}" if look.failures else ""
-    return f"{len(look.measures)} {what}{failed}"
+    usable, failed = len(look.measures), look.failures.total()
+    if not failed:
+        return f"{usable} {what} looked at"
+    return f"{usable} {what}; {failed} of {usable + failed} looked at can't be used: {', '.join(look.failures)}"
 
 
 def _span(low: str, high: str) -> str:

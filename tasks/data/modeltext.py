@@ -17,6 +17,7 @@ from tasks.data.sequences import GAP, Rhythm
 SHOWN_CLASSES = 5
 BESIDE = "beside a file, which is to speak for itself"
 """Why a column is left out that stands beside pictures or recordings."""
+REPEATED = "rows repeat a time of their group and will be rejects"
 
 
 @dataclass(frozen=True)
@@ -147,13 +148,14 @@ def _series(rhythm: Rhythm) -> list[str]:
     """How rows become windows."""
     usual = f"a usual step is {rhythm.step:g}"
     gaps = f"{rhythm.gaps} steps are longer: then a new series begins; {usual}" if rhythm.gaps else usual
+    repeated = f"; {rhythm.repeated} {REPEATED}" if rhythm.repeated else ""
     fewest = f"rows that the model sees, and that a group must have; nearly all have {rhythm.shortest} or more"
     if rhythm.cases and rhythm.window == rhythm.shortest:
         fewest = "rows that the model sees: whole groups, as all rows of one have the same class"
     return [
         "[series]",
         _line(f"group = {quoted(rhythm.group)}", f"{rhythm.groups} of them; no window holds rows of two"),
-        _line(f"time = {quoted(rhythm.time)}", "by which the rows of a group are sorted"),
+        _line(f"time = {quoted(rhythm.time)}", f"by which the rows of a group are sorted{repeated}"),
         *([f"time_format = {quoted(rhythm.time_format)}"] if rhythm.time_format else []),
         _line(f"window = {rhythm.window}", fewest),
         _line(f"# max_gap = {GAP * rhythm.step:g}", gaps),

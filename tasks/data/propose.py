@@ -17,7 +17,7 @@ from tasks.data.files import settle
 from tasks.data.folders import tables_passed_over
 from tasks.data.layout import SPLIT_WORDS, target_parser
 from tasks.data.leaks import find_leaks, names_classes
-from tasks.data.modeltext import BESIDE, Gates, render
+from tasks.data.modeltext import BESIDE, REPEATED, Gates, render
 from tasks.data.observe import FEWEST_ROWS, Observed, agree_in_families, observe
 from tasks.data.proposedsplit import ProposedSplit, Together, propose_split
 from tasks.data.sample import Sample, read_sample
@@ -78,6 +78,8 @@ def propose(data: Sequence[str], target: str, name: str, folder: Path) -> Propos
     )
     left_out = {column: found.left_out for column, found in features.items() if found.left_out}
     findings = [*_findings(sample, features, leaks, task, target, split.reason), *tables_passed_over(files)]
+    if together.rhythm and together.rhythm.repeated:
+        findings.append(f"column {together.rhythm.time!r}: {together.rhythm.repeated} {REPEATED}")
     return Proposal(text, tuple(findings), left_out)
 
 

@@ -21,6 +21,8 @@ LONGEST_CASE = 512
 """Rows up to which a window spans a case as a whole."""
 REGULAR = 0.8
 """Share of the steps of time that are about as long as the usual one."""
+ADVANCING = 0.99
+"""Share of the steps in which time goes on: a few rows are sent twice, or stamped alike when a clock is set back."""
 GAP = 3.0
 """Usual steps from which on a step is a gap."""
 OFTEN = 0.5
@@ -52,6 +54,8 @@ class Rhythm:
     """Steps that are much longer."""
     cases: bool
     """Whether all rows of a group have one class."""
+    repeated: int = 0
+    """Rows that repeat a time of their group."""
     time_format: str | None = None
     """How dates are read that are not ISO's."""
 
@@ -59,15 +63,15 @@ class Rhythm:
 def find_rhythm(seen: Mapping[str, Observed], truth: pa.Array) -> Rhythm | None:
     """How rows become series, None where they are none; `truth` are the parsed targets.
 
-    Each group has many rows, no two of them at one time, with one usual step between them. A table whose rows are all
-    counted, or are one log, has no groups: what repeats there is something that was seen.
+    Each group has many rows, hardly any two of them at one time, with one usual step between them. A table whose rows
+    are all counted, or are one log, has no groups: what repeats there is something that was seen.
     """
     classes = pd.factorize(truth.to_pandas())[0]
     times = dict(sorted(_times(seen), key=lambda item: _rank(seen[item[0]])))
     for group, codes in _groups(seen):
         few = _rows_of_few_groups(codes)
         for time, stamps in times.items():
-            possible = group != time and seen[time].distinct >= np.bincount(codes).max()
+            possible = group != time and seen[time].distinct >= REGULAR * np.bincount(codes).max()
             possible = possible and _is_regular(_steps(codes[few], stamps[few]))
             rhythm = _rhythm(group, time, codes, stamps, classes) if possible else None
             if rhythm:
@@ -118,20 +122,20 @@ def _groups(seen: Mapping[str, Observed]) -> Iterator[tuple[str, Numbers]]:
 
 
 def _rhythm(group: str, time: str, codes: Numbers, stamps: Floats, classes: Numbers) -> Rhythm | None:
-    lengths = np.bincount(codes)
-    lengths = lengths[lengths > 0]
+    lengths = pd.Series(stamps).groupby(codes).nunique().to_numpy()
     cases = _are_cases(codes, classes)
     if np.median(lengths) < (FEWEST_OF_CASE if cases else FEWEST):
         return None
     steps = _steps(codes, stamps)
     usual, shortest = float(np.median(steps)), int(np.percentile(lengths, SHORTEST_GROUPS))
-    if not _is_regular(steps) or _is_one_log(codes, stamps, usual):
+    if not _is_regular(steps) or np.mean(steps > 0) < ADVANCING or _is_one_log(codes, stamps, usual):
         return None
     if cases and 2 * lengths.min() >= shortest:
         shortest = int(lengths.min())
     whole = cases and shortest <= LONGEST_CASE
     window = max(2, shortest if whole else min(Series().window, shortest))
-    return Rhythm(group, time, len(lengths), window, shortest, usual, int((steps > GAP * usual).sum()), cases)
+    gaps, repeated = int((steps > GAP * usual).sum()), int((steps == 0).sum())
+    return Rhythm(group, time, len(lengths), window, shortest, usual, gaps, cases, repeated)
 
 
 def _are_cases(codes: Numbers, classes: Numbers) -> bool:
@@ -153,9 +157,9 @@ def _steps(codes: Numbers, stamps: Floats) -> Floats:
 
 
 def _is_regular(steps: Floats) -> bool:
-    """Whether time always goes on, mostly by about the usual step."""
+    """Whether time mostly goes on by about the usual step."""
     usual = np.median(steps) if len(steps) else 0
-    return bool(len(steps) and steps.min() > 0 and np.mean(np.abs(steps - usual) <= usual / 2) >= REGULAR)
+    return bool(usual > 0 and np.mean(np.abs(steps - usual) <= usual / 2) >= REGULAR)
 
 
 def _is_one_log(codes: Numbers, stamps: Floats, usual: float) -> bool:

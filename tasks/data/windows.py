@@ -5,6 +5,7 @@ One shared way for training, batch and live scoring. A file is looked at as a wh
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -287,9 +288,8 @@ def _taken(rows: Sequences, index: Numbers) -> Sequences:
 def _joined(earlier: Sequences, own: Sequences) -> Sequences:
     """Carried rows of the groups that go on, before the file's own; a group whose clock jumped back starts anew."""
     if own.time.size:
-        first = pa.table({"group": own.group, "time": own.time}).group_by("group").aggregate([("time", "min")])
-        begins = pc.take(first["time_min"], pc.index_in(earlier.group, value_set=first["group"].combine_chunks()))
-        goes_on = pc.fill_null(pc.greater(begins, pa.array(earlier.time)), True)
+        begins, ended = _outermost(own, "min", earlier.group), _outermost(earlier, "max", earlier.group)
+        goes_on = pc.fill_null(pc.greater(begins, ended), True)
         earlier = _taken(earlier, np.flatnonzero(np.asarray(goes_on)))
     target = None if own.target is None or earlier.target is None else np.append(earlier.target, own.target)
     return Sequences(
@@ -298,6 +298,12 @@ def _joined(earlier: Sequences, own: Sequences) -> Sequences:
         np.append(earlier.time, own.time), np.append(np.full(len(earlier.row), -1), own.row),
         np.append(earlier.place, own.place),
     )  # fmt: skip
+
+
+def _outermost(rows: Sequences, which: Literal["min", "max"], wanted: pa.Array) -> pa.ChunkedArray:
+    """The first or last time of each wanted group among the rows, null where they have none of it."""
+    found = pa.table({"group": rows.group, "time": rows.time}).group_by("group").aggregate([("time", which)])
+    return pc.take(found[f"time_{which}"], pc.index_in(wanted, value_set=found["group"].combine_chunks()))
 
 
 def _tail(rows: Sequences, length: int) -> Sequences:

@@ -96,13 +96,30 @@ def test_files_that_are_not_there_are_a_reason(tmp_path: Path) -> None:
 
 def test_nothing_but_files_that_are_not_there_is_one_line(tmp_path: Path) -> None:
     table = manifest(tmp_path, [b""] * ROWS, "png")
-    with pytest.raises(InputError, match=r"no column is left to learn from: 'file' 50 of 50 files .* \(no picture\)"):
+    with pytest.raises(InputError, match=r"no column is left to learn from: 'file' 50 of 50 files .* \(empty file\)"):
         proposed(table)
 
 
-def test_some_bad_files_are_told(tmp_path: Path) -> None:
-    _, proposal = proposed(manifest(tmp_path, [png()] * (ROWS - 1) + [b"text"], "png"))
-    assert "column 'file': 49 pictures of 12 x 12 pixels; 1 can't be used: no picture" in proposal.findings
+@pytest.mark.parametrize(
+    ("good", "bad", "told"),
+    [
+        (png(), [], "50 pictures of 12 x 12 pixels looked at"),
+        (
+            png(),
+            [b"text", b""],
+            "48 pictures of 12 x 12 pixels; 2 of 50 looked at can't be used: not a picture, empty file",
+        ),
+        (png(), [png()[:20]], "49 pictures of 12 x 12 pixels; 1 of 50 looked at can't be used: damaged picture"),
+        (wav(), [b"text"], "49 recordings of 0.5 seconds at 8000 Hz; 1 of 50 looked at can't be used: not a recording"),
+    ],
+)
+def test_what_some_files_are_and_why_others_can_not_be_used_is_told(
+    tmp_path: Path, good: bytes, bad: list[bytes], told: str
+) -> None:
+    """Of 60 files 50 are looked at, the first and the last among them."""
+    contents = [*bad[:1], *[good] * (ROWS - len(bad)), *bad[1:]]
+    _, proposal = proposed(manifest(tmp_path, contents, "wav" if good == wav() else "png"))
+    assert f"column 'file': {told}" in proposal.findings
 
 
 @pytest.mark.parametrize(("content", "kind"), [(png(), "image"), (wav(), "audio")])

@@ -141,6 +141,37 @@ def test_a_clock_may_count_fractions_of_a_second(tmp_path: Path) -> None:
     assert model_file.series is not None and model_file.series.time == "t"
 
 
+def with_repeats(frame: pd.DataFrame, how: str) -> pd.DataFrame:
+    """Two rows of the first machine are sent twice, or have the stamp of the row before."""
+    if how == "sent twice":
+        return pd.concat([frame, frame.iloc[[7, 20]].assign(wear=0.5)])
+    stamps = frame["cycle"].to_numpy(copy=True)
+    stamps[[7, 20]] -= 1
+    return frame.assign(cycle=stamps)
+
+
+@pytest.mark.parametrize("how", ["sent twice", "stamped alike"])
+def test_a_few_rows_that_repeat_a_time_hide_no_series(tmp_path: Path, how: str) -> None:
+    """Those sent twice are more than the clock has stamps."""
+    model_file, proposal = proposed(tmp_path, with_repeats(fleet(groups=30, length=40), how))
+    assert kinds(model_file)["wear"] == "series" and model_file.split.group == "machine"
+    assert "sorted; 2 rows repeat a time of their group and will be rejects" in proposal.text
+    assert "column 'cycle': 2 rows repeat a time of their group and will be rejects" in proposal.findings
+    assert examine(tmp_path / "m.toml").reasons["duplicate time"] == 2
+
+
+def test_a_log_in_which_a_few_rows_repeat_a_time_is_no_series(tmp_path: Path) -> None:
+    frame = in_modes(fleet())
+    model_file, _ = proposed(tmp_path, pd.concat([frame, frame.iloc[[7, 20]].assign(wear=0.5)]))
+    assert model_file.series is None
+
+
+def test_a_window_is_no_longer_than_a_case_without_the_rows_that_repeat_a_time(tmp_path: Path) -> None:
+    frame = cases([15] + [20] * 29)
+    model_file, _ = proposed(tmp_path, pd.concat([frame, frame.iloc[[3]].assign(force=0.5)]), "gesture")
+    assert model_file.series is not None and model_file.series.window == 15
+
+
 def cases(lengths: list[int]) -> pd.DataFrame:
     """Gestures of one class each, of these many rows."""
     random = np.random.default_rng(0)

@@ -221,6 +221,28 @@ def test_a_group_whose_clock_starts_anew_in_the_next_file_is_another_one() -> No
     }
 
 
+@pytest.mark.parametrize("first", [6, 7])
+def test_no_window_joins_what_was_before_a_clock_jumped_back_and_after(first: int) -> None:
+    """Nor the rows that are earlier than all of the next file; where no row is, as in group b, it goes on."""
+    made = Windows(Series(group="g", time="t", window=3), channels(3, "x"), ())
+    list(made.of(iter([batch(g="a" * 8 + "bbb", t=[*range(8), 4, 5, 6], x=[*range(8), -4, -5, -6])])))
+    after = batch(g="aaaab", t=[*range(first, first + 4), 7], x=[100, 101, 102, 103, -7])
+    assert channel(list(made.of(iter([after])))) == {
+        1: SHORT,
+        2: SHORT,
+        3: [100, 101, 102],
+        4: [101, 102, 103],
+        5: [-5, -6, -7],
+    }
+
+
+def test_a_group_goes_on_after_a_file_without_any_usable_row() -> None:
+    made = Windows(Series(group="g", time="t", window=2), channels(2, "x"), ())
+    for group, time in ([None], 9), (["a"], 1), ([None], 9):
+        list(made.of(iter([batch(g=pa.array(group, pa.string()), t=[time], x=[time])])))
+    assert channel(list(made.of(iter([batch(g="a", t=[2], x=[2])])))) == {1: [1, 2]}
+
+
 def test_without_a_time_each_file_is_on_its_own() -> None:
     made = Windows(Series(window=2), channels(2, "x"), ())
     for _ in range(2):

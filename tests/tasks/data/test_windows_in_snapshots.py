@@ -52,6 +52,13 @@ def test_other_rejects_count_against_all_rows(tmp_path: Path, make: Make) -> Non
         ingested(tmp_path, make, frame)
 
 
+def test_rows_that_repeat_a_time_count_against_all_rows(tmp_path: Path, make: Make) -> None:
+    frame = frame_of(20, 6)
+    frame.loc[3::6, "t"] = 2
+    with pytest.raises(InputError, match=r"20 of 120 rows are rejects \(16.7%\).*: 20 duplicate time"):
+        ingested(tmp_path, make, frame)
+
+
 def test_series_that_are_all_too_short_are_said_to_be(tmp_path: Path, make: Make) -> None:
     with pytest.raises(InputError, match=r"every row is a reject: window too short; lower series\.window"):
         ingested(tmp_path, make, frame_of(20, 2))
@@ -251,6 +258,30 @@ def test_check_tells_of_windows_astride(tmp_path: Path, make: Make) -> None:
     make(COLUMNS, rest=SERIES + '[split]\ntime = "t"\n')
     found = examine(tmp_path / "model.toml")
     assert found.passed and found.splits["astride of two"] == 24 and sum(found.splits.values()) == 6 * 38
+
+
+def test_check_shows_an_example_of_each_reason_and_short_windows_last(tmp_path: Path, make: Make) -> None:
+    frame = frame_of(20, 20).astype({"x": object, "t": object})
+    frame.loc[[45, 46], "x"] = "broken"
+    frame.loc[50, "t"] = "soon"
+    frame.loc[75, "t"] = 14
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    make(COLUMNS, rest=SERIES)
+    shown = [(example["row"], example["reason"]) for example in examine(tmp_path / "model.toml").examples]
+    assert shown == [
+        (46, "wrong type"),
+        (51, "no time in t"),
+        (76, "duplicate time"),
+        (1, TOO_SHORT),
+        (47, "wrong type"),
+    ]
+
+
+def test_check_shows_as_many_short_windows_as_others_leave_room_for(tmp_path: Path, make: Make) -> None:
+    frame_of(20, 20).to_csv(tmp_path / "a.csv", index=False)
+    make(COLUMNS, rest=SERIES)
+    shown = [(example["row"], example["reason"]) for example in examine(tmp_path / "model.toml").examples]
+    assert shown == [(row, TOO_SHORT) for row in (1, 2, 21, 22, 41)]
 
 
 @pytest.mark.parametrize("section", ["", 'time = "t"'])
