@@ -59,6 +59,8 @@ class RawBatch:
     """Columns whose values lie outside of the table, such as in the files that it names; each [N]."""
     skipped: int = 0
     """Rows before these that were passed over on purpose."""
+    blamed: Mapping[str, str] = field(default_factory=dict)
+    """By reason, the column that rows were refused for, where it is not the gathered one that says so."""
 
 
 def check_names(names: Collection[str], path: str) -> None:

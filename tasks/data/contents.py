@@ -139,4 +139,5 @@ def _slice(batch: RawBatch, start: int, rows: int) -> RawBatch:
         batch.malformed if first else (),
         gathered,
         batch.skipped if first else 0,
+        batch.blamed,
     )

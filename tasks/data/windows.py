@@ -26,6 +26,7 @@ from tasks.data.batches import RawBatch
 from tasks.data.layout import WINDOW_SPAN
 
 TOO_SHORT = "window too short"
+TWICE = "duplicate time"
 BYTES_AT_ONCE = 1 << 26
 Floats = NDArray[np.float32]
 Numbers = NDArray[np.int64]
@@ -130,7 +131,12 @@ class Windows:
             skipped = len(whole.rows) - len(kept) if start == 0 else 0
             table = whole.table.take(pa.array(chosen))
             gathered = self._gathered(sequences, position[chosen], {name: why[chosen] for name, why in reasons.items()})
-            yield RawBatch(whole.source, whole.rows[chosen], table, malformed, gathered, skipped)
+            yield RawBatch(whole.source, whole.rows[chosen], table, malformed, gathered, skipped, self._blamed())
+
+    def _blamed(self) -> dict[str, str]:
+        """The columns that rows are refused for by reason, where it is no channel."""
+        group, time = self._series.group, self._series.time
+        return {f"missing {group}": group or "", f"no time in {time}": time or "", TWICE: time or ""}
 
     def _note(self, reasons: Reasons, rows: NDArray[np.bool_], reason: str) -> None:
         """Says it of the first channel alone: once is enough for a row to be a reject."""
@@ -187,7 +193,7 @@ class Windows:
         order = np.lexsort((joined.row, joined.time, codes))
         joined, codes = _taken(joined, order), codes[order]
         twice = (np.diff(codes, prepend=-1) == 0) & (np.diff(joined.time, prepend=np.nan) == 0)
-        self._note(reasons, np.isin(np.arange(count), joined.row[twice & (joined.row >= 0)]), "duplicate time")
+        self._note(reasons, np.isin(np.arange(count), joined.row[twice & (joined.row >= 0)]), TWICE)
         joined, codes = _taken(joined, np.flatnonzero(~twice)), codes[~twice]
         parts = joined.part.dictionary_encode().indices.to_numpy()
         starts = (np.diff(codes, prepend=-1) != 0) | (np.diff(parts, prepend=-1) != 0)

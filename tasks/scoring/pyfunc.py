@@ -103,7 +103,8 @@ def _parse(piece: RawBatch, contract: Contract, problems: dict[tuple[str, str], 
                 short |= refusal.rows
             elif refusal.rows.any():
                 row = int(piece.rows[refusal.rows.argmax()])
-                problems.setdefault((name, refusal.reason), f"{name!r}, row {row}: {refusal.reason}")
+                blamed = piece.blamed.get(refusal.reason, name)
+                problems.setdefault((blamed, refusal.reason), f"{blamed!r}, row {row}: {refusal.reason}")
     if short.any():
         parsed = {name: values.filter(pa.array(~short)) for name, values in parsed.items()}
     return _Accepted(parsed, piece.rows[~short])

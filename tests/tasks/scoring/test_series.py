@@ -128,6 +128,23 @@ def test_a_file_without_a_window_has_no_predictions(predictor: Predictor, tmp_pa
     assert (done.rows, done.scored, len(predictions), len(rejects)) == (6, 0, 0, 6)
 
 
+def test_rejects_name_the_column_that_is_to_blame(predictor: Predictor, tmp_path: Path) -> None:
+    frame = frame_of(1, 10).drop(columns="left").astype(object)
+    frame.loc[9, "engine"] = None
+    frame.loc[8, "cycle"] = None
+    frame.loc[7, "cycle"] = frame.loc[6, "cycle"]
+    frame.loc[5, "heat"] = "hot"
+    frame.to_csv(tmp_path / "in.csv", index=False)
+    rejects = scored(predictor, tmp_path, tmp_path / "in.csv")[2].set_index("row")
+    found = {row: (rejects.loc[row, "column"], rejects.loc[row, "reason"]) for row in (6, 8, 9, 10)}
+    assert found == {
+        6: ("heat", "wrong type"),
+        8: ("cycle", "duplicate time"),
+        9: ("cycle", "no time in cycle"),
+        10: ("engine", "missing engine"),
+    }
+
+
 def test_json_lines_whose_values_change_type_are_accounted_for(predictor: Predictor, tmp_path: Path) -> None:
     frame = frame_of(1, 8).drop(columns="left").astype(object)
     frame.loc[6, "heat"] = "hot"
@@ -154,7 +171,7 @@ def test_a_table_of_short_series_has_no_prediction_at_all(predictor: Predictor) 
 
 
 def test_a_table_without_its_group_is_one_plain_error(predictor: Predictor) -> None:
-    with pytest.raises(InputError, match=r"'heat', row 1: missing engine"):
+    with pytest.raises(InputError, match=r"'engine', row 1: missing engine"):
         PyFunc(predictor).predict(frame_of(1, 5).drop(columns=["left", "engine"]))
 
 
