@@ -68,10 +68,11 @@ def _parts(columns: Mapping[str, pa.Array], sensitive: Collection[str]) -> Itera
 
 
 def _words(row: int, column: str, text: str) -> Iterator[Part]:
+    """A space takes the place of a word, or its neighbours would become one word, whose loss it would be blamed for."""
     for number, word in enumerate(WORD.finditer(text)):
         if number == MOST_WORDS:
             return
-        yield row, f"“{word[0]}”", column, text[: word.start()] + text[word.end() :]
+        yield row, f"“{word[0]}”", column, f"{text[: word.start()]} {text[word.end() :]}"
 
 
 def _portions(parts: Iterator[Part], most: int) -> Iterator[list[Part]]:
