@@ -167,13 +167,19 @@ def test_of_a_long_text_the_first_words_are_tried() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("don't stop", ["don't", "stop"]),
-        ("größe 日本", ["größe", "日本"]),
-        ("no!!! ok", ["no", "!!!", "ok"]),
+        ("Don't stop", ["Don", "'", "t", "stop"]),
+        ("größe日本 24h", ["größe", "日", "本", "24h"]),
+        ("ありがとう!", ["あ", "り", "が", "と", "う", "!"]),
+        ("हिन्दी की किताब", ["हिन्दी", "की", "किताब"]),
+        ("شُكرًا لك", ["شُكرًا", "لك"]),
+        ("no!!! ok\t", ["no", "!", "!", "!", "ok"]),
+        (" \n", []),
+        ("", []),
         ("🙂", ["🙂"]),
     ],
 )
-def test_words_of_any_script_and_signs_are_parts(text: str, words: list[str]) -> None:
+def test_words_are_those_of_the_model(text: str, words: list[str]) -> None:
+    """Letters, marks and digits together; signs, and characters of writing without spaces, each by itself."""
     parts = list(explain_module._words(0, "m", text))
     assert [part[1] for part in parts] == [f"“{word}”" for word in words]
     assert all(len(part[3] or "") == len(text) - len(word) + 1 for part, word in zip(parts, words, strict=True))
