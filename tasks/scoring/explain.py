@@ -18,6 +18,8 @@ LEAST = 0.005
 """Of a probability; parts that matter less are not named."""
 MOST_WORDS = 300
 """Of a text, from its beginning."""
+LONGEST = 40
+"""Characters of a word that are shown; of a longer one the last of them is an ellipsis."""
 AT_ONCE = 4096
 """Rows that are predicted together; fewer where pictures, recordings or windows are large."""
 
@@ -70,7 +72,11 @@ def _parts(columns: Mapping[str, pa.Array], sensitive: Collection[str]) -> Itera
 def _words(row: int, column: str, text: str) -> Iterator[Part]:
     """A space takes the place of a word, or its neighbours would become one word, whose loss it would be blamed for."""
     for start, end in _places(text)[:MOST_WORDS]:
-        yield row, f"“{text[start:end]}”", column, f"{text[:start]} {text[end:]}"
+        yield row, f"“{_shortened(text[start:end])}”", column, f"{text[:start]} {text[end:]}"
+
+
+def _shortened(word: str) -> str:
+    return word if len(word) <= LONGEST else f"{word[: LONGEST - 1]}…"
 
 
 def _places(text: str) -> list[tuple[int, int]]:

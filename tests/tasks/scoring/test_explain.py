@@ -164,6 +164,16 @@ def test_of_a_long_text_the_first_words_are_tried() -> None:
     assert (found, sum(known.rows)) == ([""], 301)
 
 
+def test_a_long_word_is_shortened_where_it_is_shown() -> None:
+    """It is left out as a whole."""
+    shown = {text: list(explain_module._words(0, "m", text)) for text in ("a" * 40, "b" * 41, "c" * 2000)}
+    assert [parts[0][1:] for parts in shown.values()] == [
+        (f"“{'a' * 40}”", "m", " "),
+        (f"“{'b' * 39}…”", "m", " "),
+        (f"“{'c' * 39}…”", "m", " "),
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
