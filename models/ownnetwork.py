@@ -68,7 +68,8 @@ def _make(path: Path, sha256: str, name: str, *arguments: object) -> nn.Module:
     if not hasattr(module, name):
         raise InputError(f"{path}: defines no class {name}")
     try:
-        made = getattr(module, name)(*arguments)
+        with _default_dtype_kept():
+            made = getattr(module, name)(*arguments)
     except (Exception, SystemExit) as error:
         raise InputError(f"{path}: {name} can't be made: {_where(path, error)}") from None
     if not isinstance(made, nn.Module):
@@ -88,7 +89,8 @@ def _load(path: Path, sha256: str) -> ModuleType:
     # Data classes look their module up there.
     sys.modules[module.__name__] = module
     try:
-        exec(compile(code, str(path), "exec"), module.__dict__)  # the very bytes whose hash was checked
+        with _default_dtype_kept():
+            exec(compile(code, str(path), "exec"), module.__dict__)  # the very bytes whose hash was checked
     except (Exception, SystemExit) as error:
         del sys.modules[module.__name__]
         raise InputError(f"{path}: can't be loaded: {_where(path, error)}") from None
@@ -134,6 +136,8 @@ def _run(path: Path, network: nn.Module, example: Tensor, out_features: int) -> 
         raise InputError(f"{path}: fails on {list(example.shape)}: {_where(path, error)}") from None
     if shape != (len(example), out_features):
         raise InputError(f"{path}: returns {list(shape)} for {len(example)} rows; it should be [N, {out_features}]")
+    if values.dtype != torch.float32:
+        raise InputError(f"{path}: returns {str(values.dtype).removeprefix('torch.')}; it should be float32")
     return values
 
 
@@ -161,6 +165,16 @@ def _run_exported(path: Path, program: torch.onnx.ONNXProgram, example: Tensor, 
         raise InputError(f"{path}: exported to ONNX, fails on {list(example.shape)}: {_where(path, error)}") from None
     if not _close(found, expected):
         raise InputError(f"{path}: exported to ONNX, gives other values on {list(example.shape)} than in torch")
+
+
+@contextmanager
+def _default_dtype_kept() -> Iterator[None]:
+    """Whatever the file sets for itself, other networks keep theirs."""
+    usual = torch.get_default_dtype()
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(usual)
 
 
 @contextmanager
