@@ -208,6 +208,8 @@ def test_a_file_may_have_helpers_dataclasses_and_postponed_types(tmp_path: Path)
         (TRUNK.replace("self.layers(x)", "self.layers(x).double()"), "returns float64; it should be float32"),
         (TRUNK.replace("self.layers(x)", "self.layers(x).long()"), "returns int64; it should be float32"),
         (TRUNK.replace("self.layers(x)", "self.layers(x).half()"), "returns float16; it should be float32"),
+        (TRUNK.replace("self.layers(x)", "self.layers(x) / 0"), "returns values that are not finite"),
+        (TRUNK.replace("self.layers(x)", "self.layers(x) * float('nan')"), "returns values that are not finite"),
         (TRUNK.replace("return self.layers(x)", "return None"), "fails on [3, 7]: AttributeError: "),
         (TRUNK.replace("return self.layers(x)", "exit(1)"), "fails on [3, 7]: SystemExit: 1"),
     ],
