@@ -5,9 +5,10 @@ import logging
 import sys
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from copy import deepcopy
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from types import ModuleType
@@ -32,10 +33,9 @@ def own_trunk(path: Path, sha256: str, in_features: int, out_features: int) -> n
     Raises InputError, naming file and line, when it can't be loaded, returns another shape, can't be exported, or gives
     a row other values by itself than among others.
     """
-    trunk = _make(path, sha256, TRUNK, in_features, out_features)
+    make = partial(_make, path, sha256, TRUNK, in_features, out_features)
     example = torch.linspace(-1, 1, ROWS * in_features).reshape(ROWS, in_features)
-    _try(path, trunk, [example, example[:1]], out_features)
-    return trunk
+    return _tried(path, make, [example, example[:1]], out_features)
 
 
 def own_encoder(path: Path, sha256: str, example: Tensor, out_features: int) -> nn.Module:
@@ -43,9 +43,9 @@ def own_encoder(path: Path, sha256: str, example: Tensor, out_features: int) -> 
 
     `example` [N, *shape] has the column's type: uint8 pixels or int16 samples. Raises InputError as `own_trunk` does.
     """
-    encoder = _make(path, sha256, ENCODER, tuple(example.shape[1:]), out_features)
-    _try(path, encoder, [example, example[:1]], out_features)
-    return encoder
+    make = partial(_make, path, sha256, ENCODER, tuple(example.shape[1:]), out_features)
+    varied = _varied(example)
+    return _tried(path, make, [varied, varied[:1]], out_features)
 
 
 def own_text_encoder(path: Path, sha256: str, ids: int, out_features: int) -> nn.Module:
@@ -54,13 +54,21 @@ def own_text_encoder(path: Path, sha256: str, ids: int, out_features: int) -> nn
     There are `ids` of them, 0 to `ids - 1`; a row ends in zeros where others of its batch are longer. Raises
     InputError as `own_trunk` does, and when the number of these zeros changes the values.
     """
-    encoder = _make(path, sha256, ENCODER, ids, out_features)
+    make = partial(_make, path, sha256, ENCODER, ids, out_features)
     example = torch.zeros(ROWS, LENGTH, dtype=torch.int32)
     example[0, 0] = ids - 1
     example[1] = torch.arange(1, LENGTH + 1).clamp(max=ids - 1)
     longer = functional.pad(example, (0, LENGTH))
-    _try(path, encoder, [example, example[:1], example[:1, :2], longer], out_features, dynamic=("rows", "length"))
-    return encoder
+    examples = [example, example[:1], example[:1, :2], longer]
+    return _tried(path, make, examples, out_features, dynamic=("rows", "length"))
+
+
+def _varied(example: Tensor) -> Tensor:
+    """Random values of the same type and shape, the last row zeros: blank, or silent."""
+    most = 1 if example.dtype.is_floating_point else 100
+    drawn = torch.rand(example.shape, generator=torch.Generator().manual_seed(0)) * most
+    drawn[-1] = 0
+    return drawn.to(example.dtype)
 
 
 def _make(path: Path, sha256: str, name: str, *arguments: object) -> nn.Module:
@@ -97,13 +105,19 @@ def _load(path: Path, sha256: str) -> ModuleType:
     return module
 
 
-def _try(
-    path: Path, network: nn.Module, examples: Sequence[Tensor], out_features: int, dynamic: Sequence[str] = ("rows",)
-) -> None:
-    """Runs a copy on the first example as in training, and on all as in use, in torch and exported.
+def _tried(
+    path: Path,
+    make: Callable[[], nn.Module],
+    examples: Sequence[Tensor],
+    out_features: int,
+    dynamic: Sequence[str] = ("rows",),
+) -> nn.Module:
+    """The network, once a copy ran on the first example as in training, and on all as in use, in torch and exported.
 
     All examples begin with the same rows, beside others or longer in dimensions that are `dynamic`.
     """
+    random_state = torch.get_rng_state()
+    network = make()
     trial = _copy(path, network)
     _run(path, trial, examples[0], out_features)
     trial.eval()
@@ -114,9 +128,35 @@ def _try(
             padded = example.shape[1:] != examples[0].shape[1:]
             how = "with more or fewer zeros behind it" if padded else "by itself than among others"
             raise InputError(f"{path}: gives a row other values {how}; it must not depend on the rest of its batch")
+    _reload(path, make, random_state, trial, examples[0], expected)
     exported = _export(path, trial, examples[0], dynamic)
     for example in examples:
         _run_exported(path, exported, example, expected)
+    return network
+
+
+def _reload(
+    path: Path, make: Callable[[], nn.Module], random_state: Tensor, trial: nn.Module, example: Tensor, expected: Tensor
+) -> None:
+    """Raises InputError unless a new network with the saved state of the trial gives the same values.
+
+    Export loads a trained network like that, made with the random numbers of the first.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.set_rng_state(random_state)
+        again = make()
+        try:
+            again.load_state_dict(trial.state_dict())
+        except Exception as error:
+            said = " ".join(str(error).split())
+            raise InputError(f"{path}: its saved state can't be loaded into a new network: {said}") from None
+        again.eval()
+        try:
+            same = _close(_run(path, again, example, expected.shape[1]), expected)
+        except InputError:
+            same = False
+    if not same:
+        raise InputError(f"{path}: keeps state that is not saved; use register_buffer or nn.Parameter")
 
 
 def _copy(path: Path, network: nn.Module) -> nn.Module:
