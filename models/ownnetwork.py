@@ -5,9 +5,10 @@ import logging
 import sys
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from copy import deepcopy
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from types import ModuleType
@@ -32,10 +33,9 @@ def own_trunk(path: Path, sha256: str, in_features: int, out_features: int) -> n
     Raises InputError, naming file and line, when it can't be loaded, returns another shape, can't be exported, or gives
     a row other values by itself than among others.
     """
-    trunk = _make(path, sha256, TRUNK, in_features, out_features)
+    make = partial(_make, path, sha256, TRUNK, in_features, out_features)
     example = torch.linspace(-1, 1, ROWS * in_features).reshape(ROWS, in_features)
-    _try(path, trunk, [example, example[:1]], out_features)
-    return trunk
+    return _tried(path, make, [example, example[:1]], out_features)
 
 
 def own_encoder(path: Path, sha256: str, example: Tensor, out_features: int) -> nn.Module:
@@ -43,9 +43,9 @@ def own_encoder(path: Path, sha256: str, example: Tensor, out_features: int) -> 
 
     `example` [N, *shape] has the column's type: uint8 pixels or int16 samples. Raises InputError as `own_trunk` does.
     """
-    encoder = _make(path, sha256, ENCODER, tuple(example.shape[1:]), out_features)
-    _try(path, encoder, [example, example[:1]], out_features)
-    return encoder
+    make = partial(_make, path, sha256, ENCODER, tuple(example.shape[1:]), out_features)
+    varied = _varied(example)
+    return _tried(path, make, [varied, varied[:1]], out_features)
 
 
 def own_text_encoder(path: Path, sha256: str, ids: int, out_features: int) -> nn.Module:
@@ -54,13 +54,21 @@ def own_text_encoder(path: Path, sha256: str, ids: int, out_features: int) -> nn
     There are `ids` of them, 0 to `ids - 1`; a row ends in zeros where others of its batch are longer. Raises
     InputError as `own_trunk` does, and when the number of these zeros changes the values.
     """
-    encoder = _make(path, sha256, ENCODER, ids, out_features)
+    make = partial(_make, path, sha256, ENCODER, ids, out_features)
     example = torch.zeros(ROWS, LENGTH, dtype=torch.int32)
     example[0, 0] = ids - 1
     example[1] = torch.arange(1, LENGTH + 1).clamp(max=ids - 1)
     longer = functional.pad(example, (0, LENGTH))
-    _try(path, encoder, [example, example[:1], example[:1, :2], longer], out_features, dynamic=("rows", "length"))
-    return encoder
+    examples = [example, example[:1], example[:1, :2], longer]
+    return _tried(path, make, examples, out_features, dynamic=("rows", "length"))
+
+
+def _varied(example: Tensor) -> Tensor:
+    """Random values of the same type and shape, the last row zeros: blank, or silent."""
+    most = 1 if example.dtype.is_floating_point else 100
+    drawn = torch.rand(example.shape, generator=torch.Generator().manual_seed(0)) * most
+    drawn[-1] = 0
+    return drawn.to(example.dtype)
 
 
 def _make(path: Path, sha256: str, name: str, *arguments: object) -> nn.Module:
@@ -68,7 +76,8 @@ def _make(path: Path, sha256: str, name: str, *arguments: object) -> nn.Module:
     if not hasattr(module, name):
         raise InputError(f"{path}: defines no class {name}")
     try:
-        made = getattr(module, name)(*arguments)
+        with _default_dtype_kept():
+            made = getattr(module, name)(*arguments)
     except (Exception, SystemExit) as error:
         raise InputError(f"{path}: {name} can't be made: {_where(path, error)}") from None
     if not isinstance(made, nn.Module):
@@ -88,20 +97,27 @@ def _load(path: Path, sha256: str) -> ModuleType:
     # Data classes look their module up there.
     sys.modules[module.__name__] = module
     try:
-        exec(compile(code, str(path), "exec"), module.__dict__)  # the very bytes whose hash was checked
+        with _default_dtype_kept():
+            exec(compile(code, str(path), "exec"), module.__dict__)  # the very bytes whose hash was checked
     except (Exception, SystemExit) as error:
         del sys.modules[module.__name__]
         raise InputError(f"{path}: can't be loaded: {_where(path, error)}") from None
     return module
 
 
-def _try(
-    path: Path, network: nn.Module, examples: Sequence[Tensor], out_features: int, dynamic: Sequence[str] = ("rows",)
-) -> None:
-    """Runs a copy on the first example as in training, and on all as in use, in torch and exported.
+def _tried(
+    path: Path,
+    make: Callable[[], nn.Module],
+    examples: Sequence[Tensor],
+    out_features: int,
+    dynamic: Sequence[str] = ("rows",),
+) -> nn.Module:
+    """The network, once a copy ran on the first example as in training, and on all as in use, in torch and exported.
 
     All examples begin with the same rows, beside others or longer in dimensions that are `dynamic`.
     """
+    random_state = torch.get_rng_state()
+    network = make()
     trial = _copy(path, network)
     _run(path, trial, examples[0], out_features)
     trial.eval()
@@ -112,9 +128,35 @@ def _try(
             padded = example.shape[1:] != examples[0].shape[1:]
             how = "with more or fewer zeros behind it" if padded else "by itself than among others"
             raise InputError(f"{path}: gives a row other values {how}; it must not depend on the rest of its batch")
+    _reload(path, make, random_state, trial, examples[0], expected)
     exported = _export(path, trial, examples[0], dynamic)
     for example in examples:
         _run_exported(path, exported, example, expected)
+    return network
+
+
+def _reload(
+    path: Path, make: Callable[[], nn.Module], random_state: Tensor, trial: nn.Module, example: Tensor, expected: Tensor
+) -> None:
+    """Raises InputError unless a new network with the saved state of the trial gives the same values.
+
+    Export loads a trained network like that, made with the random numbers of the first.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.set_rng_state(random_state)
+        again = make()
+        try:
+            again.load_state_dict(trial.state_dict())
+        except Exception as error:
+            said = " ".join(str(error).split())
+            raise InputError(f"{path}: its saved state can't be loaded into a new network: {said}") from None
+        again.eval()
+        try:
+            same = _close(_run(path, again, example, expected.shape[1]), expected)
+        except InputError:
+            same = False
+    if not same:
+        raise InputError(f"{path}: keeps state that is not saved; use register_buffer or nn.Parameter")
 
 
 def _copy(path: Path, network: nn.Module) -> nn.Module:
@@ -134,12 +176,16 @@ def _run(path: Path, network: nn.Module, example: Tensor, out_features: int) -> 
         raise InputError(f"{path}: fails on {list(example.shape)}: {_where(path, error)}") from None
     if shape != (len(example), out_features):
         raise InputError(f"{path}: returns {list(shape)} for {len(example)} rows; it should be [N, {out_features}]")
+    if values.dtype != torch.float32:
+        raise InputError(f"{path}: returns {str(values.dtype).removeprefix('torch.')}; it should be float32")
+    if not values.isfinite().all():
+        raise InputError(f"{path}: returns values that are not finite")
     return values
 
 
 def _close(found: Tensor, expected: Tensor) -> bool:
     """Whether the values of the same rows are equal but for rounding."""
-    return torch.allclose(found, expected[: len(found)], rtol=1e-3, atol=1e-4, equal_nan=True)
+    return torch.allclose(found, expected[: len(found)], rtol=1e-3, atol=1e-4)
 
 
 def _export(path: Path, network: nn.Module, example: Tensor, dynamic: Sequence[str]) -> torch.onnx.ONNXProgram:
@@ -161,6 +207,16 @@ def _run_exported(path: Path, program: torch.onnx.ONNXProgram, example: Tensor, 
         raise InputError(f"{path}: exported to ONNX, fails on {list(example.shape)}: {_where(path, error)}") from None
     if not _close(found, expected):
         raise InputError(f"{path}: exported to ONNX, gives other values on {list(example.shape)} than in torch")
+
+
+@contextmanager
+def _default_dtype_kept() -> Iterator[None]:
+    """Whatever the file sets for itself, other networks keep theirs."""
+    usual = torch.get_default_dtype()
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(usual)
 
 
 @contextmanager

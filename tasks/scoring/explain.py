@@ -1,6 +1,5 @@
 """Why a row is decided as it is: how much of the decision is lost without each word and each column."""
 
-import re
 from collections.abc import Collection, Iterator, Mapping
 from itertools import islice
 
@@ -8,6 +7,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from models.columns.text.characters import code_of
+from models.columns.text.tokens import find_words, frame
 from tasks.data.contents import BYTES_AT_ONCE, row_bytes
 from tasks.scoring.predictor import Predictions, Predictor
 
@@ -17,9 +18,10 @@ LEAST = 0.005
 """Of a probability; parts that matter less are not named."""
 MOST_WORDS = 300
 """Of a text, from its beginning."""
+LONGEST = 40
+"""Characters of a word that are shown; of a longer one the last of them is an ellipsis."""
 AT_ONCE = 4096
 """Rows that are predicted together; fewer where pictures, recordings or windows are large."""
-WORD = re.compile(r"\w[\w'’]*|[^\w\s]+")
 
 Floats = NDArray[np.float64]
 Part = tuple[int, str, str, str | None]
@@ -68,10 +70,21 @@ def _parts(columns: Mapping[str, pa.Array], sensitive: Collection[str]) -> Itera
 
 
 def _words(row: int, column: str, text: str) -> Iterator[Part]:
-    for number, word in enumerate(WORD.finditer(text)):
-        if number == MOST_WORDS:
-            return
-        yield row, f"“{word[0]}”", column, text[: word.start()] + text[word.end() :]
+    """A space takes the place of a word, or its neighbours would become one word, whose loss it would be blamed for."""
+    for start, end in _places(text)[:MOST_WORDS]:
+        yield row, f"“{_shortened(text[start:end])}”", column, f"{text[:start]} {text[end:]}"
+
+
+def _shortened(word: str) -> str:
+    return word if len(word) <= LONGEST else f"{word[: LONGEST - 1]}…"
+
+
+def _places(text: str) -> list[tuple[int, int]]:
+    """Where the words of a text begin and end, by the rule that the model finds them by."""
+    codes = np.fromiter(map(code_of, text), dtype=np.int64)
+    words = find_words(frame(codes, np.array([len(text)])))
+    starts = words.starts - 1  # a separator of the frame is in front
+    return list(zip(starts.tolist(), (starts + words.lengths).tolist(), strict=True))
 
 
 def _portions(parts: Iterator[Part], most: int) -> Iterator[list[Part]]:

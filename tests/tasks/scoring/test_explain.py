@@ -1,5 +1,6 @@
 """Each word and column is told by what the decision loses without it; the model is a sum that is known."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -16,6 +17,7 @@ from tasks.scoring.explain import explain
 from tasks.scoring.predictor import Predictions, Predictor
 
 WORTH = {"refund": 0.3, "angry": 0.125, "thanks": -0.25, "maybe": 0.004, "!": 0.0625}
+TOKEN = re.compile(r"\w+|[^\w\s]")
 
 
 class Known:
@@ -63,7 +65,7 @@ class Known:
             return 0.1
         if name == "tier":
             return 0.1 if value == "gold" else 0.0
-        return value if name == "n" else sum(worth for word, worth in WORTH.items() if word in value.split(" "))
+        return value if name == "n" else sum(worth for word, worth in WORTH.items() if word in TOKEN.findall(value))
 
 
 def why(known: Known, **columns: pa.Array) -> list[str]:
@@ -78,6 +80,10 @@ def test_words_are_told_by_what_the_decision_loses_without_them() -> None:
     """One of two equal words is not missed."""
     found = why(Known(m="text"), m=texts("angry , a refund", "thanks , a refund thanks"))
     assert found == ["“refund” +0.3, “angry” +0.12", "“refund” +0.3"]
+
+
+def test_a_sign_is_not_blamed_for_the_words_beside_it() -> None:
+    assert why(Known(m="text"), m=texts("refund,please")) == ["“refund” +0.3"]
 
 
 def test_a_word_against_the_decision_has_a_minus() -> None:
@@ -158,16 +164,32 @@ def test_of_a_long_text_the_first_words_are_tried() -> None:
     assert (found, sum(known.rows)) == ([""], 301)
 
 
+def test_a_long_word_is_shortened_where_it_is_shown() -> None:
+    """It is left out as a whole."""
+    shown = {text: list(explain_module._words(0, "m", text)) for text in ("a" * 40, "b" * 41, "c" * 2000)}
+    assert [parts[0][1:] for parts in shown.values()] == [
+        (f"“{'a' * 40}”", "m", " "),
+        (f"“{'b' * 39}…”", "m", " "),
+        (f"“{'c' * 39}…”", "m", " "),
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("don't stop", ["don't", "stop"]),
-        ("größe 日本", ["größe", "日本"]),
-        ("no!!! ok", ["no", "!!!", "ok"]),
+        ("Don't stop", ["Don", "'", "t", "stop"]),
+        ("größe日本 24h", ["größe", "日", "本", "24h"]),
+        ("ありがとう!", ["あ", "り", "が", "と", "う", "!"]),
+        ("हिन्दी की किताब", ["हिन्दी", "की", "किताब"]),
+        ("شُكرًا لك", ["شُكرًا", "لك"]),
+        ("no!!! ok\t", ["no", "!", "!", "!", "ok"]),
+        (" \n", []),
+        ("", []),
         ("🙂", ["🙂"]),
     ],
 )
-def test_words_of_any_script_and_signs_are_parts(text: str, words: list[str]) -> None:
+def test_words_are_those_of_the_model(text: str, words: list[str]) -> None:
+    """Letters, marks and digits together; signs, and characters of writing without spaces, each by itself."""
     parts = list(explain_module._words(0, "m", text))
     assert [part[1] for part in parts] == [f"“{word}”" for word in words]
-    assert all(len(part[3] or "") == len(text) - len(word) for part, word in zip(parts, words, strict=True))
+    assert all(len(part[3] or "") == len(text) - len(word) + 1 for part, word in zip(parts, words, strict=True))
