@@ -16,6 +16,7 @@ from models.sections import Network, Training
 from tasks.training.loop import (
     DECAY,
     EpochReport,
+    Run,
     Trained,
     _start,
     _weighted,
@@ -168,6 +169,39 @@ def test_balance_raises_the_rare_class() -> None:
         shares.append(float(predict_rows(network, validation).exp()[:, 1].mean()))
     assert shares[0] < 0.15
     assert shares[1] > 0.35
+
+
+def test_the_mean_of_the_weights_is_plain_at_first_and_then_forgets() -> None:
+    """With room for 2, the means of 1, 3 and 7 are 1, then (1 + 3) / 2 = 2, then (2 + 7) / 2 = 4.5."""
+    train = rows(40, 1)
+    run = _start(network_for(train, fit_target(train, 2)), QUICK, torch.device("cpu"))
+    for value, mean in ((1.0, 1.0), (3.0, 2.0), (7.0, 4.5)):
+        for parameter in run.network.parameters():
+            torch.nn.init.constant_(parameter, value)
+        run.take_in(2)
+        with run.averaging():
+            assert all((parameter == mean).all() for parameter in run.network.parameters())
+        assert all((parameter == value).all() for parameter in run.network.parameters())
+
+
+def test_the_mean_is_what_is_judged_and_kept() -> None:
+    train, validation = rows(200, 1), rows(100, 2)
+    taken: list[list[Tensor]] = []
+    take_in = Run.take_in
+
+    def watched(run: Run, memory: int) -> None:
+        take_in(run, memory)
+        taken.append([parameter.detach().clone() for parameter in run.network.parameters()])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Run, "take_in", watched)
+        network, trained = fit(train, validation, QUICK.model_copy(update={"epochs": 1, "batch_size": 20}))
+    assert len(taken) == 10
+    for position, parameter in enumerate(network.parameters()):
+        by_hand = torch.stack([weights[position] for weights in taken]).mean(dim=0)
+        torch.testing.assert_close(parameter.detach(), by_hand)
+    losses = network.head.losses(predict_rows(network, validation), validation.target)
+    assert trained.history[0].validation_loss == pytest.approx(float(losses.mean()), abs=1e-5)
 
 
 def test_a_loss_that_explodes_is_one_plain_line() -> None:
