@@ -89,7 +89,8 @@ class Run:
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
         self.best_epoch, self.best_loss, self.best_state = state["best"]
-        self.mean, self.averaged = state["mean"]
+        mean, self.averaged = state["mean"]
+        self.mean = [value.to(weight.device) for value, weight in zip(mean, self.network.parameters(), strict=True)]
         self.history = [EpochReport(**report) for report in state["history"]]
 
     @torch.no_grad()
