@@ -43,7 +43,7 @@ def measure(
     timed = ((time_platform, ours), (time_bare, bare))
     for pair in range(pairs + 1):
         for loop, seconds in timed[:: 1 if pair % 2 else -1]:
-            seconds.append(loop(copy.deepcopy(network), prepared, model_file.training))
+            seconds.append(loop(copy.deepcopy(network), prepared, prepared.settle(model_file)))
         print(f"pair {pair}: platform {ours[-1]:.2f} s, bare {bare[-1]:.2f} s", file=sys.stderr, flush=True)
     return ours[1:], bare[1:]
 
