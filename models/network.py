@@ -13,7 +13,6 @@ from torch.nn import functional
 
 from models.columns import KINDS, ColumnSettings, Statistics, tensor_groups
 from models.columns.kind import LargeSettings
-from models.columns.text.statistics import TextStatistics
 from models.errors import InputError
 from models.heads import Head, TargetStatistics, build_head
 from models.ownnetwork import ROWS, own_encoder, own_text_encoder, own_trunk
@@ -152,7 +151,7 @@ def _encoder(
 
 def _own_encoder(settings: LargeSettings, statistics: Statistics, sha256: str, width: int) -> nn.Module:
     path, kind = Path(str(settings.encoder)), KINDS[settings.kind]
-    if isinstance(statistics, TextStatistics):
-        return own_text_encoder(path, sha256, statistics.ids, width)
+    if kind.ragged:
+        return own_text_encoder(path, sha256, kind.ids(statistics), width)
     dtype = torch.from_numpy(np.empty(0, kind.encoded_type)).dtype
     return own_encoder(path, sha256, torch.zeros((ROWS, *kind.shape(settings)), dtype=dtype), width)

@@ -221,6 +221,10 @@ class ColumnKind(ABC, Generic[SettingsT, StatisticsT]):
 
         return [helper.make_node("Identity", [source], [target])]
 
+    def ids(self, statistics: StatisticsT) -> int:
+        """Of a ragged kind: how many different values `encode` gives, 0 behind the ends of rows included."""
+        return 0
+
     def sizes(self, feed: NDArray[Any]) -> NDArray[np.int64]:
         """How much work each row of a graph input is, [N]; rows of similar size share a batch."""
         return np.full(len(feed), int(np.prod(feed.shape[1:], initial=1)), dtype=np.int64)

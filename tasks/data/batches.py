@@ -62,6 +62,10 @@ class RawBatch:
     blamed: Mapping[str, str] = field(default_factory=dict)
     """By reason, the column that rows were refused for, where it is not the gathered one that says so."""
 
+    def to_blame(self, gathered: str, reason: str) -> str | None:
+        """The column behind a refusal in a gathered one, None where it is no other."""
+        return self.blamed.get(reason) if gathered in self.gathered else None
+
 
 def check_names(names: Collection[str], path: str) -> None:
     """Passes names that are all there and all different. Raises InputError that lists the others."""

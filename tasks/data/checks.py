@@ -64,7 +64,7 @@ def check_batch(
     require_columns((rule.column for rule in rules), batch.table.column_names, batch.source)
     parsed = {rule.name: rule.parse(batch.gathered.get(rule.name, batch.table[rule.column])) for rule in rules}
     findings = [
-        Finding(batch.blamed.get(refusal.reason, rule.column), refusal.reason, refusal.rows)
+        Finding(batch.to_blame(rule.name, refusal.reason) or rule.column, refusal.reason, refusal.rows)
         for rule in rules
         for refusal in parsed[rule.name].refusals
         if refusal.rows.any()

@@ -62,9 +62,10 @@ def fetch(path: str | None, place: Place, hosts: Hosts) -> Fetched:
     """
     if path is None:
         return None, None
-    if "://" not in path:
+    scheme, _, rest = path.partition("://")
+    if not rest or scheme.lower() == "file":
         return _fetch(path, place)
-    host = "/".join(path.split("/")[:3])
+    host = f"{scheme}://{rest.partition('/')[0]}"
     if hosts.given_up(host):
         return None, GIVEN_UP
     found = _fetch(path, place)

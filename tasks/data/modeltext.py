@@ -151,7 +151,7 @@ def _series(rhythm: Rhythm) -> list[str]:
     repeated = f"; {rhythm.repeated} {REPEATED}" if rhythm.repeated else ""
     fewest = f"rows that the model sees, and that a group must have; nearly all have {rhythm.shortest} or more"
     if rhythm.cases and rhythm.window == rhythm.shortest:
-        fewest = "rows that the model sees: whole groups, as all rows of one have the same class"
+        fewest = "rows that the model sees: whole groups, as all rows of one have the same target"
     return [
         "[series]",
         _line(f"group = {quoted(rhythm.group)}", f"{rhythm.groups} of them; no window holds rows of two"),

@@ -26,7 +26,6 @@ from tasks.data.batches import RawBatch
 from tasks.data.layout import WINDOW_SPAN
 
 TOO_SHORT = "window too short"
-TWICE = "duplicate time"
 BYTES_AT_ONCE = 1 << 26
 Floats = NDArray[np.float32]
 Numbers = NDArray[np.int64]
@@ -95,6 +94,7 @@ class Windows:
         self._stride = 1 if target is None else series.stride
         self._apart = tuple(apart)
         self._carried: dict[str, Sequences] = {}
+        self._blamed: dict[str, str] = {}
 
     def of(self, batches: Iterator[RawBatch], split: str = "") -> Iterator[RawBatch]:
         """The rows of one file with the windows that they end under `gathered`, in the order of the file.
@@ -131,15 +131,12 @@ class Windows:
             skipped = len(whole.rows) - len(kept) if start == 0 else 0
             table = whole.table.take(pa.array(chosen))
             gathered = self._gathered(sequences, position[chosen], {name: why[chosen] for name, why in reasons.items()})
-            yield RawBatch(whole.source, whole.rows[chosen], table, malformed, gathered, skipped, self._blamed())
+            yield RawBatch(whole.source, whole.rows[chosen], table, malformed, gathered, skipped, self._blamed)
 
-    def _blamed(self) -> dict[str, str]:
-        """The columns that rows are refused for by reason, where it is no channel."""
-        group, time = self._series.group, self._series.time
-        return {f"missing {group}": group or "", f"no time in {time}": time or "", TWICE: time or ""}
-
-    def _note(self, reasons: Reasons, rows: NDArray[np.bool_], reason: str) -> None:
-        """Says it of the first channel alone: once is enough for a row to be a reject."""
+    def _note(self, reasons: Reasons, rows: NDArray[np.bool_], reason: str, blamed: str | None = None) -> None:
+        """Says it of the first channel alone: once is enough for a reject, which may blame another column."""
+        if blamed:
+            self._blamed[reason] = blamed
         first = reasons[self._channels[0]]
         first[rows & pd.isna(first)] = reason
 
@@ -175,8 +172,8 @@ class Windows:
         values = np.stack([self._channel(whole, name, reasons[name]) for name in self._channels], axis=1)
         group, ungrouped = self._groups(whole)
         time, untimed = self._times(whole)
-        self._note(reasons, ungrouped, f"missing {self._series.group}")
-        self._note(reasons, untimed & ~ungrouped, f"no time in {self._series.time}")
+        self._note(reasons, ungrouped, f"missing {self._series.group}", self._series.group)
+        self._note(reasons, untimed & ~ungrouped, f"no time in {self._series.time}", self._series.time)
         usable = ~(ungrouped | untimed)
         kept = pa.array(usable)
         own = Sequences(
@@ -193,7 +190,8 @@ class Windows:
         order = np.lexsort((joined.row, joined.time, codes))
         joined, codes = _taken(joined, order), codes[order]
         twice = (np.diff(codes, prepend=-1) == 0) & (np.diff(joined.time, prepend=np.nan) == 0)
-        self._note(reasons, np.isin(np.arange(count), joined.row[twice & (joined.row >= 0)]), TWICE)
+        repeated = np.isin(np.arange(count), joined.row[twice & (joined.row >= 0)])
+        self._note(reasons, repeated, "duplicate time", self._series.time)
         joined, codes = _taken(joined, np.flatnonzero(~twice)), codes[~twice]
         parts = joined.part.dictionary_encode().indices.to_numpy()
         starts = (np.diff(codes, prepend=-1) != 0) | (np.diff(parts, prepend=-1) != 0)

@@ -103,7 +103,7 @@ def _parse(piece: RawBatch, contract: Contract, problems: dict[tuple[str, str], 
                 short |= refusal.rows
             elif refusal.rows.any():
                 row = int(piece.rows[refusal.rows.argmax()])
-                blamed = piece.blamed.get(refusal.reason, name)
+                blamed = piece.to_blame(name, refusal.reason) or name
                 problems.setdefault((blamed, refusal.reason), f"{blamed!r}, row {row}: {refusal.reason}")
     if short.any():
         parsed = {name: values.filter(pa.array(~short)) for name, values in parsed.items()}

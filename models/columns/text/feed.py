@@ -116,6 +116,10 @@ class TextKind(ColumnKind[TextSettings, TextStatistics]):
 
         return token_nodes(source, target, statistics, settings.max_characters)
 
+    def ids(self, statistics: TextStatistics) -> int:
+        """Nothing, the unknown word, and all words, pairs and pieces."""
+        return statistics.ids
+
     def sizes(self, feed: NDArray[Any]) -> NDArray[np.int64]:
         """Characters of each string, [N]."""
         return np.fromiter(map(len, feed), dtype=np.int64, count=len(feed))

@@ -329,6 +329,13 @@ def test_a_server_that_never_answers_is_given_up_and_others_are_not(folder: Path
     assert ASKED["/odd"] > asked
 
 
+def test_files_of_this_machine_are_no_server_that_could_be_given_up(folder: Path) -> None:
+    (folder / "round").symlink_to("round")
+    good = put(folder / "a.png", b"a")
+    uris = [f"file://{folder}/round"] * SILENT_FILES * 10
+    assert fetched(folder, *uris, f"FILE://{good}") == [UNREADABLE] * len(uris) + [b"a"]
+
+
 def test_hosts_in_any_script_are_asked_by_their_registered_names() -> None:
     assert (
         download._written("https://Bücher.example:8/ä b?x=ü") == "https://xn--bcher-kva.example:8/%C3%A4%20b?x=%C3%BC"
