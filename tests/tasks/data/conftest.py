@@ -11,6 +11,14 @@ Make = Callable[..., ModelFile]
 
 
 @pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An empty one in a folder of its own."""
+    made = tmp_path / "data"
+    made.mkdir()
+    return made
+
+
+@pytest.fixture
 def make(tmp_path: Path) -> Make:
     """A function that writes a model file with the given sections and reads it."""
 
