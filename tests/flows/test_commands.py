@@ -3,9 +3,6 @@
 import json
 import os
 import re
-import shlex
-import socket
-import subprocess
 import warnings
 from importlib.metadata import version
 from pathlib import Path
@@ -14,8 +11,6 @@ from unittest import mock
 import pandas as pd
 import pytest
 
-from flows.environment import QUIET, defaults
-from flows.propose import model_name
 from models.sections import Gate, Promotion
 from tasks.export import export
 from tasks.registry.connection import connect
@@ -57,77 +52,6 @@ def test_a_command_that_does_not_exist_exits_with_2() -> None:
     said = cli("trian")
     assert said.code == 2
     assert "trian" in said.err
-
-
-def test_new_and_check_make_a_model_file_that_works(tmp_path: Path) -> None:
-    table().to_csv(tmp_path / "machines.csv", index=False)
-    made = cli(
-        "new", tmp_path / "my machines!.toml", "--data", tmp_path / "machines.csv", "--target", "broken", "--json"
-    )
-    assert made.code == 0, made.both
-    assert made.json["file"] == str(tmp_path / "my machines!.toml")
-    assert made.json["task"] == "binary"
-    assert made.json["columns"]["load"] == "number" and made.json["columns"]["night"] == "boolean"
-    assert made.json["split"]["key"] == "id"
-    assert made.json["left_out"]["id"] == "looks like a key: each row has its own value"
-    assert 'name = "my-machines"' in (tmp_path / "my machines!.toml").read_text()
-    checked = cli("check", tmp_path / "my machines!.toml", "--json")
-    assert checked.code == 0, checked.both
-    (found,) = checked.json["models"].values()
-    assert found["problems"] == []
-    plain(cli("new", tmp_path / "my machines!.toml", "--data", "x.csv", "--target", "broken"), 2, "exists already")
-
-
-def test_new_takes_several_files_behind_one_word(tmp_path: Path) -> None:
-    data = [tmp_path / "train.csv", tmp_path / "test.csv"]
-    for file in data:
-        table().to_csv(file, index=False)
-    made = cli("new", tmp_path / "m.toml", "--data", *data, "--target", "broken")
-    assert made.code == 0, made.both
-    assert 'uri = "test.csv"\nsplit = "test"' in (tmp_path / "m.toml").read_text()
-
-
-@pytest.mark.parametrize(
-    ("file", "name"),
-    [("a.b/c:d%e'f.toml", "c-d-e-f"), ("v1.2.toml", "v1-2"), ("größe_2.toml", "gr-e_2"), ("....toml", "model")],
-)
-def test_a_proposed_name_has_only_what_every_store_accepts(file: str, name: str) -> None:
-    assert model_name(Path(file)) == name
-
-
-def test_new_quotes_the_file_in_the_commands_that_it_suggests(tmp_path: Path) -> None:
-    table().to_csv(tmp_path / "machines.csv", index=False)
-    file = tmp_path / "my machines.toml"
-    made = cli("new", file, "--data", tmp_path / "machines.csv", "--target", "broken")
-    assert f"next: perennial check '{file}'   then: perennial train '{file}'" in made.out
-
-
-def test_new_where_nothing_can_be_written_is_a_plain_error(tmp_path: Path) -> None:
-    table().to_csv(tmp_path / "machines.csv", index=False)
-    (tmp_path / "file").write_text("")
-    words = ("--data", tmp_path / "machines.csv", "--target", "broken")
-    plain(cli("new", tmp_path / "file" / "x.toml", *words), 3, "x.toml: can't be written")
-
-
-def test_check_shows_what_would_be_rejected_and_every_problem(tmp_path: Path) -> None:
-    frame = table(100).astype({"load": object})
-    frame.loc[4, "load"] = "heavy"
-    good = write_model(tmp_path, "good", frame)
-    bad = write_model(tmp_path, "bad", rest="[trainning]\nepochs = 3\n[promotion]\nmin_rows = 0\n")
-    said = cli("check", good, bad)
-    assert said.code == 2
-    assert "good.toml: ok" in said.out and "99 usable, 1 would be rejected" in said.out
-    assert "bad.toml: NOT OK" in said.out
-    assert "trainning" in said.out and "promotion.min_rows" in said.out
-
-
-def test_check_reports_two_models_of_one_name_as_a_problem(tmp_path: Path) -> None:
-    first, second = write_model(tmp_path, "twin"), tmp_path / "other.toml"
-    second.write_text(first.read_text())
-    said = cli("check", first, second)
-    assert said.code == 2
-    assert f"{first}: ok" in said.out and f"{second}: NOT OK" in said.out
-    assert f"problem: the name 'twin' is taken by {first}; rename one of the two" in said.out
 
 
 def test_a_dry_run_says_what_would_happen_and_leaves_nothing(small: Small, home: Path) -> None:
@@ -253,70 +177,6 @@ def test_score_can_judge_a_waiting_challenger_first(copy: Copy, rows_csv: Path, 
     )
     assert done.code == 0, done.both
     assert done.json["version"] == "3"
-
-
-def test_ui_says_where_the_data_is(server: str, home: Path) -> None:
-    assert cli("ui", "--print-uri").out.strip() == f"sqlite:///{home}/mlflow.db"
-    assert cli("ui", "--print-uri", "--json").json == {"tracking_uri": f"sqlite:///{home}/mlflow.db"}
-
-
-@pytest.fixture
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
-def test_ui_starts_mlflow_on_the_embedded_store_and_links_to_the_runs(
-    small: Small, home: Path, free_port: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    started: list[list[str]] = []
-    monkeypatch.setattr("os.execv", lambda path, words: started.append(words))
-    with mock.patch.dict(os.environ):
-        said = cli("ui", "--port", free_port)
-    store = f"sqlite:///{home}/mlflow.db"
-    assert started[0][1:6] == ["-m", "mlflow", "ui", "--backend-store-uri", store]
-    assert ["--port", str(free_port)] == started[0][8:10]
-    number = connect().get_experiment_by_name("small").experiment_id
-    page = f"http://127.0.0.1:{free_port}/#/experiments/{number}/runs?workflowType=machine_learning"
-    assert f"  small: {page}\n" in said.out
-    assert "Default" not in said.out
-
-
-def test_ui_on_a_port_that_is_taken_is_a_plain_error(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.execv", lambda *_: pytest.fail("MLflow was started"))
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        said = cli("ui", "--port", port)
-    plain(said, 3, f"port {port}", "in use", "--port")
-    assert said.out == ""
-
-
-def test_ui_names_a_server_that_runs_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.example:5000")
-    assert cli("ui").out.strip() == "MLflow runs at http://mlflow.example:5000"
-
-
-def test_env_sets_everything_in_a_shell(tmp_path: Path) -> None:
-    home = tmp_path / "a home"
-    clean = {"PATH": os.environ["PATH"]}
-    with mock.patch.dict(os.environ, {**clean, "PERENNIAL_HOME": str(home)}, clear=True):
-        lines, as_json = cli("env").out, cli("env", "--json").json
-    script = f"{lines}\npython3 -c 'import json, os; print(json.dumps(dict(os.environ)))'"
-    seen = json.loads(subprocess.run(["sh", "-c", script], env=clean, capture_output=True, check=True).stdout)
-    expected = {"PERENNIAL_HOME": str(home), **defaults(home)}
-    assert {key: seen.get(key) for key in expected} == expected
-    assert set(QUIET) <= set(expected)
-    assert f"export PREFECT_HOME={shlex.quote(str(home / 'prefect'))}\n" in lines
-    assert as_json == {"settings": expected}
-
-
-def test_env_shows_no_credential_that_the_environment_holds(tmp_path: Path) -> None:
-    given = {"MLFLOW_TRACKING_URI": "http://ada:secret@mlflow.example", "MLFLOW_TRACKING_PASSWORD": "secret"}
-    given |= {"AWS_SECRET_ACCESS_KEY": "secret", "PERENNIAL_HOME": str(tmp_path)}
-    with mock.patch.dict(os.environ, given, clear=True):
-        said = cli("env")
-    assert said.code == 0 and "MLFLOW_DISABLE_TELEMETRY" in said.out
-    assert "secret" not in said.both
 
 
 def test_warnings_of_libraries_are_for_debugging(monkeypatch: pytest.MonkeyPatch) -> None:

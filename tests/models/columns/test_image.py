@@ -256,7 +256,7 @@ def test_noise_is_drawn_from_the_generator(parsed: pa.Array) -> None:
     noise = shifted("noise", values).astype(float) - 128
     assert noise.std() == pytest.approx(10, rel=0.05) and abs(noise.mean()) < 0.5
     assert np.array_equal(shifted("noise", parsed), shifted("noise", parsed))
-    assert not np.array_equal(shifted("noise", parsed), shifted("noise", seed=1))
+    assert not np.array_equal(shifted("noise", parsed), shifted("noise", parsed, seed=1))
 
 
 def test_a_thumbnail_shows_the_row(parsed: pa.Array) -> None:

@@ -2,7 +2,6 @@
 
 import bz2
 import gzip
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,55 +16,11 @@ from hypothesis import strategies as st
 from pyarrow import fs
 
 from models.errors import InputError, OutsideError
-from tasks.data import delimited, jsonlines, sources
-from tasks.data.sources import RawBatch, peek, read_batches, resolve
+from tasks.data import delimited, sources
+from tasks.data.sources import peek, read_batches, resolve
+from tests.tasks.data.read import cells, read_all, written
 
 PLAIN = "a,b\n1,x\n2,y\n"
-
-
-def read_all(path: Path | str, columns: list[str] | None = None) -> list[RawBatch]:
-    return [batch for file in resolve(str(path)) for batch in read_batches(file, columns)]
-
-
-def cells(path: Path | str, columns: list[str] | None = None) -> dict[str, list[object]]:
-    tables = [batch.table for batch in read_all(path, columns)]
-    found: dict[str, list[object]] = pa.concat_tables(tables, promote_options="permissive").to_pydict()
-    return found
-
-
-def written(path: Path, content: str | bytes) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return path
-
-
-@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-def test_the_delimiter_is_found(tmp_path: Path, delimiter: str) -> None:
-    path = written(tmp_path / "d.csv", "a,b,c\n1,x,\n2,y,z\n".replace(",", delimiter))
-    assert cells(path) == {"a": ["1", "2"], "b": ["x", "y"], "c": ["", "z"]}
-
-
-def test_decimal_commas_do_not_fool_the_delimiter(tmp_path: Path) -> None:
-    path = written(tmp_path / "d.csv", "a;b\n1,5;2,5\n3,25;4,0\n")
-    assert cells(path) == {"a": ["1,5", "3,25"], "b": ["2,5", "4,0"]}
-
-
-def test_commas_in_the_texts_of_a_single_column_delimit_nothing(tmp_path: Path) -> None:
-    assert cells(written(tmp_path / "d.csv", 'text\n"well, yes"\n"no, no"\n'))["text"] == ["well, yes", "no, no"]
-
-
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "latin-1"])
-def test_the_encoding_is_found(tmp_path: Path, encoding: str) -> None:
-    path = written(tmp_path / "e.csv", "größe,b\n1,é\n2,ü\n".encode(encoding))
-    assert cells(path) == {"größe": ["1", "2"], "b": ["é", "ü"]}
-
-
-def test_western_letters_far_behind_the_sample_are_read_and_nothing_is_read_twice(tmp_path: Path) -> None:
-    rows = "".join(f"{i},x\n" for i in range(1_500_000)).encode()
-    path = written(tmp_path / "late.csv", b"a,b\n" + rows + "end,é\n".encode("cp1252"))
-    batches = read_all(path)
-    assert np.array_equal(np.concatenate([batch.rows for batch in batches]), np.arange(1, 1_500_002))
-    assert batches[-1].table["b"][-1].as_py() == "é"
 
 
 @pytest.mark.parametrize(
@@ -117,69 +72,6 @@ def test_rows_of_large_files_are_numbered_through_in_bounded_batches(tmp_path: P
     assert np.array_equal(np.concatenate([batch.table["a"].to_numpy() for batch in batches]), np.arange(150_000))
 
 
-def test_a_row_of_another_length_is_malformed_and_later_numbers_stay_right(tmp_path: Path) -> None:
-    path = written(tmp_path / "r.csv", 'a,b\n1,x\n2\n3,"y\nz"\n4,u,v\n\n5,w\n')
-    (batch,) = read_all(path)
-    assert batch.rows.tolist() == [1, 3, 5]
-    assert batch.table["a"].to_pylist() == ["1", "3", "5"]
-    assert [(bad.row, bad.text, bad.reason) for bad in batch.malformed] == [
-        (2, "2", "wrong number of fields"),
-        (4, "4,u,v", "wrong number of fields"),
-    ]
-
-
-@given(
-    bad=st.sets(st.integers(1, 300), max_size=40),
-    block=st.sampled_from([32, 64, 200, 1000]),
-)
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_row_numbers_are_right_across_blocks(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: set[int], block: int
-) -> None:
-    monkeypatch.setattr(delimited, "BLOCKS", (block, 1 << 20))
-    lines = [f"{i}" if i in bad else f"{i},x{i}" for i in range(1, 301)]
-    batches = read_all(written(tmp_path / "b.csv", "a,b\n" + "\n".join(lines) + "\n"))
-    good = {
-        int(row): cell for batch in batches for row, cell in zip(batch.rows, batch.table["a"].to_pylist(), strict=True)
-    }
-    assert good == {i: str(i) for i in range(1, 301) if i not in bad}
-    assert [row.row for batch in batches for row in batch.malformed] == sorted(bad)
-
-
-def test_ten_megabytes_in_one_cell_are_read(tmp_path: Path) -> None:
-    big = "z" * 10_000_000
-    csv_cells = cells(written(tmp_path / "big.csv", f"a,b\n1,2\n3,{big}\n4,5\n"))
-    assert csv_cells["a"] == ["1", "3", "4"] and csv_cells["b"][1] == big
-    lines = "".join(json.dumps({"a": text}) + "\n" for text in ("x", big, "y"))
-    assert cells(written(tmp_path / "big.jsonl", lines))["a"] == ["x", big, "y"]
-
-
-def test_a_row_longer_than_a_block_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delimited, "BLOCKS", (64, 4096))
-    rows = [f"{i},{'z' * (300 if i == 50 else 3)}" for i in range(100)]
-    rows[20] = "bad"
-    batches = read_all(written(tmp_path / "g.csv", "a,b\n" + "\n".join(rows) + "\n"))
-    numbers = [int(row) for batch in batches for row in batch.rows]
-    assert numbers == [i for i in range(1, 101) if i != 21]
-    assert [bad.row for batch in batches for bad in batch.malformed] == [21]
-
-
-def test_a_quote_that_is_never_closed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delimited, "BLOCKS", (1024, 4096))
-    rows = "".join(f"{i},x\n" for i in range(5000))
-    with pytest.raises(InputError, match=r"q\.csv: after row \d+: a quote that is never closed"):
-        read_all(written(tmp_path / "q.csv", 'a,b\n1,"x\n' + rows))
-
-
-def test_a_quote_left_open_at_the_end_of_a_small_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"q\.csv.*quote that is never closed"):
-        read_all(written(tmp_path / "q.csv", 'a,b\n1,x\n2,"y\n3,z\n'))
-
-
-def test_empty_cells_of_a_single_column_are_rows(tmp_path: Path) -> None:
-    assert cells(written(tmp_path / "one.csv", "a\n1\n\n2\n")) == {"a": ["1", "", "2"]}
-
-
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -228,123 +120,6 @@ def test_a_parquet_file_without_rows_is_named(tmp_path: Path) -> None:
     for name in ("n.parquet", "n.feather"):
         with pytest.raises(InputError, match=f"{name}: no rows"):
             read_all(tmp_path / name)
-
-
-def test_ragged_keys_are_null_and_nested_values_stay(tmp_path: Path) -> None:
-    path = written(tmp_path / "r.jsonl", '{"a": 1}\n{"b": [1, 2], "a": 2}\n\n{"a": 2.5}\n')
-    assert cells(path) == {"a": [1.0, 2.0, 2.5], "b": [None, [1, 2], None]}
-
-
-def test_mixed_types_become_texts_and_damaged_lines_malformed(tmp_path: Path) -> None:
-    path = written(tmp_path / "m.jsonl", '{"a": 1}\n{"a": "x"}\n{"a": \n[1]\n{"a": true}\n')
-    (batch,) = read_all(path)
-    assert batch.table["a"].to_pylist() == ["1", "x", "true"]
-    assert batch.rows.tolist() == [1, 2, 5]
-    assert [(bad.row, bad.reason) for bad in batch.malformed] == [(3, "not a JSON object"), (4, "not a JSON object")]
-
-
-@pytest.mark.parametrize("lines", ["x\n1\n", "x\n", "a,b\n1,2\n"])
-def test_json_lines_without_any_object_are_named(tmp_path: Path, lines: str) -> None:
-    path = written(tmp_path / "m.jsonl", lines)
-    with pytest.raises(InputError, match=r"m\.jsonl: no line is a JSON object with keys"):
-        peek(resolve(str(path))[0])
-    with pytest.raises(InputError, match=r"m\.jsonl: no line is a JSON object with keys"):
-        read_all(path, ["a"])
-
-
-@pytest.mark.parametrize("lines", ["{}\n", "{}\n{}\n", "x\n{}\n", '{"a": 1}\n{}\n', '{"a": 1}\n{"a": "x"}\n{}\n'])
-def test_an_empty_object_is_a_row_without_values_whatever_its_neighbours(tmp_path: Path, lines: str) -> None:
-    (batch,) = read_all(written(tmp_path / "m.jsonl", lines), ["a"])
-    assert batch.rows[-1] == lines.count("\n")
-    assert len(batch.table) == len(batch.rows)
-    assert batch.table["a"].to_pylist()[-1] is None
-
-
-@pytest.mark.parametrize("number", [2**63, 2**64, -(2**63) - 1, 10**30 + 1])
-def test_whole_numbers_of_many_digits_are_kept_in_json(tmp_path: Path, number: int) -> None:
-    path = written(tmp_path / "n.jsonl", f'{{"a": {number}}}\n{{"a": {2**60 + 1}}}\n{{"a": null}}\n')
-    assert cells(path)["a"] == [str(number), str(2**60 + 1), None]
-
-
-def test_whole_numbers_beside_fractions_keep_their_digits_in_json(tmp_path: Path) -> None:
-    path = written(tmp_path / "n.jsonl", '{"a": 9007199254740993}\n{"a": 1.5}\n')
-    assert cells(path)["a"] == ["9007199254740993", "1.5"]
-    large = written(tmp_path / "f.jsonl", '{"a": 1e300}\n{"a": 123456789012345678.5}\n{"a": 1}\n')
-    assert cells(large)["a"] == [1e300, 123456789012345678.5, 1.0]
-
-
-def nested(depth: int) -> str:
-    return json.dumps({"b": 0})[:-2] + "[" * (depth - 1) + "]" * (depth - 1) + "}"
-
-
-def test_a_line_that_is_nested_too_deeply_is_malformed_and_ends_nothing(tmp_path: Path) -> None:
-    objects = '{"b": ' * 200 + "1" + "}" * 200
-    text = json.dumps({"b": "[" * 300 + '\\"' + "{" * 300})
-    wide = json.dumps({"b": [[1]] * 300})
-    lines = ['{"a": 1}', nested(100_000), objects, text, wide, nested(100), nested(101), "[" * 100_000]
-    (batch,) = read_all(written(tmp_path / "d.jsonl", "\n".join([*lines, ""])), ["a"])
-    assert batch.rows.tolist() == [1, 4, 5, 6]
-    assert [(bad.row, bad.reason) for bad in batch.malformed] == [(n, "nested too deeply") for n in (2, 3, 7, 8)]
-
-
-def test_half_of_a_character_is_malformed_in_json(tmp_path: Path) -> None:
-    lines = ['{"a": "\\ud800"}', '{"a": "\\ude00"}', '{"a": "\\ud83d\\ude00"}', '{"\\uD800": 1}', '{"a": "x"}']
-    (batch,) = read_all(written(tmp_path / "s.jsonl", "\n".join([*lines, ""])))
-    assert batch.table["a"].to_pylist() == ["\U0001f600", "x"]
-    assert [(bad.row, bad.reason) for bad in batch.malformed] == [(n, "holds half of a character") for n in (1, 2, 4)]
-
-
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1", "cp1252", "utf-16", "utf-16-le", "utf-16-be"])
-@pytest.mark.parametrize("chunk", [64, 1 << 23])
-def test_json_lines_in_other_encodings(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str, chunk: int
-) -> None:
-    monkeypatch.setattr(jsonlines, "CHUNK", chunk)
-    texts = ["plain"] * 5 + ["größe é"] * 3 + ["plain"]
-    path = tmp_path / "e.jsonl"
-    path.write_bytes("".join(json.dumps({"a": t}, ensure_ascii=False) + "\n" for t in texts).encode(encoding))
-    assert [text for batch in read_all(path) for text in batch.table["a"].to_pylist()] == texts
-
-
-def test_json_lines_in_a_damaged_encoding_are_named(tmp_path: Path) -> None:
-    (tmp_path / "e.jsonl").write_bytes('{"a": 1}\n'.encode("utf-16") + b"\x00")
-    with pytest.raises(InputError, match=r"e\.jsonl: looks like utf-16 and can't be read so"):
-        read_all(tmp_path / "e.jsonl")
-
-
-def test_a_stray_quote_inside_of_a_text_is_no_harm(tmp_path: Path) -> None:
-    path = written(tmp_path / "s.csv", 'a,b\n1,5" pipe\n2,x\n')
-    assert cells(path, ["a"]) == {"a": ["1", "2"]}
-
-
-def test_an_open_quote_is_found_though_its_column_is_not_wanted(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="row 2: a quote that is never closed"):
-        read_all(written(tmp_path / "q.csv", 'a,b\n1,x\n2,"y\n3,z\n'), ["a"])
-
-
-def test_texts_that_look_like_times_stay_texts(tmp_path: Path) -> None:
-    path = written(tmp_path / "t.jsonl", '{"a": "2024-01-01 00:00:00"}\n')
-    assert cells(path) == {"a": ["2024-01-01 00:00:00"]}
-
-
-def test_json_chunks_keep_numbers_and_fill_absent_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jsonlines, "CHUNK", 40)
-    lines = [json.dumps({"a": i, "b": "x"} if i < 4 else {"a": i}) for i in range(20)]
-    batches = read_all(written(tmp_path / "c.jsonl", "\n".join(lines)), ["a", "b"])
-    assert len(batches) > 3
-    assert [int(row) for batch in batches for row in batch.rows] == list(range(1, 21))
-    assert all(batch.table.column_names == ["a", "b"] for batch in batches)
-
-
-def test_many_json_rows_are_cut_into_batches_with_their_malformed_lines(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(jsonlines, "BATCH_ROWS", 4)
-    lines = ['{"a": 1}'] * 10
-    lines[1] = lines[6] = lines[9] = "broken"
-    batches = read_all(written(tmp_path / "c.jsonl", "\n".join(lines) + "\n"))
-    assert [batch.rows.tolist() for batch in batches] == [[1, 3, 4, 5], [6, 8, 9]]
-    assert [[bad.row for bad in batch.malformed] for batch in batches] == [[2], [7, 10]]
 
 
 def test_folders_globs_and_partitions(tmp_path: Path) -> None:

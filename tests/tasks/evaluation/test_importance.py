@@ -2,11 +2,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from models.columns import KINDS
 from tasks.evaluation.importance import importance_rows, permutation_importance
 from tasks.evaluation.scored import Scored, scored_values
 from tasks.evaluation.unseen import Unseen
+from tests.contracts import contract_of
 from tests.tasks.evaluation.cases import unseen
-from tests.tasks.evaluation.test_robustness import contract_of
 
 
 def predict(table: pa.Table) -> Scored:
@@ -16,7 +17,7 @@ def predict(table: pa.Table) -> Scored:
 
 
 def judged(table: pa.Table) -> Unseen:
-    return unseen(contract_of("regression", a="number", b="number", c="number"), predict, table)
+    return unseen(contract_of(dict.fromkeys("abc", KINDS["number"].settings())), predict, table)
 
 
 @pytest.fixture

@@ -6,39 +6,23 @@ import pyarrow.compute as pc
 import pytest
 
 from models.columns import KINDS
-from models.contract import Contract, ContractColumn, SplitSpec
+from models.contract import Contract
 from models.sections import Task
 from tasks.evaluation import robustness
 from tasks.evaluation.robustness import evaluate_shifts, gated_metrics, known_shifts
 from tasks.evaluation.scored import Scored, scored_classes, scored_values
+from tests.contracts import contract_of
 from tests.tasks.evaluation.cases import unseen
 
 ROWS = 40
 
 
-def contract_of(task: Task = "binary", **kinds: str) -> Contract:
-    columns = [
-        ContractColumn(
-            name=name, settings=KINDS[kind].settings(), statistics=KINDS[kind].fit([], KINDS[kind].settings())
-        )
-        for name, kind in kinds.items()
-    ]
-    return Contract(
-        name="m",
-        task=task,
-        target="y",
-        columns=tuple(columns),
-        missing=(),
-        classes=("no", "yes") if task == "binary" else (),
-        split=SplitSpec(rule="hash", columns=("id",), validation=0.1, test=0.3),
-        snapshot="",
-        model_file="",
-        code="",
-        graph_sha256="",
-    )
+def contract_with(task: Task = "binary", **kinds: str) -> Contract:
+    columns = {name: KINDS[kind].settings() for name, kind in kinds.items()}
+    return contract_of(columns, task, classes=("no", "yes") if task == "binary" else ())
 
 
-TEXTS = contract_of(word="text", n="number")
+TEXTS = contract_with(word="text", n="number")
 TABLE = pa.table({"word": ["yes", "no"] * (ROWS // 2), "n": np.arange(ROWS, dtype=float), "y": [1, 0] * (ROWS // 2)})
 
 
@@ -72,7 +56,7 @@ def test_a_shift_changes_all_columns_it_applies_to_and_no_other() -> None:
         seen.append(table)
         return scored_values(table["y"].to_numpy().astype(float), table["a"].to_numpy())
 
-    contract = contract_of("regression", a="number", w="text", b="number")
+    contract = contract_with("regression", a="number", w="text", b="number")
     table = pa.table({"a": [0.0, 2.0], "w": ["x", "z"], "b": pa.array([None, 5.0]), "y": [0, 2]})
     judged = unseen(contract, watching, table)
     seen.clear()
@@ -119,15 +103,15 @@ def test_without_rows_or_kinds_that_shift_there_is_nothing_to_tell() -> None:
     assert evaluate_shifts(TEXTS, by_case, unseen(TEXTS, by_case, TABLE.slice(0, 0)), ["accuracy"], 0) == []
     assert (
         evaluate_shifts(
-            contract_of(c="category"), by_case, unseen(contract_of(c="category"), by_case, TABLE), ["accuracy"], 0
+            contract_with(c="category"), by_case, unseen(contract_with(c="category"), by_case, TABLE), ["accuracy"], 0
         )
         == []
     )
-    assert known_shifts(contract_of(c="category", b="boolean")) == {}
+    assert known_shifts(contract_with(c="category", b="boolean")) == {}
 
 
 def test_every_kind_of_large_values_has_shifts() -> None:
-    found = known_shifts(contract_of(t="text", p="image", a="audio", s="series", n="number"))
+    found = known_shifts(contract_with(t="text", p="image", a="audio", s="series", n="number"))
     assert {"typing_errors", "blur", "noise", "sensor_bias"} <= set(found)
     assert [column.name for column in found["sensor_bias"]] == ["s", "n"]
 

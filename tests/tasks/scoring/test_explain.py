@@ -9,12 +9,12 @@ import pyarrow as pa
 import pytest
 
 from models.columns import KINDS
-from models.contract import Contract, ContractColumn, SplitSpec
 from models.sections import Task
 from tasks.data.contents import row_bytes
 from tasks.scoring import explain as explain_module
 from tasks.scoring.explain import explain
 from tasks.scoring.predictor import Predictions, Predictor
+from tests.contracts import contract_of
 
 WORTH = {"refund": 0.3, "angry": 0.125, "thanks": -0.25, "maybe": 0.004, "!": 0.0625}
 TOKEN = re.compile(r"\w+|[^\w\s]")
@@ -24,27 +24,8 @@ class Known:
     """The probability of "yes" is .5, what each word in any text is worth, .1 for a tier of gold, and n."""
 
     def __init__(self, task: Task = "binary", sensitive: Sequence[str] = (), **kinds: str) -> None:
-        columns = tuple(
-            ContractColumn(
-                name=name,
-                settings=KINDS[kind].settings(sensitive=name in sensitive),
-                statistics=KINDS[kind].fit([], KINDS[kind].settings()),
-            )
-            for name, kind in kinds.items()
-        )
-        self.contract = Contract(
-            name="m",
-            task=task,
-            target="y",
-            columns=columns,
-            missing=(),
-            classes=("no", "yes") if task == "binary" else (),
-            split=SplitSpec(rule="hash", columns=("id",), validation=0.1, test=0.3),
-            snapshot="",
-            model_file="",
-            code="",
-            graph_sha256="",
-        )
+        columns = {name: KINDS[kind].settings(sensitive=name in sensitive) for name, kind in kinds.items()}
+        self.contract = contract_of(columns, task, classes=("no", "yes") if task == "binary" else ())
         self.rows: list[int] = []
 
     def predict(self, columns: Mapping[str, pa.Array]) -> Predictions:

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from models.columns import KINDS, ColumnSettings
-from models.contract import Contract, ContractColumn, SplitSpec
 from tasks.scoring import predictor as predictor_module
 from tasks.scoring.predictor import Predictor, _of_similar_size
+from tests.contracts import contract_of
 
 SIZES = st.lists(st.integers(0, 400), min_size=1, max_size=80)
 
@@ -34,21 +34,7 @@ def predictor_of(monkeypatch: pytest.MonkeyPatch, threads: int = 3) -> tuple[Pre
     echo = Echo()
     monkeypatch.setattr(predictor_module, "_start_session", lambda _: echo)
     kinds: dict[str, ColumnSettings] = {"t": KINDS["text"].settings(), "n": KINDS["number"].settings()}
-    contract = Contract(
-        name="m",
-        task="regression",
-        target="y",
-        columns=tuple(
-            ContractColumn(name=name, settings=s, statistics=KINDS[s.kind].fit([], s)) for name, s in kinds.items()
-        ),
-        missing=(),
-        split=SplitSpec(rule="hash", columns=("id",), validation=0.1, test=0.3),
-        snapshot="",
-        model_file="",
-        code="",
-        graph_sha256="",
-    )
-    return Predictor(b"", contract, threads), echo
+    return Predictor(b"", contract_of(kinds), threads), echo
 
 
 def feed_of(lengths: list[int]) -> dict[str, NDArray[Any]]:

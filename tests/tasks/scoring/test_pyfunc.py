@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 
 from models.columns import KINDS
-from models.contract import Contract, ContractColumn, SplitSpec
 from models.errors import InputError
 from tasks.data import contents
 from tasks.scoring.predictor import Predictions, Predictor
 from tasks.scoring.pyfunc import PyFunc
+from tests.contracts import contract_of
 
 SHADES = [10, 20, 30, 40, 50]
 
@@ -24,21 +24,7 @@ class Shade:
     """The value is the shade of a picture of one shade."""
 
     def __init__(self) -> None:
-        settings = KINDS["image"].settings(size=8)
-        column = ContractColumn(name="p", settings=settings, statistics=KINDS["image"].fit([], settings))
-        self.contract = Contract(
-            name="m",
-            task="regression",
-            target="y",
-            columns=(column,),
-            missing=(),
-            classes=(),
-            split=SplitSpec(rule="hash", columns=("id",), validation=0.1, test=0.3),
-            snapshot="",
-            model_file="",
-            code="",
-            graph_sha256="",
-        )
+        self.contract = contract_of({"p": KINDS["image"].settings(size=8)})
         self.rows: list[int] = []
 
     def predict(self, columns: Mapping[str, pa.Array]) -> Predictions:

@@ -1,38 +1,28 @@
 """What may not happen to files around a scoring run: lost, mixed up, read twice, or half readable."""
 
 import fcntl
-import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from models.errors import InputError, OutsideError
 from tasks.aside import HeldError, held
-from tasks.data import jsonlines
-from tasks.data.batches import SourceFile
 from tasks.data.rejects import SCHEMA
-from tasks.data.sources import resolve
 from tasks.progress import progress
-from tasks.registry.versions import find_version
-from tasks.scoring import inputs as inputs_module
-from tasks.scoring.inputs import count_rows
-from tasks.scoring.predictor import Predictor
-from tasks.scoring.score import Scores, Stamp, score_files
 from tasks.scoring.sinks import Destination, destination, open_writer, require_free, written_aside
-from tasks.scoring.steps import progress_text, score_inputs
-from tests.conftest import Small
-from tests.small import ROOT, table
+from tasks.scoring.steps import progress_text
+from tests.small import ROOT
+from tests.tasks.scoring.scored_files import Run
 
-Run = Callable[..., Scores]
 FORMS = ("out", "out.csv")
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -57,34 +47,6 @@ with sinks.written_aside(wanted, overwrite, "killed") as hidden:
     write_rejects(hidden, "new rejects")
     hidden.predictions.write_text("new predictions")
 """
-
-
-@pytest.fixture(scope="module")
-def predictor(small: Small) -> Predictor:
-    return Predictor.load(small.downloaded)
-
-
-@pytest.fixture
-def run(predictor: Predictor, tmp_path: Path) -> Run:
-    """Scores inputs into `tmp_path/out`."""
-
-    def with_inputs(*inputs: Path | str, output: str = "out", **more: Any) -> Scores:
-        stamp = Stamp("small", "1", "run-1")
-        return score_files(predictor, [str(path) for path in inputs], tmp_path / output, stamp, **more)
-
-    return with_inputs
-
-
-def rows(count: int = 6, **more: Any) -> pd.DataFrame:
-    return table(count, seed=5).drop(columns="broken").assign(**more)
-
-
-def write_lines(path: Path, frame: pd.DataFrame, **columns: list[Any]) -> Path:
-    """JSON lines of the frame with further columns in Python's own types."""
-    records = json.loads(frame.to_json(orient="records"))
-    extra = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
-    path.write_text("".join(json.dumps(a | b) + "\n" for a, b in zip(records, extra, strict=True)))
-    return path
 
 
 def write_rejects(wanted: Destination, text: str) -> None:
@@ -248,128 +210,6 @@ def test_a_lock_whose_file_was_removed_meanwhile_is_taken_anew(tmp_path: Path, m
         with pytest.raises(HeldError, match="me"), held(path, "you"):
             pass
     assert not path.exists()
-
-
-def test_a_file_that_two_inputs_reach_is_refused(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "in").mkdir()
-    rows().to_csv(tmp_path / "in" / "a.csv", index=False)
-    (tmp_path / "link.csv").symlink_to(tmp_path / "in" / "a.csv")
-    for second in (tmp_path / "in" / "a.csv", tmp_path / "in" / "*.csv", tmp_path / "link.csv", tmp_path / "in"):
-        with pytest.raises(InputError) as refused:
-            run(tmp_path / "in", second)
-        assert f"belongs to two inputs, {tmp_path / 'in'} and {second}" in str(refused.value)
-        assert "\n" not in str(refused.value)
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize("name", ["in.csv", "in.rejects.csv"])
-def test_an_output_that_is_an_input_is_refused(run: Run, tmp_path: Path, name: str) -> None:
-    rows().to_csv(tmp_path / name, index=False)
-    before = (tmp_path / name).read_bytes()
-    with pytest.raises(InputError, match=f"{name}: is an input .* would be replaced"):
-        run(tmp_path / name, output="in.csv", overwrite=True)
-    assert (tmp_path / name).read_bytes() == before
-
-
-@pytest.mark.parametrize("output", ["in/out", "in/deep/out.csv", "in"])
-@pytest.mark.parametrize("scheme", ["", "file://"])
-def test_an_output_inside_an_input_folder_is_refused(run: Run, tmp_path: Path, output: str, scheme: str) -> None:
-    (tmp_path / "in").mkdir()
-    rows().to_csv(tmp_path / "in" / "a.csv", index=False)
-    with pytest.raises(InputError, match=f"{output}: lies in the input folder"):
-        run(f"{scheme}{tmp_path / 'in'}", output=output)
-    assert [p.name for p in (tmp_path / "in").iterdir()] == ["a.csv"]
-
-
-KEYS = [2**60 + 1, 2**60 + 2, 3, 4, 5, 2**60 + 3]
-CHANGING: dict[str, tuple[list[Any], list[Any], list[Any]]] = {
-    "numbers": ([1, 2, 3, 4, 5, 1.5],) * 3,
-    "late text": ([None] * 5 + ["late"],) * 3,
-    "late number": ([None] * 5 + [7], [None] * 5 + [7], [None] * 5 + ["7"]),
-    "text first": (["a", "b", "c", "d", "e", 1], [*"abcde", "1"], [*"abcde", "1"]),
-    "long keys": (KEYS, KEYS, [str(key) for key in KEYS]),
-}
-"""What a column holds, and how it is written from a file that is looked through whole and from one that is not."""
-
-
-@pytest.mark.parametrize("looked_through", [True, False])
-@pytest.mark.parametrize("case", CHANGING)
-def test_json_columns_may_change_their_type_on_the_way(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str, looked_through: bool
-) -> None:
-    monkeypatch.setattr(jsonlines, "CHUNK", 300)
-    monkeypatch.setattr(inputs_module, "SMALL", inputs_module.SMALL if looked_through else 0)
-    given, whole, first = CHANGING[case]
-    done = run(write_lines(tmp_path / "in.jsonl", rows(), extra=given))
-    assert pq.read_table(done.predictions)["extra"].to_pylist() == (whole if looked_through else first)
-
-
-def test_whole_numbers_of_a_small_json_file_stay_whole(run: Run, tmp_path: Path) -> None:
-    done = run(write_lines(tmp_path / "in.jsonl", rows(), extra=[1, 2, 3, 4, 5, None]), output="out.csv")
-    assert pd.read_csv(done.predictions, dtype=str)["extra"].tolist()[:5] == ["1", "2", "3", "4", "5"]
-
-
-@pytest.mark.parametrize("given", [[1, 2, 3, 4, 5, "x"], [True] * 5 + [2], [1, 2, 3, 4, 5, 2**60 + 1]])
-def test_a_type_that_cannot_be_reconciled_is_a_plain_line(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: list[Any]
-) -> None:
-    monkeypatch.setattr(jsonlines, "CHUNK", 300)
-    monkeypatch.setattr(inputs_module, "SMALL", 0)
-    path = write_lines(tmp_path / "in.jsonl", rows(), extra=given)
-    with pytest.raises(InputError, match=r"in\.jsonl: column 'extra' holds .* --keep") as refused:
-        run(path)
-    assert "\n" not in str(refused.value)
-    assert {p.name for p in tmp_path.iterdir()} == {"in.jsonl"}
-    assert run(path, keep=["id"]).scored == 6
-
-
-NESTED = {
-    "list": pa.array([[1, 2]] * 6),
-    "struct": pa.array([{"a": 1}] * 6),
-    "map": pa.array([[("a", 1)]] * 6, pa.map_(pa.string(), pa.int64())),
-    "binary": pa.array([b"\xff"] * 6),
-    "struct of binary": pa.array([{"a": b"\xff"}] * 6),
-}
-
-
-@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
-@pytest.mark.parametrize("kind", NESTED)
-def test_columns_that_the_format_cannot_hold_are_refused_before_the_start(
-    run: Run, tmp_path: Path, suffix: str, kind: str
-) -> None:
-    given = pa.Table.from_pandas(rows()).append_column("extra", NESTED[kind])
-    pq.write_table(given, tmp_path / "in.parquet")
-    started: list[int] = []
-    if suffix == "parquet" or (suffix == "jsonl" and "binary" not in kind):
-        assert run(tmp_path / "in.parquet", output=f"out.{suffix}").scored == 6
-    else:
-        with pytest.raises(InputError, match=rf"column 'extra' holds .* which \.{suffix} can't; .* --keep"):
-            run(tmp_path / "in.parquet", output=f"out.{suffix}", on_rows=started.append)
-        assert not started and not (tmp_path / f"out.{suffix}").exists()
-        assert run(tmp_path / "in.parquet", output=f"out.{suffix}", keep=["id"]).scored == 6
-
-
-def test_rows_are_known_only_where_every_file_states_them(tmp_path: Path) -> None:
-    rows(4).to_parquet(tmp_path / "a.parquet")
-    rows(3).to_parquet(tmp_path / "b.parquet")
-    rows(3).to_csv(tmp_path / "c.csv", index=False)
-    assert count_rows(resolve(str(tmp_path / "*.parquet"))) == 7
-    assert count_rows([*resolve(str(tmp_path / "*.parquet")), *resolve(str(tmp_path / "c.csv"))]) is None
-
-
-def test_inputs_are_listed_once(small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    listed: list[str] = []
-
-    def noted(uri: str) -> tuple[SourceFile, ...]:
-        listed.append(uri)
-        return resolve(uri)
-
-    monkeypatch.setattr(inputs_module, "resolve", noted)
-    inputs = [str(tmp_path / "a.parquet"), str(tmp_path / "b.parquet")]
-    rows(4).to_parquet(inputs[0])
-    rows(3).to_parquet(inputs[1])
-    done = score_inputs.fn(find_version("small", "1"), inputs, tmp_path / "out", "r", None, False)
-    assert (done.rows, listed) == (7, inputs)
 
 
 def test_the_bar_tells_rows_per_second_and_the_total_where_known() -> None:

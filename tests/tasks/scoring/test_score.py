@@ -1,13 +1,8 @@
 """Scoring files into files, without a flow around it."""
 
-import errno
 import json
-import os
-import threading
-from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
 
 import hypothesis
 import numpy as np
@@ -18,50 +13,14 @@ import pytest
 from hypothesis import strategies as st
 
 from models.contract import Contract, read_contract
-from models.errors import InputError, OutsideError, PerennialError
-from tasks.data.batches import RawBatch
+from models.errors import InputError, PerennialError
 from tasks.scoring import predictor as predictor_module
-from tasks.scoring import score, sinks
 from tasks.scoring.jsontext import json_lines
 from tasks.scoring.predictor import Predictor
 from tasks.scoring.pyfunc import _load_pyfunc
-from tasks.scoring.score import Scores, Stamp, score_files
+from tasks.scoring.score import score_files
 from tests.conftest import Small
-from tests.small import table
-
-STAMP = Stamp("small", "1", "run-1")
-Run = Callable[..., Scores]
-
-
-@pytest.fixture(scope="module")
-def predictor(small: Small) -> Predictor:
-    return Predictor.load(small.downloaded)
-
-
-@pytest.fixture
-def run(predictor: Predictor, tmp_path: Path) -> Run:
-    """Scores inputs into `tmp_path/out`."""
-
-    def with_inputs(*inputs: Path, output: str = "out", **more: Any) -> Scores:
-        return score_files(predictor, [str(path) for path in inputs], tmp_path / output, STAMP, **more)
-
-    return with_inputs
-
-
-def new_rows(count: int = 50, seed: int = 5) -> pd.DataFrame:
-    return table(count, seed=seed).drop(columns="broken")
-
-
-def left(folder: Path) -> set[str]:
-    """Names in a folder, hidden ones too."""
-    return {path.name for path in folder.iterdir()}
-
-
-@pytest.fixture(autouse=True)
-def no_thread_is_left() -> Iterator[None]:
-    yield
-    ours = ("(_produce)", "(_run)")
-    assert not [thread.name for thread in threading.enumerate() if thread.name.endswith(ours)]
+from tests.tasks.scoring.scored_files import STAMP, Run, left, new_rows
 
 
 def test_every_row_ends_once(run: Run, rows_csv: Path) -> None:
@@ -185,91 +144,6 @@ def test_a_folder_and_a_glob(run: Run, tmp_path: Path) -> None:
     assert run(tmp_path / "in" / "part-[01].csv", output="b").rows == 8
 
 
-def test_an_output_that_exists_stays(run: Run, rows_csv: Path, tmp_path: Path) -> None:
-    first = run(rows_csv)
-    before = first.predictions.read_bytes()
-    with pytest.raises(InputError, match=r"out: exists already; choose another output or pass --overwrite"):
-        run(rows_csv, keep=[])
-    assert first.predictions.read_bytes() == before
-    run(rows_csv, keep=[], overwrite=True)
-    assert first.predictions.read_bytes() != before
-    assert left(tmp_path) == {"out"}
-
-
-def test_files_are_overwritten_too(run: Run, rows_csv: Path, tmp_path: Path) -> None:
-    run(rows_csv, output="out.csv")
-    with pytest.raises(InputError, match="exists already"):
-        run(rows_csv, output="out.csv")
-    run(rows_csv, output="out.csv", overwrite=True)
-    assert left(tmp_path) == {"out.csv", "out.rejects.csv"}
-
-
-def test_nothing_is_visible_before_the_end(run: Run, rows_csv: Path, tmp_path: Path) -> None:
-    seen: list[set[str]] = []
-    run(rows_csv, on_rows=lambda done: seen.append({name for name in left(tmp_path) if not name.startswith(".")}))
-    assert seen and all(names == set() for names in seen)
-    assert left(tmp_path) == {"out"}
-
-
-def test_an_error_in_the_middle_leaves_nothing(
-    run: Run, rows_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fails(*_: object) -> None:
-        raise RuntimeError("in the middle")
-
-    monkeypatch.setattr(score, "_assemble", fails)
-    with pytest.raises(RuntimeError, match="in the middle"):
-        run(rows_csv)
-    assert left(tmp_path) == set()
-
-
-def test_an_error_leaves_the_output_that_was_there(
-    run: Run, rows_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = run(rows_csv).predictions.read_bytes()
-    monkeypatch.setattr(score, "_reconcile", lambda *_: (_ for _ in ()).throw(RuntimeError("late")))
-    with pytest.raises(RuntimeError, match="late"):
-        run(rows_csv, overwrite=True)
-    assert (tmp_path / "out" / "predictions.parquet").read_bytes() == before
-    assert left(tmp_path) == {"out"}
-
-
-@pytest.mark.parametrize("output", ["out", "out.csv", "out.jsonl", "out.parquet"])
-def test_a_full_disk_is_a_plain_line_and_leaves_nothing(
-    run: Run, rows_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str
-) -> None:
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(score, "_append", full)
-    with pytest.raises(
-        OutsideError, match=rf"{output}: can't be written \(the disk is full\); nothing was left behind"
-    ):
-        run(rows_csv, output=output)
-    assert left(tmp_path) == set()
-
-
-def test_a_disk_that_fills_up_while_publishing_keeps_what_was_there(
-    run: Run, rows_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = run(rows_csv).predictions.read_bytes()
-
-    def full(path: Path) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(sinks, "_flush_to_disk", full)
-    with pytest.raises(OutsideError, match="the disk is full"):
-        run(rows_csv, overwrite=True)
-    assert (tmp_path / "out" / "predictions.parquet").read_bytes() == before
-    assert left(tmp_path) == {"out"}
-
-
-def test_an_output_folder_that_cannot_be_made_is_a_plain_line(run: Run, rows_csv: Path, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(OutsideError, match=r"file/out: can't be written"):
-        run(rows_csv, output="file/out")
-
-
 def test_a_missing_column_is_named_before_anything_is_written(run: Run, rows_csv: Path, tmp_path: Path) -> None:
     pd.read_csv(rows_csv).drop(columns="load").to_csv(tmp_path / "narrow.csv", index=False)
     with pytest.raises(InputError, match=r"narrow\.csv: no column 'load'"):
@@ -352,104 +226,6 @@ def test_files_and_pyfunc_agree(run: Run, small: Small, tmp_path: Path) -> None:
     predicted = _load_pyfunc(str(small.downloaded)).predict(frame)
     np.testing.assert_array_equal(predicted["probability_yes"], scored["probability_yes"])
     assert predicted["label"].tolist() == scored["label"].tolist()
-
-
-def test_counts_that_do_not_add_up_stop_the_run(
-    run: Run, rows_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(score, "count_reasons", lambda rejects: {})
-    real = score.check_batch
-
-    def forgetful(*args: Any, **more: Any) -> Any:
-        checked = real(*args, **more)
-        return score.Checked(checked.table, checked.rows, checked.rejects.slice(1))
-
-    monkeypatch.setattr(score, "check_batch", forgetful)
-    with pytest.raises(PerennialError, match="200 rows were read, but 198 scored and 1 rejected; nothing was written"):
-        run(rows_csv)
-    assert left(tmp_path) == set()
-
-
-def keeps_all_but_the_second(real: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of two arguments that does nothing at its second call."""
-    calls: list[object] = []
-
-    def call(*args: Any) -> Any:
-        calls.append(args)
-        return None if len(calls) == 2 else real(*args)
-
-    return call
-
-
-@pytest.fixture
-def three_batches(tmp_path: Path) -> Path:
-    for part in range(3):
-        new_rows(10, seed=part).assign(load="x" if part == 1 else 1.0).to_csv(tmp_path / f"p{part}.csv", index=False)
-    return tmp_path / "p*.csv"
-
-
-@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".jsonl"])
-@pytest.mark.parametrize("lost", ["predictions", "rejects"])
-def test_a_batch_that_is_not_handed_to_its_writer_stops_the_run(
-    run: Run, three_batches: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, lost: str
-) -> None:
-    real = score._append
-
-    def drops(writer: Any, table: pa.Table) -> int:
-        return 0 if ("reason" in table.column_names) == (lost == "rejects") and len(table) else real(writer, table)
-
-    monkeypatch.setattr(score, "_append", drops)
-    with pytest.raises(PerennialError, match=r"\d+ rows were \w+, but 0 written; .*nothing was written|but 0 written"):
-        run(three_batches, output=f"out{suffix}")
-    assert left(tmp_path) == {"p0.csv", "p1.csv", "p2.csv"}
-
-
-def test_a_writer_that_loses_a_batch_stops_the_run(
-    run: Run, three_batches: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pq.ParquetWriter, "write_table", keeps_all_but_the_second(pq.ParquetWriter.write_table))
-    with pytest.raises(PerennialError, match=r"rejects\.parquet holds 0 rows instead of 10; nothing was written"):
-        run(three_batches)
-    assert left(tmp_path) == {"p0.csv", "p1.csv", "p2.csv"}
-
-
-@pytest.mark.parametrize(
-    ("suffix", "lost", "told"),
-    [
-        ("parquet", 0, "has 150 rows, but 90 were read"),
-        ("parquet", 2, "has 150 rows, but 120 were read"),
-        ("csv", 0, "90 rows were read up to row 150"),
-        ("csv", 1, "90 rows were read up to row 150"),
-    ],
-)
-def test_a_reader_that_loses_a_batch_stops_the_run(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, lost: int, told: str
-) -> None:
-    given = tmp_path / f"in.{suffix}"
-    frame = new_rows(150)
-    frame.to_csv(given, index=False) if suffix == "csv" else frame.to_parquet(given)
-    real = score.read_batches
-
-    def loses(*args: Any) -> Iterator[RawBatch]:
-        for batch in real(*args):
-            for number, start in enumerate(range(0, len(batch.rows), 60)):
-                if number != lost:
-                    end = start + 60
-                    yield RawBatch(batch.source, batch.rows[start:end], batch.table.slice(start, 60))
-
-    monkeypatch.setattr(score, "read_batches", loses)
-    with pytest.raises(PerennialError, match=f"{told}; nothing was written"):
-        run(given)
-    assert left(tmp_path) == {given.name}
-
-
-def test_blank_lines_and_malformed_rows_are_no_lost_rows(run: Run, tmp_path: Path) -> None:
-    new_rows(6).to_csv(tmp_path / "in.csv", index=False)
-    lines = (tmp_path / "in.csv").read_text().splitlines()
-    lines[2:2] = ["", "1,2", "", ""]
-    (tmp_path / "in.csv").write_text("\n".join([*lines, "", "1,2", ""]))
-    done = run(tmp_path / "in.csv")
-    assert (done.rows, done.scored, done.rejected) == (8, 6, 2)
 
 
 EXACT = {

@@ -1,0 +1,33 @@
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.scoring.predictor import Predictor
+from tasks.scoring.score import Scores, score_files
+from tests.conftest import Small
+from tests.tasks.scoring.scored_files import STAMP, Run
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    yield
+    ours = ("(_produce)", "(_run)")
+    assert not [thread.name for thread in threading.enumerate() if thread.name.endswith(ours)]
+
+
+@pytest.fixture(scope="module")
+def predictor(small: Small) -> Predictor:
+    return Predictor.load(small.downloaded)
+
+
+@pytest.fixture
+def run(predictor: Predictor, tmp_path: Path) -> Run:
+    """Scores inputs into `tmp_path/out`."""
+
+    def with_inputs(*inputs: Path | str, output: str = "out", **more: Any) -> Scores:
+        return score_files(predictor, [str(path) for path in inputs], tmp_path / output, STAMP, **more)
+
+    return with_inputs

@@ -1,0 +1,96 @@
+"""Outputs that exist, fail half-way, or can't be written."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from models.errors import InputError, OutsideError
+from tasks.scoring import score, sinks
+from tests.tasks.scoring.scored_files import Run, left
+
+
+def test_an_output_that_exists_stays(run: Run, rows_csv: Path, tmp_path: Path) -> None:
+    first = run(rows_csv)
+    before = first.predictions.read_bytes()
+    with pytest.raises(InputError, match=r"out: exists already; choose another output or pass --overwrite"):
+        run(rows_csv, keep=[])
+    assert first.predictions.read_bytes() == before
+    run(rows_csv, keep=[], overwrite=True)
+    assert first.predictions.read_bytes() != before
+    assert left(tmp_path) == {"out"}
+
+
+def test_files_are_overwritten_too(run: Run, rows_csv: Path, tmp_path: Path) -> None:
+    run(rows_csv, output="out.csv")
+    with pytest.raises(InputError, match="exists already"):
+        run(rows_csv, output="out.csv")
+    run(rows_csv, output="out.csv", overwrite=True)
+    assert left(tmp_path) == {"out.csv", "out.rejects.csv"}
+
+
+def test_nothing_is_visible_before_the_end(run: Run, rows_csv: Path, tmp_path: Path) -> None:
+    seen: list[set[str]] = []
+    run(rows_csv, on_rows=lambda done: seen.append({name for name in left(tmp_path) if not name.startswith(".")}))
+    assert seen and all(names == set() for names in seen)
+    assert left(tmp_path) == {"out"}
+
+
+def test_an_error_in_the_middle_leaves_nothing(
+    run: Run, rows_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("in the middle")
+
+    monkeypatch.setattr(score, "_assemble", fails)
+    with pytest.raises(RuntimeError, match="in the middle"):
+        run(rows_csv)
+    assert left(tmp_path) == set()
+
+
+def test_an_error_leaves_the_output_that_was_there(
+    run: Run, rows_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = run(rows_csv).predictions.read_bytes()
+    monkeypatch.setattr(score, "_reconcile", lambda *_: (_ for _ in ()).throw(RuntimeError("late")))
+    with pytest.raises(RuntimeError, match="late"):
+        run(rows_csv, overwrite=True)
+    assert (tmp_path / "out" / "predictions.parquet").read_bytes() == before
+    assert left(tmp_path) == {"out"}
+
+
+@pytest.mark.parametrize("output", ["out", "out.csv", "out.jsonl", "out.parquet"])
+def test_a_full_disk_is_a_plain_line_and_leaves_nothing(
+    run: Run, rows_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(score, "_append", full)
+    with pytest.raises(
+        OutsideError, match=rf"{output}: can't be written \(the disk is full\); nothing was left behind"
+    ):
+        run(rows_csv, output=output)
+    assert left(tmp_path) == set()
+
+
+def test_a_disk_that_fills_up_while_publishing_keeps_what_was_there(
+    run: Run, rows_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = run(rows_csv).predictions.read_bytes()
+
+    def full(path: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(sinks, "_flush_to_disk", full)
+    with pytest.raises(OutsideError, match="the disk is full"):
+        run(rows_csv, overwrite=True)
+    assert (tmp_path / "out" / "predictions.parquet").read_bytes() == before
+    assert left(tmp_path) == {"out"}
+
+
+def test_an_output_folder_that_cannot_be_made_is_a_plain_line(run: Run, rows_csv: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutsideError, match=r"file/out: can't be written"):
+        run(rows_csv, output="file/out")
