@@ -35,7 +35,8 @@ from tasks.data.propose import propose
 from tasks.data.snapshot import ingest, open_snapshot
 from tasks.data.splits import fit_split
 from tasks.examples.shipped import EXAMPLES
-from tasks.scoring.score import Stamp, score_files
+from tasks.scoring.batch import Stamp
+from tasks.scoring.score import score_files
 from tasks.training.fit import prepare
 
 TEXTS, PICTURES, LARGE_SET, REPEATS = 100_000, 2_000, 6_000, 3

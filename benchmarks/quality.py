@@ -23,7 +23,8 @@ import typer
 from benchmarks.measuring.reporting import NO_DATA, ROOT, Figure, report, temporary_home
 from benchmarks.measuring.trained import Model, new_model_file, train
 from tasks.examples.shipped import EXAMPLES
-from tasks.scoring.score import Stamp, score_files
+from tasks.scoring.batch import Stamp
+from tasks.scoring.score import score_files
 
 SEEDS, SPLITS = 3, 10
 FAILURE = "Machine failure"

@@ -31,8 +31,9 @@ from models.columns import KINDS
 from models.columns.cells import as_array
 from models.contract import GRAPH_FILE
 from tasks.data.batches import BATCH_ROWS
+from tasks.scoring.batch import Stamp
 from tasks.scoring.predictor import Predictor
-from tasks.scoring.score import Stamp, score_files
+from tasks.scoring.score import score_files
 
 ROWS, REPEATS, TRAINING_ROWS = 2_000_000, 3, 6_000
 SHARE = 8
@@ -100,7 +101,7 @@ class Parts:
     def __init__(self, predictor: Predictor, graph: Path, data: Path, scratch: Path) -> None:
         self.predictor, self.data, self.output = predictor, data, scratch / "scored"
         self.score()
-        self.written = pq.read_table(self.output / "predictions.parquet", read_dictionary=_texts(self.output))
+        self.written = pq.read_table(self.output / "predictions", read_dictionary=_texts(self.output))
         self.feed = ready_arrays(predictor, data)
         self.session = plain_session(predictor, graph)
         self.batch = min(ORT_BATCHES, key=self._time_batch)
@@ -159,7 +160,7 @@ def ready_arrays(predictor: Predictor, data: Path) -> dict[str, NDArray[Any]]:
 
 
 def _texts(output: Path) -> list[str]:
-    schema = pq.read_schema(output / "predictions.parquet")
+    schema = pq.read_schema(next((output / "predictions").glob("*.parquet")))
     return [field.name for field in schema if str(field.type) == "string"]
 
 

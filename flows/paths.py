@@ -13,11 +13,12 @@ def absolute(uri: str) -> str:
 
 def require_files(inputs: Sequence[str], output: Path, overwrite: bool) -> None:
     """Raises InputError for what a scoring run would refuse anyway, before anybody waits for a server."""
-    from tasks.data.sources import resolve
-    from tasks.scoring.sinks import destination, require_free
+    from tasks.data.sources import resolve_each
+    from tasks.scoring.claim import require_claimable
+    from tasks.scoring.destination import destination
 
-    require_free(destination(output.absolute()), overwrite)
+    require_claimable(destination(output.absolute()), overwrite)
     for uri in inputs:
         if not uri.strip():
             raise InputError("--input: nothing is named; give a file, folder or glob")
-        resolve(absolute(uri))
+        resolve_each(absolute(uri))

@@ -10,8 +10,18 @@ from flows.environment import state_folder
 from flows.promote import promote_if_free
 from flows.results import Scored
 from tasks.registry.runs import finishing
-from tasks.registry.steps import resolve_version, waiting_challenger
-from tasks.scoring.steps import open_scoring_run, record_scores, score_inputs
+from tasks.registry.steps import waiting_challenger
+from tasks.scoring.claim import claimed
+from tasks.scoring.destination import destination
+from tasks.scoring.request import Options, Request, what_is_left
+from tasks.scoring.steps import (
+    look_at_inputs,
+    open_scoring_run,
+    record_scores,
+    resolve_pinned,
+    resolve_second,
+    score_inputs,
+)
 
 
 @flow(name="score", flow_run_name="score with {model}", timeout_seconds=24 * 3600)
@@ -23,28 +33,43 @@ def score(
     overwrite: bool = False,
     promote: bool = False,
     why: bool = False,
+    also: str | None = None,
+    max_rejects: float = 1.0,
+    shard_rows: int | None = None,
 ) -> Scored:
     """Scores files into files with one version, resolved once.
+
+    A run that was killed goes on when it is started again: only what is missing is scored.
 
     Args:
         model: Name of a registered model (its champion), NAME@ALIAS, NAME/VERSION, or a models:/ URI.
         input: Files, folders or globs: CSV, TSV, JSON lines, Parquet, Feather.
-        output: A file (.parquet, .csv, .jsonl), or a folder for predictions.parquet and rejects.parquet.
+        output: A file (.parquet, .feather, .csv, .jsonl, the last two also with .gz), or a folder of Parquet files.
         keep: Input columns to write beside the predictions; all but sensitive ones if not given.
         overwrite: Replace an output that exists.
         promote: Judge a waiting challenger first, and score with it if it wins.
         why: Add a column that names the words and columns which mattered most to each row's decision; slow.
+        also: A second version, such as NAME@challenger, that scores the same rows; its columns begin with also_.
+        max_rejects: Share of rows, from 0 to 1; the run stops when more of them are rejected.
+        shard_rows: Rows that are done, or lost by a kill, at a time; about a million if not given.
     """
-    waiting = waiting_challenger(model) if promote else None
-    if waiting:
-        promote_if_free(waiting)
-    version = resolve_version(model)
-    run_id = open_scoring_run(version, input, state_folder())
-    with finishing(run_id):
-        scores = score_inputs(version, input, output, run_id, keep, overwrite, why)
-        record_scores(run_id, scores)
+    wanted = destination(output)
+    options = Options(None if keep is None else tuple(keep), max_rejects, shard_rows, why, also)
+    request = Request(model, tuple(input), options)
+    with claimed(wanted, overwrite) as sink:
+        waiting = waiting_challenger(model) if promote else None
+        if waiting:
+            promote_if_free(waiting)
+        sources = look_at_inputs(input, wanted)
+        left = what_is_left(sink, request, sources, overwrite)
+        version = resolve_pinned(model, left)
+        second = resolve_second(also, left)
+        run_id = open_scoring_run(version, left, input, state_folder())
+        with finishing(run_id):
+            scores = score_inputs(sink, version, second, sources, request, run_id)
+            record_scores(run_id, scores)
     show_scores(version, scores)
     return Scored(
-        version.model, version.number, run_id, scores.rows, scores.scored, scores.rejected,
+        version.model, version.number, scores.run_id, scores.rows, scores.scored, scores.rejected,
         scores.reasons, scores.labels, scores.predictions, scores.rejects,
     )  # fmt: skip

@@ -4,7 +4,7 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -44,18 +44,24 @@ def _runs(process: int) -> bool:
 
 
 @contextmanager
-def held(path: Path, holder: str) -> Iterator[None]:
+def held(path: Path, holder: str) -> Iterator[Callable[[str], None]]:
     """Keeps what a hidden lock file stands for to this process; whoever comes meanwhile finds `holder` in the file.
 
-    The file is gone after the block; one that a killed process left is taken over. Raises HeldError when it is held.
+    What is yielded changes that text. The file is gone after the block; one that a killed process left is taken over.
+    Raises HeldError when it is held.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = _lock(path)
-    try:
-        lock.truncate(0)
-        lock.write(holder)
+
+    def tell(text: str) -> None:
+        lock.seek(0)
+        lock.truncate()
+        lock.write(text)
         lock.flush()
-        yield
+
+    try:
+        tell(holder)
+        yield tell
     finally:
         # Removed while locked: a process that opened it before sees in `_lock` that it holds a file without a name.
         path.unlink(missing_ok=True)

@@ -62,6 +62,12 @@ class RawBatch:
     blamed: Mapping[str, str] = field(default_factory=dict)
     """By reason, the column that rows were refused for, where it is not the gathered one that says so."""
 
+    def part(self, start: int, stop: int, malformed: tuple[Malformed, ...] = ()) -> "RawBatch":
+        """The rows at positions `start` to `stop`, with the malformed ones that are given."""
+        kept = slice(start, stop)
+        gathered = {name: values[kept] for name, values in self.gathered.items()}
+        return RawBatch(self.source, self.rows[kept], self.table[kept], malformed, gathered, 0, self.blamed)
+
     def to_blame(self, gathered: str, reason: str) -> str | None:
         """The column behind a refusal in a gathered one, None where it is no other."""
         return self.blamed.get(reason) if gathered in self.gathered else None

@@ -1,7 +1,8 @@
 """Parquet and Feather files: typed columns, of which only the wanted ones are read."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -10,10 +11,15 @@ from models.errors import InputError
 from tasks.data.batches import BATCH_BYTES, BATCH_ROWS, RawBatch, SourceFile, check_names, numbered, wanted_names
 
 
-def read(file: SourceFile, columns: Collection[str] | None) -> Iterator[RawBatch]:
-    """The rows of the file in batches. Raises InputError when it is truncated or of another format."""
-    tables = _parquet(file, columns) if file.format == "parquet" else _feather(file, columns)
-    return numbered(tables, file.path)
+def read(file: SourceFile, columns: Collection[str] | None, first: int = 1) -> Iterator[RawBatch]:
+    """The rows of the file in batches. Raises InputError when it is truncated or of another format.
+
+    Of Parquet, row groups that end before row number `first` are not read. Whichever is first, batches end at the same
+    rows.
+    """
+    if file.format == "feather":
+        return numbered(_feather(file, columns), file.path)
+    return _parquet(file, columns, first)
 
 
 def peek(file: SourceFile) -> tuple[pa.Schema, int | None]:
@@ -25,7 +31,24 @@ def peek(file: SourceFile) -> tuple[pa.Schema, int | None]:
         return reader.schema, None
 
 
-def _parquet(file: SourceFile, columns: Collection[str] | None) -> Iterator[pa.Table]:
+def stops(file: SourceFile, most: int) -> list[int]:
+    """Numbers of the last rows of the pieces of a Parquet file that are read at a time, each of at most `most` rows."""
+    with _open_parquet(file) as opened:
+        units = _units(opened.metadata)
+    found = [0]
+    held = 0
+    for _, rows in units:
+        if held and held + rows > most:
+            found.append(found[-1] + held)
+            held = 0
+        held += rows
+        while held > most:
+            found.append(found[-1] + most)
+            held -= most
+    return [*found[1:], found[-1] + held] if held else found[1:]
+
+
+def _parquet(file: SourceFile, columns: Collection[str] | None, first: int) -> Iterator[RawBatch]:
     with _open_parquet(file) as plain:
         schema = plain.schema_arrow
     check_names(schema.names, file.path)
@@ -34,8 +57,32 @@ def _parquet(file: SourceFile, columns: Collection[str] | None) -> Iterator[pa.T
     with _open_parquet(file, texts) as opened:
         if not opened.metadata.num_rows:
             raise InputError(f"{file.path}: no rows")
-        for batch in opened.iter_batches(_rows_at_once(opened.metadata), columns=wanted or None, use_threads=True):
-            yield pa.Table.from_batches([batch]).select(wanted)
+        size, start = _rows_at_once(opened.metadata), 1
+        for groups, rows in _units(opened.metadata):
+            if start + rows > first:
+                yield from _numbered_from(start, opened, groups, size, wanted, file.path)
+            start += rows
+
+
+def _numbered_from(
+    start: int, opened: pq.ParquetFile, groups: Sequence[int], size: int, wanted: list[str], path: str
+) -> Iterator[RawBatch]:
+    for batch in opened.iter_batches(size, row_groups=groups, columns=wanted or None, use_threads=True):
+        table = pa.Table.from_batches([batch]).select(wanted)
+        yield RawBatch(path, np.arange(start, start + batch.num_rows, dtype=np.int64), table)
+        start += batch.num_rows
+
+
+def _units(metadata: pq.FileMetaData) -> list[tuple[list[int], int]]:
+    """Row groups that are read together, and their rows: one, or neighbours up to a batch where they are small."""
+    found: list[tuple[list[int], int]] = []
+    for group in range(metadata.num_row_groups):
+        rows = int(metadata.row_group(group).num_rows)
+        if found and found[-1][1] + rows <= BATCH_ROWS:
+            found[-1] = ([*found[-1][0], group], found[-1][1] + rows)
+        else:
+            found.append(([group], rows))
+    return found
 
 
 def _rows_at_once(metadata: pq.FileMetaData) -> int:

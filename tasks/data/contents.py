@@ -129,15 +129,5 @@ def _cut(batch: RawBatch, most: int) -> Iterator[RawBatch]:
 
 def _slice(batch: RawBatch, start: int, rows: int) -> RawBatch:
     """Some rows of the batch; malformed and skipped ones go with the first."""
-    part = slice(start, start + rows)
-    gathered = {name: values[part] for name, values in batch.gathered.items()}
-    first = start == 0
-    return RawBatch(
-        batch.source,
-        batch.rows[part],
-        batch.table[part],
-        batch.malformed if first else (),
-        gathered,
-        batch.skipped if first else 0,
-        batch.blamed,
-    )
+    part = batch.part(start, start + rows, () if start else batch.malformed)
+    return part if start else replace(part, skipped=batch.skipped)

@@ -46,6 +46,8 @@ FOREIGN = {
     b"SQLite format 3": "an SQLite database",
 }
 READERS = {"csv": delimited, "jsonl": jsonlines, "parquet": columnar, "feather": columnar, "folder": folders}
+SEEKABLE = ("parquet",)
+"""Formats that are read from a row in the middle without reading those before it."""
 NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -58,6 +60,15 @@ class Listing:
 
 
 Found: TypeAlias = fs.FileInfo | Listing
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A file that is no table."""
+
+    source: str
+    path: str
+    problem: str
 
 
 @dataclass(frozen=True)
@@ -74,6 +85,11 @@ def resolve(uri: str) -> tuple[SourceFile, ...]:
 
     Raises InputError when nothing is there or a file is no table, OutsideError when the store can't be reached.
     """
+    return tuple(_required(file) for file in resolve_each(uri))
+
+
+def resolve_each(uri: str) -> tuple[SourceFile | Unreadable, ...]:
+    """As `resolve`, but where a file is no table the reason stands in its place."""
     if "\0" in uri:
         raise InputError(f"{uri!r}: a name of a file can't hold a zero byte")
     filesystem, path = _filesystem(uri)
@@ -81,23 +97,43 @@ def resolve(uri: str) -> tuple[SourceFile, ...]:
     if not found:
         raise InputError(f"{uri}: no such file, folder or pattern of files")
     try:
-        files = [_source_file(uri, filesystem, path, found[path]) for path in sorted(found)]
+        return tuple(_source_file(uri, filesystem, path, found[path]) for path in sorted(found))
     except PermissionError as error:
         raise OutsideError(f"{uri}: not allowed to read it ({error.strerror})") from None
-    return tuple(files)
 
 
-def read_batches(file: SourceFile, columns: Collection[str] | None = None) -> Iterator[RawBatch]:
+def _required(file: SourceFile | Unreadable) -> SourceFile:
+    if isinstance(file, Unreadable):
+        raise InputError(file.problem)
+    return file
+
+
+def read_batches(file: SourceFile, columns: Collection[str] | None = None, first: int = 1) -> Iterator[RawBatch]:
     """The rows of a file in batches of at most `BATCH_ROWS`, with only the wanted columns (None: all).
 
-    A wanted column that the file lacks is absent from the tables. Rows that can't be taken apart come as `malformed`.
+    Rows before number `first` may be left out, which saves reading them; it never changes where batches end. A wanted
+    column that the file lacks is absent from the tables. Rows that can't be taken apart come as `malformed`.
     Raises InputError that names the file when it is empty, truncated, or not what its name says.
     """
+    seek = {"first": first} if file.format in SEEKABLE else {}
     try:
-        for batch in READERS[file.format].read(file, columns):
+        for batch in READERS[file.format].read(file, columns, **seek):
             yield _with_partitions(batch, file, columns)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError, pa.ArrowKeyError) as error:
         raise InputError(f"{file.path}: can't be read as {file.format} ({_first_line(error)})") from None
+    except OSError as error:
+        raise _unreadable(file, error) from None
+
+
+def stops(file: SourceFile, most: int) -> list[int] | None:
+    """Numbers of the last rows of the pieces that a file is read in, each of at most `most` rows.
+
+    None where it is not known without reading the file. Raises the same errors as `read_batches`.
+    """
+    if file.format not in SEEKABLE:
+        return None
+    try:
+        return columnar.stops(file, most)
     except OSError as error:
         raise _unreadable(file, error) from None
 
@@ -193,11 +229,15 @@ def _matches(path: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
     return fnmatch.fnmatchcase(path[0], pattern[0]) and _matches(path[1:], pattern[1:])
 
 
-def _source_file(uri: str, filesystem: fs.FileSystem, path: str, found: Found) -> SourceFile:
+def _source_file(uri: str, filesystem: fs.FileSystem, path: str, found: Found) -> SourceFile | Unreadable:
     if isinstance(found, Listing):
         count, partitions = len(found.files), _partitions(path + "files")
         return SourceFile(uri, path, filesystem, "folder", partitions, count, found.files, found.strays)
-    return SourceFile(uri, path, filesystem, _format(filesystem, found), _partitions(path), found.size)
+    try:
+        form = _format(filesystem, found)
+    except InputError as error:
+        return Unreadable(uri, path, str(error))
+    return SourceFile(uri, path, filesystem, form, _partitions(path), found.size)
 
 
 def _format(filesystem: fs.FileSystem, info: fs.FileInfo) -> Format:

@@ -1,7 +1,9 @@
 """What a scoring run reads: its files, each once and apart from its output, and the columns that go along."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,9 +13,10 @@ from models.contract import Contract
 from models.errors import InputError
 from tasks.data.batches import SourceFile
 from tasks.data.checks import require_columns, require_types
+from tasks.data.fingerprint import fingerprint
 from tasks.data.sharing import identities, read_twice
-from tasks.data.sources import peek, read_batches, resolve
-from tasks.scoring.sinks import Destination
+from tasks.data.sources import Peek, Unreadable, peek, read_batches, resolve_each
+from tasks.scoring.destination import Destination
 
 EXACT = 2**53
 """Whole numbers up to here are the same as float64."""
@@ -21,44 +24,70 @@ SMALL = 1 << 23
 """Bytes of a JSON-lines file that is looked through whole for the types of its columns."""
 
 
-def resolve_inputs(inputs: Sequence[str], wanted: Destination) -> tuple[SourceFile, ...]:
+@dataclass(frozen=True)
+class Sources:
+    """All files of a run, each with what it looks like; those that are no tables too."""
+
+    files: tuple[SourceFile | Unreadable, ...]
+    fingerprints: tuple[Mapping[str, Any], ...]
+    peeks: tuple[Peek | None, ...]
+
+    @property
+    def rows(self) -> int | None:
+        """Rows of all files where every one states them, else None."""
+        stated = [peeked.rows for peeked in self.peeks if peeked]
+        return sum(rows for rows in stated if rows is not None) if None not in stated else None
+
+    def tables(self) -> Iterator[tuple[SourceFile, pa.Schema]]:
+        """Those that can be read, with their columns."""
+        for file, peeked in zip(self.files, self.peeks, strict=True):
+            if isinstance(file, SourceFile) and peeked:
+                yield file, peeked.schema
+
+
+def look_at(inputs: Sequence[str], wanted: Destination) -> Sources:
     """The files behind all inputs, each once.
 
-    Raises InputError for a file that two inputs reach, and for inputs that the output would become a part of.
+    Raises InputError for a file that two inputs reach, for inputs that the output would become a part of, and where no
+    file at all can be read.
     """
-    files = [file for uri in inputs for file in resolve(uri)]
-    problems = [*read_twice(files, "inputs"), *_overlaps(inputs, files, wanted)]
+    found = [file for uri in inputs for file in resolve_each(uri)]
+    tables = [file for file in found if isinstance(file, SourceFile)]
+    problems = [*read_twice(tables, "inputs"), *_overlaps(inputs, tables, wanted)]
     if problems:
         raise InputError(*problems)
-    return tuple(files)
+    looks = [_look(file) for file in found]
+    damaged = [file.problem for file, _, _ in looks if isinstance(file, Unreadable)]
+    if len(damaged) == len(looks):
+        raise InputError(*damaged)
+    files, fingerprints, peeks = zip(*looks, strict=True)
+    return Sources(files, fingerprints, peeks)
 
 
-def count_rows(files: Sequence[SourceFile]) -> int | None:
-    """Rows of all files where every one states them, else None. Raises InputError for unreadable ones."""
-    total = 0
-    for file in files:
-        rows = peek(file).rows
-        if rows is None:
-            return None
-        total += rows
-    return total
+def _look(file: SourceFile | Unreadable) -> tuple[SourceFile | Unreadable, dict[str, Any], Peek | None]:
+    if isinstance(file, SourceFile):
+        try:
+            return file, {"path": file.path, "format": file.format, **fingerprint(file)}, peek(file)
+        except InputError as error:
+            file = Unreadable(file.source, file.path, str(error))
+    return file, {"path": file.path, "problem": file.problem}, None
 
 
-def kept_schema(files: Sequence[SourceFile], contract: Contract, keep: Sequence[str] | None) -> pa.Schema:
+def kept_schema(sources: Sources, contract: Contract, keep: Sequence[str] | None) -> pa.Schema:
     """Types of the input columns that go along, for all rows of all files; all must have the model's columns."""
-    schemas = [peek(file).schema for file in files]
-    for file, schema in zip(files, schemas, strict=True):
+    tables = list(sources.tables())
+    for file, schema in tables:
         require_columns(contract.raw_columns, schema.names, file.path)
         require_types(schema, {column.name: column.settings for column in contract.columns}, file.path)
         require_columns(keep or (), schema.names, file.path)
-    names = {name for schema in schemas for name in schema.names}
+    names = {name for _, schema in tables for name in schema.names}
     wanted = names - contract.sensitive if keep is None else set(keep)
-    chosen = [_chosen(file, schema, wanted) for file, schema in zip(files, schemas, strict=True)]
+    chosen = [_chosen(file, schema, wanted) for file, schema in tables]
     try:
         return pa.unify_schemas(chosen, promote_options="permissive")
     except (pa.ArrowTypeError, pa.ArrowInvalid) as error:
         raise InputError(
-            f"{files[0].source}: its files disagree on a column's type ({str(error).splitlines()[0]})"
+            f"{tables[0][0].source}: its files disagree on a column's type ({str(error).splitlines()[0]})"
         ) from None
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from models.contract import Contract
 from tasks.scoring.predictor import Predictions
@@ -11,10 +12,9 @@ def output_columns(predictions: Predictions, contract: Contract) -> dict[str, pa
     """Prediction columns: `value`; or `label`, the label's own `probability`, and one `probability_CLASS` a class."""
     if predictions.index is None or predictions.probabilities is None:
         return {"value": pa.array(predictions.values)}
-    own = np.take_along_axis(predictions.probabilities, predictions.index[:, None], axis=1)[:, 0]
     return {
         "label": label_array(predictions.index, contract),
-        "probability": pa.array(own),
+        "probability": pa.array(own_scores(predictions)),
         **{
             f"probability_{name}": pa.array(p)
             for name, p in zip(contract.classes, predictions.probabilities.T, strict=True)
@@ -28,3 +28,23 @@ def label_array(index: np.ndarray[tuple[int], np.dtype[np.int64]], contract: Con
     if pa.types.is_string(names.type):
         return pa.DictionaryArray.from_arrays(pa.array(index.astype(np.int32)), names)
     return names.take(pa.array(index))
+
+
+def own_scores(predictions: Predictions) -> NDArray[np.float32]:
+    """The value, or the probability of the label; [N]."""
+    if predictions.index is None or predictions.probabilities is None:
+        assert predictions.values is not None
+        return predictions.values
+    return np.take_along_axis(predictions.probabilities, predictions.index[:, None], axis=1)[:, 0]
+
+
+def no_predictions(contract: Contract) -> Predictions:
+    """Those of no rows."""
+    if contract.task == "regression":
+        return Predictions(None, None, np.empty(0, dtype=np.float32))
+    return Predictions(np.empty(0, dtype=np.int64), np.empty((0, len(contract.classes)), dtype=np.float32), None)
+
+
+def constant_column(value: str, length: int) -> pa.Array:
+    """One text in every row, dictionary-encoded."""
+    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(length, dtype=np.int32)), pa.array([value]))

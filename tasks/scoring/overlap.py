@@ -70,6 +70,11 @@ class WriteBehind(Generic[T]):
         self._raise()
         self._channel.put(item)
 
+    def flush(self) -> None:
+        """Returns when everything was consumed; the items after it are waited for by a later call."""
+        self._channel.join()
+        self._raise()
+
     def close(self) -> None:
         """Returns when everything was consumed."""
         self._channel.put(_End())
@@ -84,6 +89,7 @@ class WriteBehind(Generic[T]):
                     self._consume(item)
                 except BaseException as error:
                     self._error = error
+            self._channel.task_done()
 
     def _raise(self) -> None:
         if self._error:

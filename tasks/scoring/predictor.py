@@ -46,6 +46,7 @@ class Predictor:
     def __init__(self, graph: bytes, contract: Contract, threads: int | None = None) -> None:
         self.contract = contract
         self.threads = threads or usable_cores()
+        self.batch_rows = BATCH
         self.session = _start_session(graph)
         names = output_names((column.name for column in contract.columns), contract.task != "regression")
         # The class index stands for the label: strings would cost one Python object a row.
@@ -102,17 +103,17 @@ class Predictor:
             (KINDS[c.settings.kind].sizes(feed[c.name]) for c in self.contract.columns), np.zeros(count, dtype=np.int64)
         )
         if not count or sizes.min() == sizes.max():
-            rows = min(BATCH, max(1, BATCH_ELEMENTS // max(int(sizes[0]) if count else 1, 1)))
+            rows = min(self.batch_rows, max(1, BATCH_ELEMENTS // max(int(sizes[0]) if count else 1, 1)))
             return [slice(start, start + rows) for start in range(0, max(count, 1), rows)], None
         order = np.argsort(sizes, kind="stable")
-        return list(_of_similar_size(order, sizes[order])), order
+        return list(_of_similar_size(order, sizes[order], self.batch_rows)), order
 
 
-def _of_similar_size(order: NDArray[np.int64], sizes: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+def _of_similar_size(order: NDArray[np.int64], sizes: NDArray[np.int64], most: int) -> Iterator[NDArray[np.int64]]:
     """The rows in `order` cut so that a batch, all of its rows as large as the last, has a bounded size."""
     start = 0
     while start < len(order):
-        end = min(start + BATCH, len(order))
+        end = min(start + most, len(order))
         area = sizes[start:end] * np.arange(1, end - start + 1)
         end = start + max(1, int(np.searchsorted(area, BATCH_ELEMENTS, side="right")))
         yield order[start:end]

@@ -1,91 +1,46 @@
-"""Scoring files into files: streamed, each row in exactly one of predictions and rejects, the counts reconciled."""
+"""Scoring: shard after shard, read ahead and written behind, each row in exactly one of predictions and rejects."""
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
-
-from models.contract import Contract, free_name
-from models.errors import InputError, PerennialError
-from tasks.data.batches import RawBatch, SourceFile
-from tasks.data.checks import Checked, check_batch
-from tasks.data.contents import with_contents
-from tasks.data.rejects import SCHEMA, count_reasons
-from tasks.data.sources import peek, read_batches
-from tasks.data.windows import windows_of
-from tasks.scoring.explain import explain
-from tasks.scoring.inputs import kept_schema, resolve_inputs
-from tasks.scoring.output import output_columns
-from tasks.scoring.overlap import read_ahead, write_behind
-from tasks.scoring.predictor import Predictions, Predictor
-from tasks.scoring.sinks import (
-    Destination,
-    TableWriter,
-    destination,
-    open_writer,
-    require_writable,
-    stated_rows,
-    value_type,
-    written_aside,
-)
-
-WHY = "why"
-
-
-@dataclass(frozen=True)
-class Stamp:
-    """What is written beside every prediction."""
-
-    model: str
-    version: str
-    run_id: str
-    why: bool = False
-    """Whether each row says which of its words and columns mattered most, see `explain`."""
+from tasks.data.contents import row_bytes
+from tasks.data.rejects import SCHEMA
+from tasks.scoring.batch import BatchScorer, Stamp
+from tasks.scoring.claim import claimed
+from tasks.scoring.destination import PREDICTIONS, REJECTS, destination
+from tasks.scoring.inputs import Sources, kept_schema, look_at
+from tasks.scoring.ledger import Pinned
+from tasks.scoring.predictor import Predictor
+from tasks.scoring.reading import Reading
+from tasks.scoring.request import Options, Request, what_is_left
+from tasks.scoring.run import OnRows, Run
+from tasks.scoring.shadow import Shadow
+from tasks.scoring.shards import rows_of_shards
+from tasks.scoring.sinks import Sink
 
 
 @dataclass(frozen=True)
 class Scores:
     """What a scoring run came to."""
 
+    run_id: str
     rows: int
     scored: int
     rejected: int
     reasons: dict[str, int]
     labels: dict[str, int]
     """Rows by label; empty for a regression."""
+    sums: dict[str, float]
+    """Over the scored rows, see `BatchScorer` and `Shadow`."""
     seconds: float
+    """That this process took; what it took before a kill is not in it."""
+    phases: dict[str, float]
+    """Seconds of reading, scoring and writing, which overlap."""
     predictions: Path
     rejects: Path
-
-
-@dataclass
-class _Tally:
-    """Counts that grow while the run goes on."""
-
-    read: Counter[str] = field(default_factory=Counter)
-    """Rows by file."""
-    last: Counter[str] = field(default_factory=Counter)
-    """Highest row number by file."""
-    scored: int = 0
-    rejected: int = 0
-    written: int = 0
-    """Predictions that the writer took."""
-    set_aside: int = 0
-    """Rejects that the writer took."""
-    reasons: Counter[str] = field(default_factory=Counter)
-    labels: Counter[str] = field(default_factory=Counter)
-
-
-@dataclass(frozen=True)
-class _Finished:
-    """One batch, scored and checked, on its way to the writers."""
-
-    predictions: pa.Table
-    rejects: pa.Table
 
 
 def score_files(
@@ -95,225 +50,98 @@ def score_files(
     stamp: Stamp,
     keep: Sequence[str] | None = None,
     overwrite: bool = False,
-    on_rows: Callable[[int], None] | None = None,
+    on_rows: OnRows | None = None,
+    shard_rows: int | None = None,
+    shadow: Shadow | None = None,
 ) -> Scores:
-    """Scores every row of the inputs into `output`; see `sinks.destination` for its forms.
+    """Scores every row of the inputs into `output`; see `destination` for its forms.
 
-    `keep` names the input columns to write beside the predictions; None keeps all but sensitive ones.
-    `on_rows` is told the rows done. Raises InputError for unreadable inputs, missing columns, and columns that the
-    output's format can't hold before anything is written.
+    `keep` and `shard_rows` are those of `Options`; `on_rows` is told the rows done. A run that ended half-way goes on.
+    Raises InputError for inputs none of which can be read, missing columns, and columns that the output's format can't
+    hold, before anything is written.
     """
     wanted = destination(output)
-    return score_resolved(predictor, resolve_inputs(inputs, wanted), wanted, stamp, keep, overwrite, on_rows)
+    options = Options(keep=None if keep is None else tuple(keep), shard_rows=shard_rows, why=stamp.why)
+    request = Request(f"{stamp.model}/{stamp.version}", tuple(inputs), options)
+    with claimed(wanted, overwrite) as sink:
+        sources = look_at(inputs, wanted)
+        what_is_left(sink, request, sources, overwrite)
+        return score_into(sink, predictor, sources, stamp, request, on_rows, shadow)
 
 
-def score_resolved(
+def score_into(
+    sink: Sink,
     predictor: Predictor,
-    files: Sequence[SourceFile],
-    wanted: Destination,
+    sources: Sources,
     stamp: Stamp,
-    keep: Sequence[str] | None = None,
-    overwrite: bool = False,
-    on_rows: Callable[[int], None] | None = None,
+    request: Request,
+    on_rows: OnRows | None = None,
+    shadow: Shadow | None = None,
 ) -> Scores:
-    """As `score_files`, for files that `resolve_inputs` has found."""
+    """Scores what is missing of an output that is kept to this process, and makes it visible when it is whole."""
     started = time.perf_counter()
-    contract = predictor.contract
-    kept = kept_schema(files, contract, keep)
-    require_writable(kept, wanted)
-    schema = _output_schema(kept, contract, stamp)
-    tally = _Tally()
-    with written_aside(wanted, overwrite, stamp.run_id) as hidden:
-        _stream(_batches(files, contract, kept), predictor, schema, stamp, hidden, tally, on_rows)
-        _reconcile(tally, files, hidden)
-    return Scores(
-        rows=tally.read.total(),
-        scored=tally.scored,
-        rejected=tally.rejected,
-        reasons=dict(tally.reasons.most_common()),
-        labels=dict(tally.labels.most_common()),
-        seconds=time.perf_counter() - started,
-        predictions=wanted.predictions,
-        rejects=wanted.rejects,
+    contract, options = predictor.contract, request.options
+    kept = kept_schema(sources, contract, options.keep)
+    sink.require_writable(kept)
+    pinned = sink.pinned or _pin(predictor, sources, stamp, request, shadow)
+    scorer = BatchScorer(predictor, kept, replace(stamp, run_id=pinned.run_id), shadow)
+    done = sink.begin(pinned, {PREDICTIONS: scorer.schema, REJECTS: SCHEMA})
+    reading = Reading(sources.files, pinned.sources, contract, kept.names, pinned.shard_rows)
+    run = Run(scorer, sink, done, options.max_rejects)
+    run.go(reading, on_rows or (lambda _: None))
+    scores = _summed_up(run, pinned, sink, time.perf_counter() - started)
+    sink.finish(
+        {
+            **asdict(pinned),
+            "finished": time.time(),
+            "rows": scores.rows,
+            "scored": scores.scored,
+            "rejected": scores.rejected,
+            "reasons": scores.reasons,
+            "labels": scores.labels,
+        }
+    )
+    return scores
+
+
+def _pin(predictor: Predictor, sources: Sources, stamp: Stamp, request: Request, shadow: Shadow | None) -> Pinned:
+    large = row_bytes({column.name: column.settings for column in predictor.contract.columns})
+    return Pinned(
+        run_id=stamp.run_id,
+        asked=request.asked,
+        model=stamp.model,
+        version=stamp.version,
+        also=(shadow.model, shadow.version) if shadow else None,
+        inputs=request.inputs,
+        options=asdict(request.options),
+        sources=sources.fingerprints,
+        shard_rows=request.options.shard_rows or rows_of_shards(large),
+        batch_rows=predictor.batch_rows,
+        threads=predictor.threads,
+        started=time.time(),
     )
 
 
-def _output_schema(kept: pa.Schema, contract: Contract, stamp: Stamp) -> pa.Schema:
-    """Kept columns, with texts as dictionaries, then the columns that scoring adds under free names."""
-    fields = [pa.field(f.name, _coded(f.type)) for f in kept]
-    empty = _added_columns(_no_predictions(contract), contract, stamp, "", np.empty(0, dtype=np.int64))
-    if stamp.why:
-        empty[WHY] = pa.array([], pa.string())
-    taken = set(kept.names)
-    return pa.schema([*fields, *(pa.field(free_name(name, taken), array.type) for name, array in empty.items())])
+def _summed_up(run: Run, pinned: Pinned, sink: Sink, seconds: float) -> Scores:
+    entries = list(run.done.values())
+    reasons, labels = (_added(entry.reasons for entry in entries), _added(entry.labels for entry in entries))
+    return Scores(
+        run_id=pinned.run_id,
+        rows=sum(entry.rows for entry in entries),
+        scored=sum(entry.scored for entry in entries),
+        rejected=sum(entry.rejected for entry in entries),
+        reasons={name: int(count) for name, count in reasons.most_common()},
+        labels={name: int(count) for name, count in labels.most_common()},
+        sums=dict(_added(entry.sums for entry in entries)),
+        seconds=seconds,
+        phases=dict(run.seconds),
+        predictions=sink.predictions,
+        rejects=sink.rejects,
+    )
 
 
-def _coded(kind: pa.DataType) -> pa.DataType:
-    return pa.dictionary(pa.int32(), pa.string()) if pa.types.is_string(kind) else kind
-
-
-def _batches(files: Sequence[SourceFile], contract: Contract, kept: pa.Schema) -> Iterator[RawBatch]:
-    wanted = {*contract.raw_columns, *kept.names}
-    columns = {column.name: column.settings for column in contract.columns}
-    windows = windows_of(contract.series, columns, contract.missing)
-    for file in files:
-        batches = read_batches(file, wanted)
-        yield from with_contents(windows.of(batches) if windows else batches, file, columns, contract.missing)
-
-
-def _stream(
-    batches: Iterator[RawBatch],
-    predictor: Predictor,
-    schema: pa.Schema,
-    stamp: Stamp,
-    hidden: Destination,
-    tally: _Tally,
-    on_rows: Callable[[int], None] | None,
-) -> None:
-    """Reads ahead, scores, and writes behind; `tally` counts what went through."""
-    predictions = open_writer(hidden.predictions, schema, hidden.format)
-    rejects = open_writer(hidden.rejects, SCHEMA, hidden.format)
-
-    def write(done: _Finished) -> None:
-        tally.written += _append(predictions, done.predictions)
-        tally.set_aside += _append(rejects, done.rejects)
-
-    try:
-        with write_behind(write) as writer:
-            for batch in read_ahead(batches):
-                writer.put(_score_batch(batch, predictor, schema, stamp, tally))
-                if on_rows:
-                    on_rows(tally.read.total())
-    finally:
-        predictions.close()
-        rejects.close()
-
-
-def _append(writer: TableWriter, table: pa.Table) -> int:
-    """The number of rows that were handed to the writer."""
-    if len(table):
-        writer.write_table(table)
-    return len(table)
-
-
-def _score_batch(batch: RawBatch, predictor: Predictor, schema: pa.Schema, stamp: Stamp, tally: _Tally) -> _Finished:
-    contract = predictor.contract
-    columns = {column.name: column.settings for column in contract.columns}
-    checked = check_batch(batch, columns, contract.missing, sensitive=contract.sensitive)
-    parsed = {name: checked.table.column(name).combine_chunks() for name in columns}
-    predictions = predictor.predict(parsed)
-    added = _added_columns(predictions, contract, stamp, batch.source, checked.rows)
-    if stamp.why:
-        added[WHY] = pa.array(explain(predictor, parsed, predictions), pa.string())
-    tally.read[batch.source] += len(batch.rows) + len(batch.malformed)
-    tally.last[batch.source] = max(tally.last[batch.source], _last_row(batch))
-    tally.scored += len(checked.table)
-    tally.rejected += len(checked.rejects)
-    tally.reasons.update(count_reasons(checked.rejects))
-    tally.labels.update(_count_labels(predictions, contract))
-    return _Finished(_assemble(batch, checked, added, schema), checked.rejects)
-
-
-def _added_columns(
-    predictions: Predictions,
-    contract: Contract,
-    stamp: Stamp,
-    source: str,
-    rows: np.ndarray[tuple[int], np.dtype[np.int64]],
-) -> dict[str, pa.Array]:
-    """What scoring adds to each row, under the names that are free in most tables."""
-    constants = {"model": stamp.model, "model_version": stamp.version, "run_id": stamp.run_id, "source": source}
-    return {
-        **output_columns(predictions, contract),
-        **{name: _constant(value, len(rows)) for name, value in constants.items()},
-        "row": pa.array(rows),
-    }
-
-
-def _constant(value: str, length: int) -> pa.Array:
-    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(length, dtype=np.int32)), pa.array([value]))
-
-
-def _no_predictions(contract: Contract) -> Predictions:
-    if contract.task == "regression":
-        return Predictions(None, None, np.empty(0, dtype=np.float32))
-    return Predictions(np.empty(0, dtype=np.int64), np.empty((0, len(contract.classes)), dtype=np.float32), None)
-
-
-def _assemble(batch: RawBatch, checked: Checked, added: dict[str, pa.Array], schema: pa.Schema) -> pa.Table:
-    """The accepted raw rows with the added columns, in the schema of the whole output."""
-    raw = batch.table
-    if len(checked.rows) < len(batch.rows):
-        raw = raw.take(pa.array(np.searchsorted(batch.rows, checked.rows)))
-    kept_count = len(schema) - len(added)
-    kept = [_as_type(raw, schema.field(i), batch.source) for i in range(kept_count)]
-    return pa.Table.from_arrays([*kept, *added.values()], schema=schema)
-
-
-def _as_type(raw: pa.Table, wanted: pa.Field, source: str) -> pa.ChunkedArray:
-    if wanted.name not in raw.column_names:
-        return pa.chunked_array([pa.nulls(len(raw), wanted.type)])
-    column = raw.column(wanted.name)
-    if column.type == wanted.type:
-        return column
-    try:
-        return _cast(column, wanted.type)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
-        raise InputError(
-            f"{source}: column {wanted.name!r} holds {column.type} in some rows, which can't be written as "
-            f"{value_type(wanted.type)} like the others; name the columns to write with --keep, without it"
-        ) from None
-
-
-def _cast(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
-    given = value_type(column.type)
-    if pa.types.is_boolean(wanted) != pa.types.is_boolean(given) and not _takes_all(wanted, given):
-        # Arrow would take each number but 0 for true.
-        raise pa.ArrowTypeError("truth values and other values")
-    if pa.types.is_dictionary(wanted) and not pa.types.is_dictionary(column.type):
-        return column.cast(pa.string()).dictionary_encode()
-    return column.cast(wanted)
-
-
-def _takes_all(wanted: pa.DataType, given: pa.DataType) -> bool:
-    return bool(pa.types.is_string(value_type(wanted)) or pa.types.is_null(given))
-
-
-def _count_labels(predictions: Predictions, contract: Contract) -> dict[str, int]:
-    if predictions.index is None:
-        return {}
-    counts = np.bincount(predictions.index, minlength=len(contract.classes))
-    return {str(name): int(count) for name, count in zip(contract.classes, counts, strict=True) if count}
-
-
-def _last_row(batch: RawBatch) -> int:
-    return max(int(batch.rows.max(initial=0)), max((bad.row for bad in batch.malformed), default=0))
-
-
-def _reconcile(tally: _Tally, files: Sequence[SourceFile], hidden: Destination) -> None:
-    """Passes when every row of the files is in the finished predictions or rejects; raises PerennialError otherwise."""
-    read = tally.read.total()
-    problems = list(_unread(tally, files))
-    if read != tally.scored + tally.rejected:
-        problems.append(f"{read} rows were read, but {tally.scored} scored and {tally.rejected} rejected")
-    ends = {"scored": (tally.scored, tally.written), "rejected": (tally.rejected, tally.set_aside)}
-    problems += [f"{due} rows were {end}, but {put} written" for end, (due, put) in ends.items() if due != put]
-    for path, due in ((hidden.predictions, tally.scored), (hidden.rejects, tally.rejected)):
-        held = stated_rows(path, hidden.format)
-        if held not in (None, due):
-            problems.append(f"{path.name} holds {held} rows instead of {due}")
-    if problems:
-        raise PerennialError(f"{'; '.join(problems)}; nothing was written")
-
-
-def _unread(tally: _Tally, files: Sequence[SourceFile]) -> Iterator[str]:
-    """A line for each file of which fewer rows, or more, were read than it has.
-
-    Where a file doesn't state its rows, none may be missing among their numbers.
-    """
-    for file in files:
-        stated, read, last = peek(file).rows, tally.read[file.path], tally.last[file.path]
-        if stated not in (None, read):
-            yield f"{file.path} has {stated} rows, but {read} were read"
-        elif read != last:
-            yield f"{file.path}: {read} rows were read up to row {last}"
+def _added(counts: Iterable[Mapping[str, float]]) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for each in counts:
+        found.update(each)
+    return found

@@ -128,7 +128,7 @@ def test_relative_paths_are_meant_from_where_one_stands(
     (tmp_path / "new.csv").write_bytes(rows_csv.read_bytes())
     monkeypatch.chdir(tmp_path)
     assert cli("score", "small", "--input", "new.csv", "--output", "scored").code == 0
-    assert (tmp_path / "scored" / "predictions.parquet").exists()
+    assert (tmp_path / "scored" / "predictions").exists()
 
 
 def test_the_answer_no_exits_with_1_and_is_explained_later(copy: Copy) -> None:

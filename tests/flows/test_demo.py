@@ -111,4 +111,4 @@ def test_the_demo_plays_to_its_end(tmp_path: Path) -> None:
     assert "digits version 1 is champion now" in done.out
     assert "100 rows: 100 scored with digits version" in done.out
     assert "Done." in done.out
-    assert (home / "demo" / "digits" / "scored-2" / "predictions.parquet").exists()
+    assert (home / "demo" / "digits" / "scored-2" / "predictions").exists()

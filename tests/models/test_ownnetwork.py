@@ -14,8 +14,9 @@ from models.errors import InputError
 from models.modelfile import ModelFile, read_model_file
 from models.network import SingleMember
 from models.ownnetwork import own_encoder, own_text_encoder, own_trunk
+from tasks.scoring.batch import Stamp
 from tasks.scoring.predictor import Predictor
-from tasks.scoring.score import Stamp, score_files
+from tasks.scoring.score import score_files
 from tasks.training.fit import load_weights
 from tests.packages import export_quickly
 from tests.small import table, write_model

@@ -23,7 +23,8 @@ PROBE = """
 import sys
 from pathlib import Path
 from tasks.scoring.predictor import Predictor
-from tasks.scoring.score import Stamp, score_files
+from tasks.scoring.batch import Stamp
+from tasks.scoring.score import score_files
 done = score_files(Predictor.load(Path(sys.argv[1])), [sys.argv[2]], Path(sys.argv[3]), Stamp("small", "1", "r"))
 assert done.scored == 198, done
 unwanted = {"torch", "mlflow", "prefect", "sklearn"} & set(sys.modules)

@@ -9,7 +9,8 @@ import pytest
 from tasks.export import export, parity
 from tasks.registry.connection import connect
 from tasks.registry.versions import find_version, list_versions
-from tasks.scoring.score import Stamp, score_files
+from tasks.scoring.batch import Stamp
+from tasks.scoring.score import score_files
 from tests.conftest import Small
 from tests.promises.conftest import Mixed
 from tests.small import QUICK, cli, plain, write_model

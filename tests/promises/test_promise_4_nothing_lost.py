@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tasks.registry.connection import connect
+from tasks.scoring.batch import Stamp
 from tasks.scoring.predictor import Predictor
-from tasks.scoring.score import Stamp, score_files
+from tasks.scoring.score import score_files
 from tests.conftest import Small
 from tests.promises.conftest import Mixed
 from tests.small import cli, command, finished, table
@@ -89,7 +90,7 @@ def test_broken_and_missing_files_are_rejects(mixed: Mixed, tmp_path: Path) -> N
 
 def digest(folder: Path) -> str:
     """Of all rows but the id of the run that wrote them."""
-    frame = pd.read_parquet(folder / "predictions.parquet").drop(columns="run_id")
+    frame = pd.read_parquet(folder / "predictions").drop(columns="run_id")
     return hashlib.sha256(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes()).hexdigest()
 
 

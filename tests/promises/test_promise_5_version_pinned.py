@@ -13,8 +13,9 @@ from models.contract import read_contract, write_contract
 from tasks.registry.connection import connect
 from tasks.registry.versions import find_alias
 from tasks.scoring import steps
+from tasks.scoring.batch import Stamp
 from tasks.scoring.predictor import Predictor
-from tasks.scoring.score import Stamp, score_files
+from tasks.scoring.score import score_files
 from tests.conftest import Copy, Small
 from tests.small import cli
 
@@ -56,7 +57,7 @@ def test_a_champion_that_changes_during_the_run_changes_nothing_in_it(
     assert set(scored["model_version"]) == {"1"}
     expected = tmp_path / "expected"
     score_files(Predictor.load(small.downloaded), [str(rows_csv)], expected, Stamp(name, "1", "r"))
-    first = pd.read_parquet(expected / "predictions.parquet")["probability_yes"]
+    first = pd.read_parquet(expected / "predictions")["probability_yes"]
     assert scored["probability_yes"].tolist() == first.tolist()
     assert set(scored["run_id"]) == {done.json["run_id"]}
     assert connect().get_run(done.json["run_id"]).data.tags["version"] == "1"

@@ -15,8 +15,8 @@ from tasks.data.inspect import examine, propose
 from tasks.data.sharing import read_twice
 from tasks.data.snapshot import ingest
 from tasks.data.sources import peek, read_batches, resolve
-from tasks.scoring.inputs import resolve_inputs
-from tasks.scoring.sinks import destination
+from tasks.scoring.destination import destination
+from tasks.scoring.inputs import look_at
 
 
 def picture(path: Path, shade: int = 0, size: tuple[int, int] = (12, 12)) -> Path:
@@ -216,4 +216,4 @@ def test_nested_sources_and_inputs_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nest/cat/001\.png and 39 more: belong to two sources"):
         ingest(read_model_file(path), tmp_path / "home")
     with pytest.raises(InputError, match="and 39 more: belong to two inputs"):
-        resolve_inputs([str(tmp_path / "nest"), str(tmp_path / "nest/cat")], destination(tmp_path / "out"))
+        look_at([str(tmp_path / "nest"), str(tmp_path / "nest/cat")], destination(tmp_path / "out"))

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from tasks.scoring.score import Scores, Stamp
+from tasks.scoring.batch import Stamp
+from tasks.scoring.score import Scores
 from tests.small import table
 
 STAMP = Stamp("small", "1", "run-1")

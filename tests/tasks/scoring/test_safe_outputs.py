@@ -84,7 +84,7 @@ def test_a_folder_with_other_files_is_refused_and_stays(run: Run, rows_csv: Path
             run(rows_csv, overwrite=overwrite)
         with pytest.raises(InputError, match=r"notes\.txt"):
             require_free(destination(tmp_path / "out"), overwrite)
-    assert {p.name for p in (tmp_path / "out").iterdir()} == {"notes.txt", "predictions.parquet", "rejects.parquet"}
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"notes.txt", "predictions", "rejects"}
 
 
 def test_overwriting_replaces_the_files_and_not_the_folder(tmp_path: Path) -> None:

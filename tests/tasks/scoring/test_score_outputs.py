@@ -56,7 +56,7 @@ def test_an_error_leaves_the_output_that_was_there(
     monkeypatch.setattr(score, "_reconcile", lambda *_: (_ for _ in ()).throw(RuntimeError("late")))
     with pytest.raises(RuntimeError, match="late"):
         run(rows_csv, overwrite=True)
-    assert (tmp_path / "out" / "predictions.parquet").read_bytes() == before
+    assert (tmp_path / "out" / "predictions").read_bytes() == before
     assert left(tmp_path) == {"out"}
 
 
@@ -86,7 +86,7 @@ def test_a_disk_that_fills_up_while_publishing_keeps_what_was_there(
     monkeypatch.setattr(sinks, "_flush_to_disk", full)
     with pytest.raises(OutsideError, match="the disk is full"):
         run(rows_csv, overwrite=True)
-    assert (tmp_path / "out" / "predictions.parquet").read_bytes() == before
+    assert (tmp_path / "out" / "predictions").read_bytes() == before
     assert left(tmp_path) == {"out"}
 
 

@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 
 from models.errors import InputError
+from tasks.scoring.batch import Stamp
 from tasks.scoring.predictor import Predictor
 from tasks.scoring.pyfunc import PyFunc
-from tasks.scoring.score import Scores, Stamp, score_files
+from tasks.scoring.score import Scores, score_files
 from tests.packages import export_quickly
 from tests.small import write_model
 

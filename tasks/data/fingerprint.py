@@ -1,0 +1,41 @@
+"""What a file looked like when a run began, so that a later change is noticed."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from pyarrow import fs
+
+from models.errors import InputError
+from tasks.data.batches import SourceFile
+
+ENDS = 1 << 16
+"""Bytes at both ends of a file that are looked at; a Parquet file has its statistics there."""
+
+
+def fingerprint(file: SourceFile) -> dict[str, Any]:
+    """Size, time of the last change in nanoseconds, and a hash of both ends; of a folder a hash of its listing.
+
+    Raises InputError where the file is gone.
+    """
+    if file.format == "folder":
+        return {"files": len(file.listed), "names": hashlib.sha256("\0".join(file.listed).encode()).hexdigest()}
+    info = file.filesystem.get_file_info(file.path)
+    if info.type != fs.FileType.File:
+        raise InputError(f"{file.path}: the file is gone; it was there when the run began")
+    with file.filesystem.open_input_file(file.path) as opened:
+        ends = hashlib.sha256(opened.read(ENDS))
+        if info.size > ENDS:
+            opened.seek(max(ENDS, info.size - ENDS))
+            ends.update(opened.read(ENDS))
+    return {"size": info.size, "time": info.mtime_ns, "contents": ends.hexdigest()}
+
+
+def require_unchanged(file: SourceFile, before: Mapping[str, Any]) -> None:
+    """Passes when the file looks as it did `before`. Raises InputError otherwise."""
+    changed = [name for name, value in fingerprint(file).items() if value != before.get(name)]
+    if changed:
+        raise InputError(
+            f"{file.path}: changed since the run began ({' and '.join(changed)}); put the old file back with its time, "
+            "or start anew with --overwrite"
+        )

@@ -1,0 +1,175 @@
+"""One batch of raw rows becomes predictions and rejects, in the schema of the whole output."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from models.contract import Contract, free_name
+from models.errors import InputError
+from tasks.data.batches import RawBatch
+from tasks.data.checks import Checked, check_batch
+from tasks.data.rejects import count_reasons, reject_malformed
+from tasks.scoring.explain import explain
+from tasks.scoring.output import constant_column, no_predictions, output_columns, own_scores
+from tasks.scoring.predictor import Predictions, Predictor
+from tasks.scoring.shadow import Shadow
+from tasks.scoring.writers import value_type
+
+WHY = "why"
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What is written beside every prediction."""
+
+    model: str
+    version: str
+    run_id: str
+    why: bool = False
+    """Whether each row says which of its words and columns mattered most, see `explain`."""
+
+
+@dataclass
+class Tally:
+    """Counts that grow while a shard goes on."""
+
+    read: int = 0
+    last: int = 0
+    """Highest row number."""
+    scored: int = 0
+    rejected: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    labels: Counter[str] = field(default_factory=Counter)
+    sums: Counter[str] = field(default_factory=Counter)
+    """Over the scored rows: their scores and squares, and what `Shadow` compares."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """One batch, scored and checked, on its way to the writers."""
+
+    predictions: pa.Table
+    rejects: pa.Table
+
+
+class BatchScorer:
+    """Scores batches of one run."""
+
+    def __init__(self, predictor: Predictor, kept: pa.Schema, stamp: Stamp, shadow: Shadow | None = None) -> None:
+        """`kept` are the input columns that are written along."""
+        self.predictor, self.stamp, self.shadow = predictor, stamp, shadow
+        self._columns = {column.name: column.settings for column in predictor.contract.columns}
+        self._kept = len(kept)
+        self.schema = self._output_schema(kept)
+
+    def score(self, batch: RawBatch, tally: Tally) -> Finished:
+        """The rows in predictions or rejects; `tally` counts them."""
+        contract = self.predictor.contract
+        tally.read += len(batch.rows) + len(batch.malformed)
+        tally.last = max(tally.last, last_row(batch))
+        if not len(batch.rows):
+            rejects = reject_malformed(batch.source, batch.malformed, contract.sensitive)
+            tally.rejected += len(rejects)
+            tally.reasons.update(count_reasons(rejects))
+            return Finished(self.schema.empty_table(), rejects)
+        checked = check_batch(batch, self._columns, contract.missing, sensitive=contract.sensitive)
+        parsed = {name: checked.table.column(name).combine_chunks() for name in self._columns}
+        predictions = self.predictor.predict(parsed)
+        added = self._added_columns(predictions, batch.source, checked.rows)
+        if self.shadow:
+            also, compared = self.shadow.beside(batch, checked, self.predictor, predictions)
+            added |= also
+            tally.sums.update(compared)
+        if self.stamp.why:
+            added[WHY] = pa.array(explain(self.predictor, parsed, predictions), pa.string())
+        tally.scored += len(checked.table)
+        tally.rejected += len(checked.rejects)
+        tally.reasons.update(count_reasons(checked.rejects))
+        tally.labels.update(_count_labels(predictions, contract))
+        tally.sums.update(_summed(predictions))
+        return Finished(self._assemble(batch, checked, added), checked.rejects)
+
+    def _output_schema(self, kept: pa.Schema) -> pa.Schema:
+        """Kept columns, with texts as dictionaries, then the columns that scoring adds under free names."""
+        contract = self.predictor.contract
+        nothing = no_predictions(contract)
+        empty = self._added_columns(nothing, "", np.empty(0, dtype=np.int64))
+        empty |= self.shadow.nothing() if self.shadow else {}
+        if self.stamp.why:
+            empty[WHY] = pa.array([], pa.string())
+        fields = [pa.field(f.name, _coded(f.type)) for f in kept]
+        taken = set(kept.names)
+        return pa.schema([*fields, *(pa.field(free_name(name, taken), array.type) for name, array in empty.items())])
+
+    def _added_columns(self, predictions: Predictions, source: str, rows: NDArray[np.int64]) -> dict[str, pa.Array]:
+        """What scoring adds to each row, under the names that are free in most tables."""
+        stamp = self.stamp
+        constants = {"model": stamp.model, "model_version": stamp.version, "run_id": stamp.run_id, "source": source}
+        return {
+            **output_columns(predictions, self.predictor.contract),
+            **{name: constant_column(value, len(rows)) for name, value in constants.items()},
+            "row": pa.array(rows),
+        }
+
+    def _assemble(self, batch: RawBatch, checked: Checked, added: Mapping[str, pa.Array]) -> pa.Table:
+        """The accepted raw rows with the added columns, in the schema of the whole output."""
+        raw = batch.table
+        if len(checked.rows) < len(batch.rows):
+            raw = raw.take(pa.array(np.searchsorted(batch.rows, checked.rows)))
+        kept = [_as_type(raw, self.schema.field(i), batch.source) for i in range(self._kept)]
+        return pa.Table.from_arrays([*kept, *added.values()], schema=self.schema)
+
+
+def last_row(batch: RawBatch) -> int:
+    """The highest number of a row in the batch, malformed ones too; 0 without rows."""
+    return max(int(batch.rows.max(initial=0)), max((bad.row for bad in batch.malformed), default=0))
+
+
+def _coded(kind: pa.DataType) -> pa.DataType:
+    return pa.dictionary(pa.int32(), pa.string()) if pa.types.is_string(kind) else kind
+
+
+def _summed(predictions: Predictions) -> dict[str, float]:
+    """Sums over the rows, of which mean and spread of the predictions are made."""
+    values = own_scores(predictions).astype(np.float64)
+    return {"scores": float(values.sum()), "squares": float((values**2).sum())}
+
+
+def _as_type(raw: pa.Table, wanted: pa.Field, source: str) -> pa.ChunkedArray:
+    if wanted.name not in raw.column_names:
+        return pa.chunked_array([pa.nulls(len(raw), wanted.type)])
+    column = raw.column(wanted.name)
+    if column.type == wanted.type:
+        return column
+    try:
+        return _cast(column, wanted.type)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
+        raise InputError(
+            f"{source}: column {wanted.name!r} holds {column.type} in some rows, which can't be written as "
+            f"{value_type(wanted.type)} like the others; name the columns to write with --keep, without it"
+        ) from None
+
+
+def _cast(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
+    given = value_type(column.type)
+    if pa.types.is_boolean(wanted) != pa.types.is_boolean(given) and not _takes_all(wanted, given):
+        # Arrow would take each number but 0 for true.
+        raise pa.ArrowTypeError("truth values and other values")
+    if pa.types.is_dictionary(wanted) and not pa.types.is_dictionary(column.type):
+        return column.cast(pa.string()).dictionary_encode()
+    return column.cast(wanted)
+
+
+def _takes_all(wanted: pa.DataType, given: pa.DataType) -> bool:
+    return bool(pa.types.is_string(value_type(wanted)) or pa.types.is_null(given))
+
+
+def _count_labels(predictions: Predictions, contract: Contract) -> dict[str, int]:
+    if predictions.index is None:
+        return {}
+    counts = np.bincount(predictions.index, minlength=len(contract.classes))
+    return {str(name): int(count) for name, count in zip(contract.classes, counts, strict=True) if count}

@@ -1,0 +1,126 @@
+"""What a scoring run has pinned and done so far: small JSON files beside its parts, from which a killed run goes on."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from models.errors import InputError
+from tasks.scoring.store import Store
+
+FORMAT_VERSION = 1
+RUN_FILE, SHARDS, PUBLISHING = "run.json", "shards", "publishing"
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """What stays the same however often the run is started again."""
+
+    run_id: str
+    asked: str
+    """The version as the command named it."""
+    model: str
+    version: str
+    also: tuple[str, str] | None
+    """Model and version that scores the same rows."""
+    inputs: tuple[str, ...]
+    options: Mapping[str, Any]
+    """Of the command, as far as they change what is written."""
+    sources: tuple[Mapping[str, Any], ...]
+    """Each file or query with what it looked like, in the order in which it is scored."""
+    shard_rows: int
+    batch_rows: int
+    """Rows that one thread scores at once."""
+    threads: int
+    started: float
+    """Seconds since 1970."""
+    format_version: int = FORMAT_VERSION
+
+
+@dataclass(frozen=True)
+class PartFile:
+    """One file of the output, under its name there."""
+
+    name: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One shard that is done."""
+
+    shard: str
+    source: str
+    first: int
+    """Number of its first row."""
+    last: int
+    rows: int
+    scored: int
+    rejected: int
+    reasons: Mapping[str, int]
+    labels: Mapping[str, int]
+    files: Mapping[str, PartFile] = field(default_factory=dict)
+    """By what they hold: predictions, rejects, and what each action takes; without those that would have no rows."""
+    sums: Mapping[str, float] = field(default_factory=dict)
+    """Of the predictions, such as of their probabilities, for the run's summary."""
+    end: bool = False
+    """Whether the source has no more rows."""
+
+
+class Ledger:
+    """Reads and writes the files of one run."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def pinned(self) -> Pinned | None:
+        """What the run that began here has pinned; None where none did."""
+        raw = self._json(RUN_FILE)
+        if raw is None:
+            return None
+        if raw["format_version"] > FORMAT_VERSION:
+            raise InputError(
+                f"{RUN_FILE}: ledger of format version {raw['format_version']} is newer than {FORMAT_VERSION}, this "
+                "release's; upgrade perennial"
+            )
+        lists = {name: tuple(raw[name]) for name in ("inputs", "sources")}
+        also = tuple(raw["also"]) if raw["also"] else None
+        return Pinned(**{**raw, **lists, "also": also})
+
+    def pin(self, pinned: Pinned) -> None:
+        """Begins a run."""
+        self.store.write(RUN_FILE, as_json(asdict(pinned)))
+
+    def done(self) -> dict[str, Entry]:
+        """Finished shards by name."""
+        found = {}
+        for name in self.store.names(SHARDS):
+            raw = self._json(f"{SHARDS}/{name}")
+            if raw is not None:
+                files = {what: PartFile(**file) for what, file in raw["files"].items()}
+                found[raw["shard"]] = Entry(**{**raw, "files": files})
+        return found
+
+    def enter(self, entry: Entry) -> None:
+        """From here on the shard is done."""
+        self.store.write(f"{SHARDS}/{entry.shard}.json", as_json(asdict(entry)))
+
+    @property
+    def publishing(self) -> bool:
+        """Whether all shards are done and the output was about to take its place."""
+        return self.store.read(PUBLISHING) is not None
+
+    def publish(self) -> None:
+        """From here on the output is what this run makes of it."""
+        self.store.write(PUBLISHING, b"")
+
+    def _json(self, name: str) -> Any:
+        content = self.store.read(name)
+        return None if content is None else json.loads(content)
+
+
+def as_json(value: Mapping[str, Any]) -> bytes:
+    """For a file that people may read too."""
+    return json.dumps(value, ensure_ascii=False, indent=1).encode()

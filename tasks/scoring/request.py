@@ -1,0 +1,79 @@
+"""What a scoring run is asked to do, and whether an unfinished one was asked the same."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from models.errors import InputError
+from tasks.scoring.inputs import Sources
+from tasks.scoring.ledger import Pinned
+from tasks.scoring.sinks import Sink
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a run is asked to do besides scoring all rows."""
+
+    keep: tuple[str, ...] | None = None
+    """Input columns to write beside the predictions; None for all but sensitive ones."""
+    max_rejects: float = 1.0
+    """Share of the rows beyond which the run stops."""
+    shard_rows: int | None = None
+    """Rows of a shard; by their size where it is None."""
+    why: bool = False
+    """Whether each row says which of its words and columns mattered most."""
+    also: str | None = None
+    """A second version that scores the same rows."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A scoring run as it is asked for."""
+
+    asked: str
+    """The version, as the command names it."""
+    inputs: tuple[str, ...]
+    options: Options = Options()
+
+
+def what_is_left(sink: Sink, request: Request, sources: Sources, overwrite: bool) -> Pinned | None:
+    """What an unfinished run of the same request has pinned; None where the output is untouched.
+
+    Raises InputError where one was asked something else or its inputs have changed; with `overwrite` it is forgotten.
+    """
+    if sink.pinned is None:
+        return None
+    differences = list(_differences(sink.pinned, request, sources))
+    if not differences:
+        return sink.pinned
+    if not overwrite:
+        raise InputError(
+            f"{sink.predictions}: an unfinished run, {sink.pinned.run_id}, was {'; '.join(differences)}; repeat its "
+            "command on the same inputs to go on with it, or pass --overwrite to start anew"
+        )
+    sink.reset()
+    return None
+
+
+def _differences(pinned: Pinned, request: Request, sources: Sources) -> Iterator[str]:
+    if pinned.asked != request.asked:
+        yield f"asked to score with {pinned.asked}"
+    if pinned.inputs != request.inputs:
+        yield f"given {', '.join(pinned.inputs)}"
+    for name, value in asdict(request.options).items():
+        before = pinned.options.get(name)
+        if (tuple(before) if isinstance(before, list) else before) != value:
+            yield f"given {name.replace('_', ' ')} = {before!r}"
+    yield from _changes(pinned.sources, sources.fingerprints)
+
+
+def _changes(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Files that look other than they did."""
+    known = {source["path"]: source for source in before}
+    for source in now:
+        if source["path"] not in known:
+            yield f"begun without {source['path']}"
+        elif source != known[source["path"]]:
+            yield f"begun before {source['path']} changed"
+    present = {source["path"] for source in now}
+    yield from (f"begun with {path}, which is gone" for path in known if path not in present)

@@ -1,0 +1,125 @@
+"""One pass over the shards that are missing: read ahead, scored, written behind, each entered in the ledger."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+from models.errors import InputError, PerennialError
+from tasks.scoring.batch import BatchScorer, Finished, Tally
+from tasks.scoring.destination import PREDICTIONS, REJECTS
+from tasks.scoring.ledger import Entry
+from tasks.scoring.overlap import read_ahead, write_behind
+from tasks.scoring.reading import Ended, Piece, Reading
+from tasks.scoring.shards import Shard
+from tasks.scoring.sinks import Part, Sink
+
+ENOUGH = 1000
+"""Rows from which on a share of rejects tells something before the end."""
+OnRows: TypeAlias = Callable[[int], None]
+"""Is told the rows done."""
+
+
+class Run:
+    """Holds the shard in flight."""
+
+    def __init__(self, scorer: BatchScorer, sink: Sink, done: dict[str, Entry], max_rejects: float) -> None:
+        """`done` grows shard by shard."""
+        self.done = done
+        self.seconds = dict.fromkeys(("reading", "scoring", "writing"), 0.0)
+        self._scorer, self._sink, self._max_rejects = scorer, sink, max_rejects
+        self._tally = Tally()
+        self._part: Part | None = None
+        self._written: Counter[str] = Counter()
+
+    def go(self, reading: Reading, on_rows: OnRows) -> None:
+        """Scores what is missing; a shard is in the ledger before the next one is scored.
+
+        Raises PerennialError when a shard's counts do not add up, InputError for too many rejects.
+        """
+        before = sum(entry.rows for entry in self.done.values())
+        done = {Shard.of(name): entry.end for name, entry in self.done.items()}
+        try:
+            with write_behind(self._write) as writer:
+                for step in read_ahead(reading.steps(done)):
+                    if isinstance(step, Piece):
+                        writer.put(self._score(step))
+                        on_rows(before + self._tally.read)
+                    else:
+                        before += self._tally.read
+                        writer.put(self._ended(step))
+                        writer.flush()
+                        self._require_few_rejects(ENOUGH)
+            self._require_few_rejects(1)
+        finally:
+            if self._part is not None:
+                self._part.discard()
+
+    def _score(self, piece: Piece) -> tuple[Shard, Finished]:
+        started = time.perf_counter()
+        finished = self._scorer.score(piece.batch, self._tally)
+        self.seconds["reading"] += piece.seconds
+        self.seconds["scoring"] += time.perf_counter() - started
+        return piece.shard, finished
+
+    def _ended(self, step: Ended) -> Entry:
+        tally, self._tally = self._tally, Tally()
+        _require_all(step, tally)
+        return Entry(
+            shard=step.shard.name,
+            source=step.source,
+            first=step.first,
+            last=tally.last,
+            rows=tally.read,
+            scored=tally.scored,
+            rejected=tally.rejected,
+            reasons=dict(tally.reasons),
+            labels=dict(tally.labels),
+            sums=dict(tally.sums),
+            end=step.end,
+        )
+
+    def _write(self, item: tuple[Shard, Finished] | Entry) -> None:
+        """In the writer's thread: rows of a shard, or its end."""
+        started = time.perf_counter()
+        if isinstance(item, Entry):
+            self._commit(item)
+        else:
+            shard, finished = item
+            self._part = self._part or self._sink.part(shard)
+            self._written[PREDICTIONS] += self._part.write(PREDICTIONS, finished.predictions)
+            self._written[REJECTS] += self._part.write(REJECTS, finished.rejects)
+        self.seconds["writing"] += time.perf_counter() - started
+
+    def _commit(self, entry: Entry) -> None:
+        _require_written(entry, self._written)
+        assert self._part is not None
+        self.done[entry.shard] = self._part.commit(entry)
+        self._part = None
+        self._written.clear()
+
+    def _require_few_rejects(self, enough: int) -> None:
+        rows, rejected = (sum(getattr(entry, name) for entry in self.done.values()) for name in ("rows", "rejected"))
+        if rows >= enough and rejected > self._max_rejects * rows:
+            raise InputError(
+                f"{rejected:,} of {rows:,} rows were rejected, more than the limit of {self._max_rejects:.1%}; mend "
+                "the data, or raise --max-rejects"
+            )
+
+
+def _require_all(step: Ended, tally: Tally) -> None:
+    """Passes when every row of the shard was read and counted. Raises PerennialError otherwise."""
+    last = tally.last if step.last is None else step.last
+    due = last - step.first + 1 if last else 1
+    if tally.read != due:
+        raise PerennialError(f"{step.source}: {tally.read} of {due} rows up to row {last} were read; it was not scored")
+    if tally.read != tally.scored + tally.rejected:
+        ends = f"{tally.scored} scored and {tally.rejected} rejected"
+        raise PerennialError(f"{step.source}: {tally.read} rows were read, but {ends}; it was not scored")
+
+
+def _require_written(entry: Entry, written: Mapping[str, int]) -> None:
+    ends = {"scored": (entry.scored, written[PREDICTIONS]), "rejected": (entry.rejected, written[REJECTS])}
+    problems = [f"{due} rows were {end}, but {put} written" for end, (due, put) in ends.items() if due != put]
+    if problems:
+        raise PerennialError(f"{entry.source}: {'; '.join(problems)}; it was not scored")

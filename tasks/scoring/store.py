@@ -1,0 +1,177 @@
+"""Folders that a scoring run writes to, on this machine or in an object store: files appear there whole and durable."""
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import pyarrow as pa
+from pyarrow import fs
+
+T = TypeVar("T")
+SCRATCH = ".scratch"
+WAITS = (0.5, 1, 2, 4, 8, 15, 30)
+"""Seconds between attempts to reach an object store."""
+
+
+class Store(Protocol):
+    """A folder by the relative names of its files."""
+
+    def put(self, path: Path, name: str) -> None:
+        """Moves a finished file of this machine to its place in one step; what has that name already is replaced."""
+
+    def write(self, name: str, content: bytes) -> None:
+        """A small file, whole or not at all."""
+
+    def read(self, name: str) -> bytes | None:
+        """The file's bytes; None where there is none."""
+
+    def open(self, name: str) -> pa.NativeFile:
+        """The file to read from, at any position. Raises FileNotFoundError where there is none."""
+
+    def names(self, folder: str) -> list[str]:
+        """Names of the files right in a folder, sorted; none where it is missing."""
+
+    def scratch(self) -> Path:
+        """A folder of this machine to make files in that `put` takes."""
+
+    def remove(self) -> None:
+        """Takes away all that is in the folder, and the folder."""
+
+
+class LocalStore:
+    """A folder of this machine."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def put(self, path: Path, name: str) -> None:
+        """Flushed to the disk before and after it gets its name."""
+        flush_to_disk(path)
+        target = self.root / name
+        self._ensure(target.parent)
+        path.replace(target)
+        flush_to_disk(target.parent)
+
+    def write(self, name: str, content: bytes) -> None:
+        """Written beside and renamed."""
+        self.scratch()
+        aside = self.root / SCRATCH / f"{name.replace('/', '-')}.new"
+        aside.write_bytes(content)
+        self.put(aside, name)
+
+    def read(self, name: str) -> bytes | None:
+        """The file's bytes; None where there is none."""
+        try:
+            return (self.root / name).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def open(self, name: str) -> pa.NativeFile:
+        """A memory map would grow the process; this reads."""
+        return pa.OSFile(str(self.root / name))
+
+    def names(self, folder: str) -> list[str]:
+        """Names of the files right in a folder, sorted; none where it is missing."""
+        with suppress(FileNotFoundError):
+            return sorted(entry.name for entry in os.scandir(self.root / folder) if entry.is_file())
+        return []
+
+    def scratch(self) -> Path:
+        """Hidden in the folder itself, so that a file is renamed and not copied."""
+        folder = self.root / SCRATCH
+        self._ensure(folder)
+        return folder
+
+    def remove(self) -> None:
+        """Takes away all that is in the folder, and the folder."""
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    def _ensure(self, folder: Path) -> None:
+        """The folder, whose name outlives a loss of power as its files do."""
+        missing = [path for path in (folder, *folder.parents) if not path.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in missing:
+            flush_to_disk(path.parent)
+
+
+class ObjectStore:
+    """A prefix in an object store; an upload is visible when it is complete. Outages of some seconds are waited out."""
+
+    def __init__(self, filesystem: fs.FileSystem, root: str) -> None:
+        self.filesystem, self.root = filesystem, root.rstrip("/")
+        self._scratch: Path | None = None
+
+    def put(self, path: Path, name: str) -> None:
+        """Uploads the file and removes it here."""
+        target = self._path(name)
+        patiently(lambda: fs.copy_files(str(path), target, fs.LocalFileSystem(), self.filesystem))
+        path.unlink()
+
+    def write(self, name: str, content: bytes) -> None:
+        """A small file, whole or not at all."""
+        patiently(lambda: self._write(name, content))
+
+    def read(self, name: str) -> bytes | None:
+        """The file's bytes; None where there is none."""
+        try:
+            return patiently(lambda: self._read(name))
+        except FileNotFoundError:
+            return None
+
+    def open(self, name: str) -> pa.NativeFile:
+        """The file to read from, at any position."""
+        return patiently(lambda: self.filesystem.open_input_file(self._path(name)))
+
+    def names(self, folder: str) -> list[str]:
+        """Names of the files right in a folder, sorted; none where it is missing."""
+        selector = fs.FileSelector(self._path(folder), allow_not_found=True)
+        infos = patiently(lambda: self.filesystem.get_file_info(selector))
+        return sorted(info.base_name for info in infos if info.type == fs.FileType.File)
+
+    def scratch(self) -> Path:
+        """In the temporary folder of this machine, gone with the process."""
+        if self._scratch is None:
+            self._scratch = Path(tempfile.mkdtemp(prefix="perennial-upload-"))
+        return self._scratch
+
+    def remove(self) -> None:
+        """Takes away all that is in the folder, and the folder."""
+        with suppress(FileNotFoundError):
+            patiently(lambda: self.filesystem.delete_dir(self.root))
+
+    def _path(self, name: str) -> str:
+        return f"{self.root}/{name}" if name else self.root
+
+    def _write(self, name: str, content: bytes) -> None:
+        with self.filesystem.open_output_stream(self._path(name)) as stream:
+            stream.write(content)
+
+    def _read(self, name: str) -> bytes:
+        with self.filesystem.open_input_stream(self._path(name)) as stream:
+            return bytes(stream.read())
+
+
+def patiently(do: Callable[[], T]) -> T:
+    """What `do` returns, tried again while a store does not answer. Raises its last error."""
+    for wait in WAITS:
+        try:
+            return do()
+        except FileNotFoundError:
+            raise
+        except OSError:
+            time.sleep(wait)
+    return do()
+
+
+def flush_to_disk(path: Path) -> None:
+    """What was written to the file, or the names in the folder, outlives a loss of power."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
