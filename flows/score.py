@@ -56,11 +56,11 @@ def score(
     wanted = destination(output)
     options = Options(None if keep is None else tuple(keep), max_rejects, shard_rows, why, also)
     request = Request(model, tuple(input), options)
+    sources = look_at_inputs(input, wanted)
     with claimed(wanted, overwrite) as sink:
         waiting = waiting_challenger(model) if promote else None
         if waiting:
             promote_if_free(waiting)
-        sources = look_at_inputs(input, wanted)
         left = what_is_left(sink, request, sources, overwrite)
         version = resolve_pinned(model, left)
         second = resolve_second(also, left)

@@ -17,6 +17,10 @@ BATCH_BYTES = 1 << 28
 Format = Literal["csv", "jsonl", "parquet", "feather", "folder"]
 
 
+class NoRowsError(InputError):
+    """A table without rows."""
+
+
 @dataclass(frozen=True)
 class SourceFile:
     """One file of a source, or a folder that is read as one table, in the file system that holds it."""

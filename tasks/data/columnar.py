@@ -8,7 +8,16 @@ import pyarrow.parquet as pq
 
 from models.columns.cells import is_text
 from models.errors import InputError
-from tasks.data.batches import BATCH_BYTES, BATCH_ROWS, RawBatch, SourceFile, check_names, numbered, wanted_names
+from tasks.data.batches import (
+    BATCH_BYTES,
+    BATCH_ROWS,
+    NoRowsError,
+    RawBatch,
+    SourceFile,
+    check_names,
+    numbered,
+    wanted_names,
+)
 
 
 def read(file: SourceFile, columns: Collection[str] | None, first: int = 1) -> Iterator[RawBatch]:
@@ -56,7 +65,7 @@ def _parquet(file: SourceFile, columns: Collection[str] | None, first: int) -> I
     texts = [field.name for field in schema if field.name in wanted and is_text(field.type)]
     with _open_parquet(file, texts) as opened:
         if not opened.metadata.num_rows:
-            raise InputError(f"{file.path}: no rows")
+            raise NoRowsError(f"{file.path}: no rows")
         size, start = _rows_at_once(opened.metadata), 1
         for groups, rows in _units(opened.metadata):
             if start + rows > first:
@@ -111,7 +120,7 @@ def _feather(file: SourceFile, columns: Collection[str] | None) -> Iterator[pa.T
             empty = empty and not batch.num_rows
             yield pa.Table.from_batches([batch]).select(wanted)
     if empty:
-        raise InputError(f"{file.path}: no rows")
+        raise NoRowsError(f"{file.path}: no rows")
 
 
 def _open_feather(file: SourceFile) -> pa.ipc.RecordBatchFileReader:

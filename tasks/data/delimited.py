@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.csv as pc
 
 from models.errors import InputError
-from tasks.data.batches import BATCH_ROWS, Malformed, RawBatch, SourceFile, check_names, wanted_names
+from tasks.data.batches import BATCH_ROWS, Malformed, NoRowsError, RawBatch, SourceFile, check_names, wanted_names
 
 SAMPLE = 1 << 20
 LONGEST_HEADER = 100_000
@@ -57,7 +57,7 @@ def read(file: SourceFile, columns: Collection[str] | None) -> Iterator[RawBatch
         except (pa.ArrowInvalid, UnicodeDecodeError) as error:
             _prepare_retry(file, str(error), encoding, attempts, done)
     if not done:
-        raise InputError(f"{file.path}: no rows beneath the header")
+        raise NoRowsError(f"{file.path}: no rows beneath the header")
 
 
 def peek(file: SourceFile) -> tuple[pa.Schema, int | None]:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.json as pj
 
 from models.errors import InputError
-from tasks.data.batches import BATCH_ROWS, Malformed, RawBatch, SourceFile, check_names, wanted_names
+from tasks.data.batches import BATCH_ROWS, Malformed, NoRowsError, RawBatch, SourceFile, check_names, wanted_names
 
 CHUNK = 1 << 23
 NOT_JSON = "not a JSON object"
@@ -64,8 +64,9 @@ def peek(file: SourceFile) -> tuple[pa.Schema, int | None]:
 
 
 def _nothing(file: SourceFile, lines: bool) -> InputError:
-    told = "no line is a JSON object with keys; write one object a line" if lines else "no rows"
-    return InputError(f"{file.path}: {told}")
+    if lines:
+        return InputError(f"{file.path}: no line is a JSON object with keys; write one object a line")
+    return NoRowsError(f"{file.path}: no rows")
 
 
 def _chunks(file: SourceFile) -> Iterator[list[bytes]]:

@@ -25,19 +25,23 @@ GOES_ON = "the same command goes on with what is missing"
 def claimed(wanted: Destination, overwrite: bool) -> Iterator[FileSink]:
     """The output, with what an unfinished run has left of it, kept to this process inside the block.
 
+    A run is finished when its output is visible and the block has ended without an error.
     Raises InputError when it may not take its place, OutsideError when another run writes to it now, and when the disk
     is full or read-only.
     """
     lock = wanted.output.with_name(f".{wanted.output.name}.lock")
     try:
         with held(lock, f"process {os.getpid()} on {socket.gethostname()}") as tell:
+            for folder in _folders(wanted):
+                shutil.rmtree(_swept(folder), ignore_errors=True)
             work, ledger = require_claimable(wanted, overwrite)
             place = LocalPlace(wanted, work / "out", overwrite)
             try:
                 yield FileSink(wanted, place, ledger, tell)
+                _forget(work)
             finally:
                 if not ledger.store.names(SHARDS):
-                    shutil.rmtree(work, ignore_errors=True)
+                    _forget(work)
     except HeldError as other:
         raise OutsideError(f"{wanted.output}: {other} writes to it now; wait for it, or stop it first") from None
     except OSError as error:
@@ -48,7 +52,7 @@ def claimed(wanted: Destination, overwrite: bool) -> Iterator[FileSink]:
 
 def require_claimable(wanted: Destination, overwrite: bool) -> tuple[Path, Ledger]:
     """The hidden folder of the output and the ledger in it. Raises InputError where the output may not be written."""
-    require_short(wanted.output)
+    require_short(wanted)
     work = _work_folder(wanted)
     ledger = Ledger(LocalStore(work / "ledger"))
     if not ledger.publishing:
@@ -56,11 +60,25 @@ def require_claimable(wanted: Destination, overwrite: bool) -> tuple[Path, Ledge
     return work, ledger
 
 
+def _forget(work: Path) -> None:
+    """Takes the hidden folder away in one step, so that a kill leaves no half of a ledger."""
+    if work.exists():
+        work.rename(_swept(work))
+        shutil.rmtree(_swept(work))
+
+
+def _swept(work: Path) -> Path:
+    return work.with_name(f"{work.name}.swept")
+
+
 def _work_folder(wanted: Destination) -> Path:
     """Inside a folder that exists, which may be a file system of its own; else beside the output."""
-    beside = wanted.output.with_name(wanted.hidden)
-    inside = wanted.output / wanted.hidden
+    beside, inside = _folders(wanted)
     return inside if wanted.output.is_dir() and not beside.exists() else beside
+
+
+def _folders(wanted: Destination) -> tuple[Path, Path]:
+    return wanted.output.with_name(wanted.hidden), wanted.output / wanted.hidden
 
 
 def _reason(error: OSError) -> str:
@@ -96,7 +114,6 @@ class LocalPlace:
             if new.exists():
                 new.rename(path)
         flush_to_disk(wanted.predictions.parent)
-        shutil.rmtree(self._out.parent)
 
     def _finals(self) -> Iterable[Path]:
         return self._wanted.rejects, self._wanted.manifest, self._wanted.predictions
@@ -115,7 +132,7 @@ class LocalPlace:
     def _empty(self, what: str, schema: pa.Schema) -> PartFile:
         name = f"{what}/part-empty{PART_SUFFIXES[self._wanted.format]}"
         path = self._out / name
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         open_writer(path, schema, self._wanted.format).close()
         return self._seen(path, name, 0)
 

@@ -125,13 +125,15 @@ def _require_own_folder(wanted: Destination) -> None:
         )
 
 
-def require_short(output: Path) -> None:
-    """Passes names that the file system takes. Raises InputError for others."""
-    try:
-        output.lstat()
-    except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:
-            raise InputError(too_long(output)) from None
+def require_short(wanted: Destination) -> None:
+    """Passes names that the file system takes, with all that are made of them. Raises InputError for others."""
+    beside = wanted.output.with_name(f"{wanted.hidden}.swept")
+    for path in (wanted.output, wanted.rejects, wanted.manifest, beside):
+        try:
+            path.lstat()
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                raise InputError(too_long(wanted.output)) from None
 
 
 def too_long(output: Path) -> str:

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from models.contract import Contract
 from models.errors import InputError
-from tasks.data.batches import BATCH_ROWS, Malformed, RawBatch, SourceFile
+from tasks.data.batches import BATCH_ROWS, Malformed, NoRowsError, RawBatch, SourceFile
 from tasks.data.contents import with_contents
 from tasks.data.fingerprint import require_unchanged
 from tasks.data.sources import Unreadable, read_batches, stops
@@ -114,6 +114,8 @@ class Reading:
                 for piece in pieces:
                     row = max(row, last_row(piece.batch))
                     yield piece
+        except NoRowsError:
+            self._require_unchanged(position)
         except InputError as error:
             self._require_unchanged(position)
             damaged = int(cuts.shards_of(np.array([row + 1]))[0])

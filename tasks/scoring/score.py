@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from models.errors import InputError
 from tasks.data.contents import row_bytes
 from tasks.data.rejects import SCHEMA
 from tasks.scoring.batch import BatchScorer, Stamp
@@ -63,8 +64,8 @@ def score_files(
     wanted = destination(output)
     options = Options(keep=None if keep is None else tuple(keep), shard_rows=shard_rows, why=stamp.why)
     request = Request(f"{stamp.model}/{stamp.version}", tuple(inputs), options)
+    sources = look_at(inputs, wanted)
     with claimed(wanted, overwrite) as sink:
-        sources = look_at(inputs, wanted)
         what_is_left(sink, request, sources, overwrite)
         return score_into(sink, predictor, sources, stamp, request, on_rows, shadow)
 
@@ -89,6 +90,8 @@ def score_into(
     reading = Reading(sources.files, pinned.sources, contract, kept.names, pinned.shard_rows)
     run = Run(scorer, sink, done, options.max_rejects)
     run.go(reading, on_rows or (lambda _: None))
+    if not run.done:
+        raise InputError(f"{', '.join(request.inputs)}: no rows")
     scores = _summed_up(run, pinned, sink, time.perf_counter() - started)
     sink.finish(
         {

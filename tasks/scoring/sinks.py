@@ -8,11 +8,12 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from tasks.scoring.destination import Destination, require_writable
-from tasks.scoring.ledger import Entry, Ledger, PartFile, Pinned, as_json
+from models.errors import PerennialError
+from tasks.scoring.destination import PREDICTIONS, REJECTS, Destination, require_writable
+from tasks.scoring.ledger import RUN_FILE, SHARDS, Entry, Ledger, PartFile, Pinned, as_json
 from tasks.scoring.shards import Shard
 from tasks.scoring.store import Store
-from tasks.scoring.writers import Format, TableWriter, open_writer
+from tasks.scoring.writers import Format, TableWriter, open_writer, stated_rows
 
 PART_SUFFIXES: dict[Format, str] = {"parquet": ".parquet", "csv": ".csv", "jsonl": ".jsonl", "feather": ".feather"}
 
@@ -96,8 +97,11 @@ class FileSink:
 
     def reset(self) -> None:
         """Takes away what an unfinished run has left."""
-        self._place.store.remove()
-        self._ledger.store.remove()
+        # In this order a kill leaves no shard in the ledger without its files.
+        self._ledger.store.remove(SHARDS)
+        for what in (PREDICTIONS, REJECTS):
+            self._place.store.remove(what)
+        self._ledger.store.remove(RUN_FILE)
         self.pinned = None
 
     def part(self, shard: Shard) -> "FilePart":
@@ -145,6 +149,7 @@ class FilePart:
             writer.close()
             path = self._path(what)
             name = f"{what}/part-{self._name}{PART_SUFFIXES[self._form]}"
+            _require_rows(path, self._form, self._rows[what], name)
             files[what] = PartFile(name, self._rows[what], path.stat().st_size, sha256_of(path))
             self._products.put(path, name)
         done = replace(entry, files=files)
@@ -159,6 +164,13 @@ class FilePart:
 
     def _path(self, what: str) -> Path:
         return self._products.scratch() / f"{what.replace('/', '-')}-{self._name}"
+
+
+def _require_rows(path: Path, form: Format, due: int, name: str) -> None:
+    """Raises PerennialError where the finished file says that it holds fewer rows, or more."""
+    held = stated_rows(path, form)
+    if held not in (None, due):
+        raise PerennialError(f"{name} holds {held} rows instead of {due}; it was not scored")
 
 
 def sha256_of(path: Path) -> str:

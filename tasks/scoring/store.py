@@ -39,8 +39,8 @@ class Store(Protocol):
     def scratch(self) -> Path:
         """A folder of this machine to make files in that `put` takes."""
 
-    def remove(self) -> None:
-        """Takes away all that is in the folder, and the folder."""
+    def remove(self, name: str) -> None:
+        """Takes away a file, or a folder with all that is in it; nothing where there is none."""
 
 
 class LocalStore:
@@ -59,8 +59,7 @@ class LocalStore:
 
     def write(self, name: str, content: bytes) -> None:
         """Written beside and renamed."""
-        self.scratch()
-        aside = self.root / SCRATCH / f"{name.replace('/', '-')}.new"
+        aside = self.scratch() / "new"
         aside.write_bytes(content)
         self.put(aside, name)
 
@@ -87,9 +86,13 @@ class LocalStore:
         self._ensure(folder)
         return folder
 
-    def remove(self) -> None:
-        """Takes away all that is in the folder, and the folder."""
-        shutil.rmtree(self.root, ignore_errors=True)
+    def remove(self, name: str) -> None:
+        """Takes away a file, or a folder with all that is in it; nothing where there is none."""
+        path = self.root / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
     def _ensure(self, folder: Path) -> None:
         """The folder, whose name outlives a loss of power as its files do."""
@@ -139,10 +142,14 @@ class ObjectStore:
             self._scratch = Path(tempfile.mkdtemp(prefix="perennial-upload-"))
         return self._scratch
 
-    def remove(self) -> None:
-        """Takes away all that is in the folder, and the folder."""
-        with suppress(FileNotFoundError):
-            patiently(lambda: self.filesystem.delete_dir(self.root))
+    def remove(self, name: str) -> None:
+        """Takes away a file, or a folder with all that is in it; nothing where there is none."""
+        path = self._path(name)
+        kind = patiently(lambda: self.filesystem.get_file_info(path)).type
+        if kind == fs.FileType.Directory:
+            patiently(lambda: self.filesystem.delete_dir(path))
+        elif kind == fs.FileType.File:
+            patiently(lambda: self.filesystem.delete_file(path))
 
     def _path(self, name: str) -> str:
         return f"{self.root}/{name}" if name else self.root

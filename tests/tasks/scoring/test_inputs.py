@@ -12,12 +12,10 @@ import pytest
 from models.errors import InputError
 from tasks.data import jsonlines
 from tasks.data.batches import SourceFile
-from tasks.data.sources import resolve
-from tasks.registry.versions import find_version
+from tasks.data.sources import Unreadable, resolve_each
 from tasks.scoring import inputs as inputs_module
-from tasks.scoring.inputs import count_rows
-from tasks.scoring.steps import score_inputs
-from tests.conftest import Small
+from tasks.scoring.destination import destination
+from tasks.scoring.inputs import look_at
 from tests.small import table
 from tests.tasks.scoring.scored_files import Run
 
@@ -139,20 +137,21 @@ def test_rows_are_known_only_where_every_file_states_them(tmp_path: Path) -> Non
     rows(4).to_parquet(tmp_path / "a.parquet")
     rows(3).to_parquet(tmp_path / "b.parquet")
     rows(3).to_csv(tmp_path / "c.csv", index=False)
-    assert count_rows(resolve(str(tmp_path / "*.parquet"))) == 7
-    assert count_rows([*resolve(str(tmp_path / "*.parquet")), *resolve(str(tmp_path / "c.csv"))]) is None
+    wanted = destination(tmp_path / "out")
+    assert look_at([str(tmp_path / "*.parquet")], wanted).rows == 7
+    assert look_at([str(tmp_path / "*.parquet"), str(tmp_path / "c.csv")], wanted).rows is None
 
 
-def test_inputs_are_listed_once(small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_inputs_are_listed_once(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     listed: list[str] = []
 
-    def noted(uri: str) -> tuple[SourceFile, ...]:
+    def noted(uri: str) -> tuple[SourceFile | Unreadable, ...]:
         listed.append(uri)
-        return resolve(uri)
+        return resolve_each(uri)
 
-    monkeypatch.setattr(inputs_module, "resolve", noted)
+    monkeypatch.setattr(inputs_module, "resolve_each", noted)
     inputs = [str(tmp_path / "a.parquet"), str(tmp_path / "b.parquet")]
     rows(4).to_parquet(inputs[0])
     rows(3).to_parquet(inputs[1])
-    done = score_inputs.fn(find_version("small", "1"), inputs, tmp_path / "out", "r", None, False)
+    done = run(*inputs)
     assert (done.rows, listed) == (7, inputs)

@@ -47,9 +47,8 @@ def test_batches_of_similar_size_hold_every_row_once_and_are_bounded(sizes: list
     sorted_sizes = np.sort(np.array(sizes))
     order = np.argsort(np.array(sizes), kind="stable")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(predictor_module, "BATCH", 20)
         patch.setattr(predictor_module, "BATCH_ELEMENTS", most)
-        batches = list(_of_similar_size(order, sorted_sizes))
+        batches = list(_of_similar_size(order, sorted_sizes, 20))
     assert np.concatenate(batches).tolist() == order.tolist()
     for batch in batches:
         largest = max(sizes[row] for row in batch)

@@ -1,79 +1,29 @@
 """What may not happen to files around a scoring run: lost, mixed up, read twice, or half readable."""
 
 import fcntl
+import os
 import signal
-import subprocess
-import sys
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 import pytest
 
 from models.errors import InputError, OutsideError
 from tasks.aside import HeldError, held
-from tasks.data.rejects import SCHEMA
 from tasks.progress import progress
-from tasks.scoring.sinks import Destination, destination, open_writer, require_free, written_aside
+from tasks.scoring import claim, store
+from tasks.scoring.claim import claimed, require_claimable
+from tasks.scoring.destination import destination
+from tasks.scoring.predictor import Predictor
+from tasks.scoring.score import Scores, score_files
 from tasks.scoring.steps import progress_text
-from tests.small import ROOT
-from tests.tasks.scoring.scored_files import Run
+from tests.conftest import Small
+from tests.tasks.scoring.scored_files import STAMP, Run, left, new_rows, only
 
-FORMS = ("out", "out.csv")
-
-
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from tasks.scoring import sinks
-from tests.tasks.scoring.test_safe_outputs import write_rejects
-
-wanted, step, overwrite = sinks.destination(Path(sys.argv[1])), int(sys.argv[2]), sys.argv[3] == "True"
-steps = 0
-
-def counted(real):
-    def call(*args):
-        global steps
-        if steps == step:
-            os.kill(os.getpid(), signal.SIGKILL)
-        steps += 1
-        return real(*args)
-    return call
-
-Path.replace, Path.rename = counted(Path.replace), counted(Path.rename)
-sinks._flush_to_disk = counted(sinks._flush_to_disk)
-with sinks.written_aside(wanted, overwrite, "killed") as hidden:
-    write_rejects(hidden, "new rejects")
-    hidden.predictions.write_text("new predictions")
-"""
-
-
-def write_rejects(wanted: Destination, text: str) -> None:
-    """Rejects as scoring writes them, of one row."""
-    writer = open_writer(wanted.rejects, SCHEMA, wanted.format)
-    row = {"source": "in", "row": 1, "column": "c", "reason": text, "values": "{}"}
-    writer.write_table(pa.Table.from_pylist([row], schema=SCHEMA))
-    writer.close()
-
-
-def read_rejects(wanted: Destination) -> str | None:
-    """The text that `write_rejects` wrote."""
-    if not wanted.rejects.exists():
-        return None
-    frame = (pd.read_csv if wanted.format == "csv" else pd.read_parquet)(wanted.rejects)
-    return str(frame["reason"][0])
-
-
-def write_output(output: Path, text: str, run_id: str = "r", overwrite: bool = False) -> None:
-    with written_aside(destination(output), overwrite, run_id) as hidden:
-        hidden.predictions.write_text(f"{text} predictions")
-        write_rejects(hidden, f"{text} rejects")
-
-
-def contents(output: Path) -> tuple[str | None, str | None]:
-    wanted = destination(output)
-    return wanted.predictions.read_text() if wanted.predictions.exists() else None, read_rejects(wanted)
+FORMS = ("out", "out.csv", "out.parquet")
 
 
 def test_a_folder_with_other_files_is_refused_and_stays(run: Run, rows_csv: Path, tmp_path: Path) -> None:
@@ -83,79 +33,129 @@ def test_a_folder_with_other_files_is_refused_and_stays(run: Run, rows_csv: Path
         with pytest.raises(InputError, match=r"out: holds 'notes\.txt', which is no output of scoring"):
             run(rows_csv, overwrite=overwrite)
         with pytest.raises(InputError, match=r"notes\.txt"):
-            require_free(destination(tmp_path / "out"), overwrite)
-    assert {p.name for p in (tmp_path / "out").iterdir()} == {"notes.txt", "predictions", "rejects"}
+            require_claimable(destination(tmp_path / "out"), overwrite)
+    assert left(tmp_path / "out") == {"notes.txt", "predictions", "rejects", "manifest.json"}
 
 
-def test_overwriting_replaces_the_files_and_not_the_folder(tmp_path: Path) -> None:
-    write_output(tmp_path / "out", "old")
+def test_overwriting_replaces_the_files_and_not_the_folder(run: Run, rows_csv: Path, tmp_path: Path) -> None:
+    run(rows_csv)
     before = (tmp_path / "out").stat().st_ino
-    write_output(tmp_path / "out", "new", overwrite=True)
-    assert contents(tmp_path / "out") == ("new predictions", "new rejects")
+    run(rows_csv, overwrite=True, keep=[])
     assert (tmp_path / "out").stat().st_ino == before
-    assert len(list((tmp_path / "out").iterdir())) == 2
+    assert "id" not in pd.read_parquet(tmp_path / "out" / "predictions").columns
+    assert left(tmp_path / "out") == {"predictions", "rejects", "manifest.json"}
 
 
-def test_an_empty_folder_may_be_filled(tmp_path: Path) -> None:
+def test_an_empty_folder_may_be_filled(run: Run, rows_csv: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    write_output(tmp_path / "out", "new")
-    assert contents(tmp_path / "out") == ("new predictions", "new rejects")
+    before = (tmp_path / "out").stat().st_ino
+    run(rows_csv)
+    assert (tmp_path / "out").stat().st_ino == before
+    assert len(pd.read_parquet(tmp_path / "out" / "predictions")) == 198
 
 
 @pytest.mark.parametrize("name", ["out.csv", "out"])
-def test_the_other_kind_of_thing_in_the_place_is_refused(tmp_path: Path, name: str) -> None:
+def test_the_other_kind_of_thing_in_the_place_is_refused(run: Run, rows_csv: Path, tmp_path: Path, name: str) -> None:
     if name == "out":
         (tmp_path / name).write_text("a file")
     else:
         (tmp_path / name).mkdir()
     with pytest.raises(InputError, match=f"{name}: (is a file|a folder stands)"):
-        write_output(tmp_path / name, "new", overwrite=True)
+        run(rows_csv, output=name, overwrite=True)
+
+
+WHAT = ("predictions", "rejects")
+Frames = dict[str, pd.DataFrame]
+
+
+def read(output: Path) -> Frames:
+    """What there is of predictions and rejects, without the id of the run."""
+    wanted = destination(output)
+    reader = pd.read_csv if output.suffix == ".csv" else pd.read_parquet
+    places = {"predictions": wanted.predictions, "rejects": wanted.rejects}
+    return {
+        what: reader(path).drop(columns="run_id", errors="ignore") for what, path in places.items() if path.exists()
+    }
+
+
+def same_frame(one: Frames, other: Frames, what: str) -> bool:
+    return (what in one) == (what in other) and (what not in one or one[what].equals(other[what]))
+
+
+def same(one: Frames, other: Frames) -> bool:
+    return all(same_frame(one, other, what) for what in WHAT)
+
+
+def hidden(output: Path) -> list[Path]:
+    """What a run has left to itself around its output."""
+    return list(output.parent.rglob(".*"))
+
+
+def killed_at(step: int, score: Callable[[], Any]) -> bool:
+    """Runs `score` in a process that is killed before its `step`th change of the disk; whether it came so far."""
+    child = os.fork()
+    if not child:
+        try:
+            left_to_do = iter(range(step))
+
+            def counted(real: Callable[..., Any]) -> Callable[..., Any]:
+                def call(*args: Any, **more: Any) -> Any:
+                    if next(left_to_do, None) is None:
+                        os.kill(os.getpid(), signal.SIGKILL)
+                    return real(*args, **more)
+
+                return call
+
+            Path.replace, Path.rename = counted(Path.replace), counted(Path.rename)  # type: ignore[method-assign]
+            Path.unlink, os.rmdir = counted(Path.unlink), counted(os.rmdir)  # type: ignore[method-assign]
+            store.flush_to_disk = claim.flush_to_disk = counted(store.flush_to_disk)
+            score()
+            os._exit(0)
+        finally:
+            traceback.print_exc()
+            os._exit(1)
+    status = os.waitpid(child, 0)[1]
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
+    return os.WIFSIGNALED(status)
 
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("old", [False, True])
-def test_killed_at_any_step_nothing_is_lost_and_the_rerun_completes(tmp_path: Path, form: str, old: bool) -> None:
-    for step in range(20):
+def test_killed_at_any_step_nothing_is_lost_or_done_twice_and_the_rerun_completes(
+    small: Small, tmp_path: Path, form: str, old: bool
+) -> None:
+    rows = new_rows(200).assign(load=lambda frame: frame["load"].where(frame["id"] % 50 != 7, 1000))
+    rows.to_parquet(tmp_path / "in.parquet", row_group_size=80)
+    new_rows(30, seed=9).to_parquet(tmp_path / "before.parquet")
+
+    def score(output: Path, what: str = "in.parquet", **more: Any) -> Scores:
+        predictor = Predictor.load(small.downloaded)
+        return score_files(predictor, [str(tmp_path / what)], output, STAMP, shard_rows=60, **more)
+
+    score(tmp_path / "whole" / form)
+    score(tmp_path / "before" / form, "before.parquet")
+    whole, before = read(tmp_path / "whole" / form), read(tmp_path / "before" / form) if old else {}
+    for step in range(0, 200, 3):
         output = tmp_path / str(step) / form
         if old:
-            write_output(output, "old")
-        done = subprocess.run([sys.executable, "-c", KILLED, str(output), str(step), str(old)], cwd=ROOT)
-        predictions, rejects = contents(output)
-        if done.returncode == 0:
+            score(output, "before.parquet")
+        if not killed_at(step, lambda output=output: score(output, overwrite=old)):  # type: ignore[misc]
             break
-        assert done.returncode == -signal.SIGKILL
-        assert predictions in (("old predictions", "new predictions") if old else (None, "new predictions"))
-        assert rejects in ("old rejects", "new rejects") if old or predictions else True
-        if old or predictions is None:
-            write_output(output, "again", overwrite=old)
-            assert contents(output) == ("again predictions", "again rejects")
-            assert not list(output.parent.rglob(".*"))
-    assert step >= 5
-    assert (predictions, rejects) == ("new predictions", "new rejects")
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_rejects_alone_are_an_unfinished_run(tmp_path: Path, form: str) -> None:
-    wanted = destination(tmp_path / form)
-    wanted.rejects.parent.mkdir(exist_ok=True)
-    write_rejects(wanted, "left")
-    write_output(tmp_path / form, "new")
-    assert contents(tmp_path / form) == ("new predictions", "new rejects")
-
-
-@pytest.mark.parametrize("form", [*FORMS, "out.jsonl"])
-@pytest.mark.parametrize("whose", ["", "mine\n1\n", '{"mine": 1}\n', "1\n", "\n"])
-def test_rejects_that_scoring_did_not_write_stay(tmp_path: Path, form: str, whose: str) -> None:
-    wanted = destination(tmp_path / form)
-    wanted.rejects.parent.mkdir(exist_ok=True)
-    wanted.rejects.write_text(whose)
-    if not whose and form == "out.jsonl":
-        require_free(wanted, False)
-        return
-    with pytest.raises(InputError, match=rf"{wanted.rejects.name}: exists already, and no scoring run wrote it"):
-        write_output(tmp_path / form, "new")
-    assert wanted.rejects.read_text() == whose
-    require_free(wanted, True)
+        seen = read(output)
+        # What is replaced changes one after the other; of a folder that is there, each is gone for a moment.
+        assert all(
+            same_frame(seen, before, what) or same_frame(seen, whole, what) or (old and what not in seen)
+            for what in WHAT
+        )
+        if not old and same(seen, whole) and not destination(output).output.with_name(f".{form}.partial").exists():
+            with pytest.raises(InputError, match="exists already"):
+                score(output)
+        else:
+            assert (done := score(output, overwrite=old)).rows == 200 and done.rejected == 4
+        assert same(read(output), whole), step
+        assert not hidden(output), step
+    assert step >= 30
+    assert same(read(output), whole)
 
 
 @pytest.mark.parametrize("name", ["x" * 300, "x" * 300 + ".csv", "x" * 240 + ".csv", "é" * 130 + ".jsonl"])
@@ -165,32 +165,29 @@ def test_a_name_that_is_too_long_is_a_plain_line(run: Run, rows_csv: Path, tmp_p
     assert len(str(refused.value)) < 300 and "\n" not in str(refused.value)
     if len(name) > 255:
         with pytest.raises(InputError, match="too long"):
-            require_free(destination(tmp_path / name), False)
+            require_claimable(destination(tmp_path / name), False)
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_a_second_run_into_one_output_is_refused_with_the_first_ones_id(tmp_path: Path, overwrite: bool) -> None:
-    with written_aside(destination(tmp_path / "out.csv"), overwrite, "first-run") as hidden:
-        with pytest.raises(OutsideError, match=r"out\.csv: run first-run writes to it now"):
-            write_output(tmp_path / "out.csv", "second", "second-run", overwrite)
-        write_output(tmp_path / "other.csv", "other")
-        hidden.predictions.write_text("first predictions")
-        write_rejects(hidden, "first rejects")
-    assert contents(tmp_path / "out.csv") == ("first predictions", "first rejects")
-    write_output(tmp_path / "out.csv", "third", overwrite=True)
-    assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
+def test_a_second_run_into_one_output_is_refused_with_the_first_ones_id(
+    run: Run, rows_csv: Path, tmp_path: Path, overwrite: bool
+) -> None:
+    def second(_: int) -> None:
+        with pytest.raises(OutsideError, match=r"out\.csv: run run-1 writes to it now"):
+            run(rows_csv, output="out.csv", overwrite=overwrite)
+
+    with claimed(destination(tmp_path / "out.csv"), overwrite), pytest.raises(OutsideError, match=r"process \d+ on "):
+        run(rows_csv, output="out.csv")
+    run(rows_csv, output="out.csv", overwrite=overwrite, on_rows=second)
+    assert not [name for name in left(tmp_path) if name.startswith(".")]
 
 
-def test_what_appears_during_the_run_is_not_replaced(tmp_path: Path) -> None:
-    with (
-        pytest.raises(InputError, match="exists already"),
-        written_aside(destination(tmp_path / "out.csv"), False, "r") as hidden,
-    ):
-        hidden.predictions.write_text("new")
-        hidden.rejects.write_text("new")
-        (tmp_path / "out.csv").write_text("somebody's")
+def test_what_appears_during_the_run_is_not_replaced(run: Run, rows_csv: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="exists already"):
+        run(rows_csv, output="out.csv", on_rows=lambda _: (tmp_path / "out.csv").write_text("somebody's"))
     assert (tmp_path / "out.csv").read_text() == "somebody's"
+    assert only(tmp_path / ".out.csv.partial" / "out" / "predictions").suffix == ".csv"
 
 
 def test_a_lock_whose_file_was_removed_meanwhile_is_taken_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

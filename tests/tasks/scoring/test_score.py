@@ -20,7 +20,7 @@ from tasks.scoring.predictor import Predictor
 from tasks.scoring.pyfunc import _load_pyfunc
 from tasks.scoring.score import score_files
 from tests.conftest import Small
-from tests.tasks.scoring.scored_files import STAMP, Run, left, new_rows
+from tests.tasks.scoring.scored_files import STAMP, Run, left, new_rows, only
 
 
 def test_every_row_ends_once(run: Run, rows_csv: Path) -> None:
@@ -75,11 +75,11 @@ def test_formats_out_agree(run: Run, rows_csv: Path, tmp_path: Path, suffix: str
     np.testing.assert_allclose(found["probability_yes"], expected["probability_yes"], rtol=1e-6)
     assert found["label"].tolist() == expected["label"].tolist()
     assert read(done.rejects)["row"].tolist() == [3, 7]
-    assert left(tmp_path) == {f"out.{suffix}", f"out.rejects.{suffix}", "expected"}
+    assert left(tmp_path) == {f"out.{suffix}", f"out.rejects.{suffix}", "out.manifest.json", "expected"}
 
 
 def test_texts_are_plain_texts_to_every_reader(run: Run, rows_csv: Path) -> None:
-    schema = pq.read_schema(run(rows_csv).predictions)
+    schema = pq.ParquetFile(only(run(rows_csv).predictions)).schema_arrow
     assert {schema.field(name).type for name in ("label", "shop", "model", "run_id", "source")} == {pa.string()}
 
 

@@ -10,22 +10,23 @@ import pytest
 
 from models.errors import PerennialError
 from tasks.data.batches import RawBatch
-from tasks.scoring import score
-from tests.tasks.scoring.scored_files import Run, left, new_rows
+from tasks.scoring import batch, reading
+from tasks.scoring.sinks import FilePart
+from tests.tasks.scoring.scored_files import Run, left, new_rows, visible
 
 
 def test_counts_that_do_not_add_up_stop_the_run(
     run: Run, rows_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(score, "count_reasons", lambda rejects: {})
-    real = score.check_batch
+    monkeypatch.setattr(batch, "count_reasons", lambda rejects: {})
+    real = batch.check_batch
 
     def forgetful(*args: Any, **more: Any) -> Any:
         checked = real(*args, **more)
-        return score.Checked(checked.table, checked.rows, checked.rejects.slice(1))
+        return batch.Checked(checked.table, checked.rows, checked.rejects.slice(1))
 
-    monkeypatch.setattr(score, "check_batch", forgetful)
-    with pytest.raises(PerennialError, match="200 rows were read, but 198 scored and 1 rejected; nothing was written"):
+    monkeypatch.setattr(batch, "check_batch", forgetful)
+    with pytest.raises(PerennialError, match="200 rows were read, but 198 scored and 1 rejected; it was not scored"):
         run(rows_csv)
     assert left(tmp_path) == set()
 
@@ -53,33 +54,33 @@ def three_batches(tmp_path: Path) -> Path:
 def test_a_batch_that_is_not_handed_to_its_writer_stops_the_run(
     run: Run, three_batches: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, lost: str
 ) -> None:
-    real = score._append
+    real = FilePart.write
 
-    def drops(writer: Any, table: pa.Table) -> int:
-        return 0 if ("reason" in table.column_names) == (lost == "rejects") and len(table) else real(writer, table)
+    def drops(part: FilePart, what: str, table: pa.Table) -> int:
+        return 0 if what == lost else real(part, what, table)
 
-    monkeypatch.setattr(score, "_append", drops)
-    with pytest.raises(PerennialError, match=r"\d+ rows were \w+, but 0 written; .*nothing was written|but 0 written"):
+    monkeypatch.setattr(FilePart, "write", drops)
+    with pytest.raises(PerennialError, match=r"10 rows were \w+, but 0 written; it was not scored"):
         run(three_batches, output=f"out{suffix}")
-    assert left(tmp_path) == {"p0.csv", "p1.csv", "p2.csv"}
+    assert visible(tmp_path) == {"p0.csv", "p1.csv", "p2.csv"}
 
 
 def test_a_writer_that_loses_a_batch_stops_the_run(
     run: Run, three_batches: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pq.ParquetWriter, "write_table", keeps_all_but_the_second(pq.ParquetWriter.write_table))
-    with pytest.raises(PerennialError, match=r"rejects\.parquet holds 0 rows instead of 10; nothing was written"):
+    with pytest.raises(PerennialError, match=r"holds 0 rows instead of 10; it was not scored"):
         run(three_batches)
-    assert left(tmp_path) == {"p0.csv", "p1.csv", "p2.csv"}
+    assert visible(tmp_path) == {"p0.csv", "p1.csv", "p2.csv"}
 
 
 @pytest.mark.parametrize(
     ("suffix", "lost", "told"),
     [
-        ("parquet", 0, "has 150 rows, but 90 were read"),
-        ("parquet", 2, "has 150 rows, but 120 were read"),
-        ("csv", 0, "90 rows were read up to row 150"),
-        ("csv", 1, "90 rows were read up to row 150"),
+        ("parquet", 0, "90 of 150 rows up to row 150"),
+        ("parquet", 2, "120 of 150 rows up to row 150"),
+        ("csv", 0, "90 of 150 rows up to row 150"),
+        ("csv", 1, "90 of 150 rows up to row 150"),
     ],
 )
 def test_a_reader_that_loses_a_batch_stops_the_run(
@@ -88,17 +89,17 @@ def test_a_reader_that_loses_a_batch_stops_the_run(
     given = tmp_path / f"in.{suffix}"
     frame = new_rows(150)
     frame.to_csv(given, index=False) if suffix == "csv" else frame.to_parquet(given)
-    real = score.read_batches
+    real = reading.read_batches
 
     def loses(*args: Any) -> Iterator[RawBatch]:
-        for batch in real(*args):
-            for number, start in enumerate(range(0, len(batch.rows), 60)):
+        for read in real(*args):
+            for number, start in enumerate(range(0, len(read.rows), 60)):
                 if number != lost:
                     end = start + 60
-                    yield RawBatch(batch.source, batch.rows[start:end], batch.table.slice(start, 60))
+                    yield RawBatch(read.source, read.rows[start:end], read.table.slice(start, 60))
 
-    monkeypatch.setattr(score, "read_batches", loses)
-    with pytest.raises(PerennialError, match=f"{told}; nothing was written"):
+    monkeypatch.setattr(reading, "read_batches", loses)
+    with pytest.raises(PerennialError, match=f"{told} were read; it was not scored"):
         run(given)
     assert left(tmp_path) == {given.name}
 

@@ -7,18 +7,21 @@ from pathlib import Path
 import pytest
 
 from models.errors import InputError, OutsideError
-from tasks.scoring import score, sinks
-from tests.tasks.scoring.scored_files import Run, left
+from tasks.scoring import run as run_module
+from tasks.scoring.batch import BatchScorer
+from tasks.scoring.claim import LocalPlace
+from tasks.scoring.sinks import FilePart
+from tests.tasks.scoring.scored_files import Run, left, only
 
 
 def test_an_output_that_exists_stays(run: Run, rows_csv: Path, tmp_path: Path) -> None:
-    first = run(rows_csv)
-    before = first.predictions.read_bytes()
+    first = only(run(rows_csv).predictions)
+    before = first.read_bytes()
     with pytest.raises(InputError, match=r"out: exists already; choose another output or pass --overwrite"):
         run(rows_csv, keep=[])
-    assert first.predictions.read_bytes() == before
+    assert first.read_bytes() == before
     run(rows_csv, keep=[], overwrite=True)
-    assert first.predictions.read_bytes() != before
+    assert first.read_bytes() != before
     assert left(tmp_path) == {"out"}
 
 
@@ -27,7 +30,7 @@ def test_files_are_overwritten_too(run: Run, rows_csv: Path, tmp_path: Path) -> 
     with pytest.raises(InputError, match="exists already"):
         run(rows_csv, output="out.csv")
     run(rows_csv, output="out.csv", overwrite=True)
-    assert left(tmp_path) == {"out.csv", "out.rejects.csv"}
+    assert left(tmp_path) == {"out.csv", "out.rejects.csv", "out.manifest.json"}
 
 
 def test_nothing_is_visible_before_the_end(run: Run, rows_csv: Path, tmp_path: Path) -> None:
@@ -43,7 +46,7 @@ def test_an_error_in_the_middle_leaves_nothing(
     def fails(*_: object) -> None:
         raise RuntimeError("in the middle")
 
-    monkeypatch.setattr(score, "_assemble", fails)
+    monkeypatch.setattr(BatchScorer, "score", fails)
     with pytest.raises(RuntimeError, match="in the middle"):
         run(rows_csv)
     assert left(tmp_path) == set()
@@ -52,11 +55,11 @@ def test_an_error_in_the_middle_leaves_nothing(
 def test_an_error_leaves_the_output_that_was_there(
     run: Run, rows_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = run(rows_csv).predictions.read_bytes()
-    monkeypatch.setattr(score, "_reconcile", lambda *_: (_ for _ in ()).throw(RuntimeError("late")))
+    before = only(run(rows_csv).predictions).read_bytes()
+    monkeypatch.setattr(run_module, "_require_written", lambda *_: (_ for _ in ()).throw(RuntimeError("late")))
     with pytest.raises(RuntimeError, match="late"):
         run(rows_csv, overwrite=True)
-    assert (tmp_path / "out" / "predictions").read_bytes() == before
+    assert only(tmp_path / "out" / "predictions").read_bytes() == before
     assert left(tmp_path) == {"out"}
 
 
@@ -67,9 +70,9 @@ def test_a_full_disk_is_a_plain_line_and_leaves_nothing(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(score, "_append", full)
+    monkeypatch.setattr(FilePart, "write", full)
     with pytest.raises(
-        OutsideError, match=rf"{output}: can't be written \(the disk is full\); nothing was left behind"
+        OutsideError, match=rf"{output}: can't be written \(the disk is full\); the same command goes on"
     ):
         run(rows_csv, output=output)
     assert left(tmp_path) == set()
@@ -78,16 +81,19 @@ def test_a_full_disk_is_a_plain_line_and_leaves_nothing(
 def test_a_disk_that_fills_up_while_publishing_keeps_what_was_there(
     run: Run, rows_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = run(rows_csv).predictions.read_bytes()
+    before = only(run(rows_csv).predictions).read_bytes()
 
-    def full(path: Path) -> None:
+    def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(sinks, "_flush_to_disk", full)
+    monkeypatch.setattr(LocalPlace, "move", full)
     with pytest.raises(OutsideError, match="the disk is full"):
         run(rows_csv, overwrite=True)
-    assert (tmp_path / "out" / "predictions").read_bytes() == before
+    assert only(tmp_path / "out" / "predictions").read_bytes() == before
+    monkeypatch.undo()
+    assert run(rows_csv, overwrite=True).rows == 200
     assert left(tmp_path) == {"out"}
+    assert left(tmp_path / "out") == {"predictions", "rejects", "manifest.json"}
 
 
 def test_an_output_folder_that_cannot_be_made_is_a_plain_line(run: Run, rows_csv: Path, tmp_path: Path) -> None:
