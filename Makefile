@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TESTABLE := $(VENV)/.testable
-PYTEST := $(BIN)/pytest --numprocesses logical --dist loadscope
+PYTEST := $(BIN)/pytest --numprocesses logical
 SOURCES := models tasks flows infra tests benchmarks
 
 .DEFAULT_GOAL := help
@@ -45,10 +45,10 @@ lint: $(TESTABLE)
 	$(BIN)/lint-imports
 
 test: lint
-	$(PYTEST) -m "not slow" --cov --cov-report=term:skip-covered
+	$(PYTEST) --dist loadscope --no-loadscope-reorder -m "not slow" --cov --cov-report=term:skip-covered
 
 test-slow: $(TESTABLE)
-	$(PYTEST) -m slow
+	$(PYTEST) --dist worksteal -m slow
 
 bench: $(READY)
 	@$(BIN)/python -m benchmarks.$(NAME)
