@@ -3,6 +3,8 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+TESTABLE := $(VENV)/.testable
+PYTEST := $(BIN)/pytest --numprocesses logical
 SOURCES := models tasks flows infra tests benchmarks
 
 .DEFAULT_GOAL := help
@@ -25,23 +27,28 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
+# Ray is for checks and tests: the demo does without.
+$(TESTABLE): $(READY) requirements-ray.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-ray.lock
+	touch $@
+
 demo: $(READY)
 	@$(BIN)/perennial demo
 
 ui: $(READY)
 	@$(BIN)/perennial ui
 
-lint: $(READY)
+lint: $(TESTABLE)
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy models tasks flows infra/perennial benchmarks
 	$(BIN)/lint-imports
 
 test: lint
-	$(BIN)/pytest -m "not slow" --cov --cov-report=term:skip-covered
+	$(PYTEST) --dist loadscope --no-loadscope-reorder -m "not slow" --cov --cov-report=term:skip-covered
 
-test-slow: $(READY)
-	$(BIN)/pytest -m slow
+test-slow: $(TESTABLE)
+	$(PYTEST) --dist worksteal -m slow
 
 bench: $(READY)
 	@$(BIN)/python -m benchmarks.$(NAME)

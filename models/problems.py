@@ -64,13 +64,19 @@ def shortened(line: str) -> str:
 
 
 def _describe(detail: Any, model: type[BaseModel]) -> str:
-    where = ".".join(str(part) for part in detail["loc"])
+    where = ".".join(map(_shown, detail["loc"]))
     if detail["type"] == "extra_forbidden":
         return f"{where}: unknown key{near_match(str(detail['loc'][-1]), _known_keys(detail['loc'][:-1], model))}"
     if detail["type"] == "missing":
         return f"{where}: missing"
     message = _plain(detail)
     return message if message.startswith("columns.") else f"{where}: {message}"
+
+
+def _shown(key: object) -> str:
+    """The key as it stands, or on one line where it has line breaks or other invisible characters."""
+    text = str(key)
+    return text if text.isprintable() else repr(text)
 
 
 def _describe_setting(detail: Any, column: str, settings: type[BaseModel]) -> str:

@@ -13,6 +13,8 @@ from models.modelfile import ModelFile
 from tasks.training.job import Job
 from tests.small import table, write_model
 
+pytest_plugins = ["tests.servers"]
+
 # Settings are read when MLflow, Prefect and torch are imported, so they come before any test module.
 for _key in [key for key in os.environ if key.startswith(("MLFLOW_", "PREFECT_"))]:
     del os.environ[_key]

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from models.columns import KINDS
@@ -249,6 +249,7 @@ SECTION = st.sampled_from(["name", "sources", "target", "columns", "data", "spli
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(SECTION, VALUE, max_size=8))
+@example({"sources": [{"\x1e\r": None}]})
 def test_nonsense_is_described_never_a_crash(raw: dict[str, object]) -> None:
     from models.modelfile import _problems
 

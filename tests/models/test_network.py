@@ -108,7 +108,7 @@ def test_onnx_runtime_agrees_where_values_are_tiny(tmp_path: Path) -> None:
 
 def test_a_network_too_large_for_the_memory_is_a_plain_line() -> None:
     with pytest.raises(InputError, match=r"\[network\]: too large for the memory"):
-        build_network(every_kind(), BINARY, SMALL.model_copy(update={"width": 1 << 28}))
+        build_network(every_kind(), BINARY, SMALL.model_copy(update={"width": 1 << 44}))
 
 
 def test_dropout_drops_the_stated_share_of_units_for_all_members_of_a_row() -> None:

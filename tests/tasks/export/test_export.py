@@ -2,7 +2,8 @@
 
 import json
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -78,17 +79,29 @@ TARGETS = {
 TYPES = {"whole numbers": int, "booleans": bool, "several texts": str, "several numbers": int}
 
 
+@pytest.fixture(scope="module")
+def folder_for(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A function that gives the folder of a model of a target, exported once."""
+
+    @cache
+    def made(target: str) -> Path:
+        folder, frame = tmp_path_factory.mktemp("target"), table(400)
+        frame["broken"] = TARGETS[target](frame["load"])
+        exported(folder, frame)
+        return folder
+
+    return made
+
+
 @pytest.mark.parametrize("target", TARGETS)
-def test_every_task_and_type_of_class(tmp_path: Path, target: str) -> None:
-    frame = table(400)
-    frame["broken"] = TARGETS[target](frame["load"])
-    found = exported(tmp_path, frame)
-    contract = read_contract(found.folder)
-    model = onnx.load(found.folder / "model.onnx")
+def test_every_task_and_type_of_class(folder_for: Callable[[str], Path], target: str) -> None:
+    package = folder_for(target) / "package"
+    contract = read_contract(package)
+    model = onnx.load(package / "model.onnx")
     onnx.checker.check_model(model, full_check=True)
     assert {o.domain for o in model.opset_import} <= {"", "ai.onnx.ml"}
     assert {i.name for i in model.graph.input} == {"load", "heat", "shop", "night", "made"}
-    session = ort.InferenceSession(found.folder / "model.onnx", providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(package / "model.onnx", providers=["CPUExecutionProvider"])
     if target == "values":
         assert contract.classes == () and [o.name for o in session.get_outputs()] == ["value"]
         return
@@ -223,16 +236,14 @@ def test_a_graph_that_is_wrong_in_one_row_of_thousands_does_not_pass(ready: tupl
 
 
 @pytest.mark.parametrize("target", ["several texts", "values"])
-def test_parity_in_pieces_is_parity_of_all_rows_at_once(tmp_path: Path, target: str) -> None:
-    frame = table(400)
-    frame["broken"] = TARGETS[target](frame["load"])
-    found = exported(tmp_path, frame)
-    test, layout, network = rows_and_network(tmp_path)
+def test_parity_in_pieces_is_parity_of_all_rows_at_once(folder_for: Callable[[str], Path], target: str) -> None:
+    folder = folder_for(target)
+    test, layout, network = rows_and_network(folder)
     test = test.sort_by("load")
     for off in (0.0, 2e-6):
-        whole = check_parity(network, layout, WrongOnce(found.folder, 31, off), [test])
+        whole = check_parity(network, layout, WrongOnce(folder / "package", 31, off), [test])
         pieces = (test.slice(at, 10) for at in range(0, len(test), 10))
-        assert check_parity(network, layout, WrongOnce(found.folder, 31, off), pieces) == whole
+        assert check_parity(network, layout, WrongOnce(folder / "package", 31, off), pieces) == whole
 
 
 def test_no_row_to_compare_on_is_an_input_error(ready: tuple[Path, Exported]) -> None:
