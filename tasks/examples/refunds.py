@@ -7,8 +7,9 @@ GET /refunds lists them, GET /health says that the service is there.
 import argparse
 import json
 import sqlite3
+import sys
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -158,7 +159,11 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=PORT, help=f"port to listen on, by default {PORT}")
     parser.add_argument("--db", type=Path, default=Path("refunds.db"), help="SQLite file, by default refunds.db")
     given = parser.parse_args()
-    with start(given.db, given.port) as server:
+    try:
+        server = start(given.db, given.port)
+    except OSError as error:
+        sys.exit(f"port {given.port}: {error.strerror}; choose another with --port")
+    with server, suppress(KeyboardInterrupt):
         print(f"refunds on http://127.0.0.1:{server.server_port}/refunds, kept in {given.db}", flush=True)
         server.serve_forever()
 
