@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from models.actions import Action
@@ -108,11 +109,12 @@ def _deliver_parcel(sender: "_Sender", parcel: Parcel, again: bool, on_rows: Cal
             if dead.rows and (again or len(left) < len(dead.rows)):
                 dead.keep(left)
             return _reconciled(sender.action, parcel, receipts, dead)
+    except pa.ArrowInvalid as error:
+        raise OutsideError(f"{parcel.outbox}: damaged ({str(error).splitlines()[0]}); score these rows again") from None
     except OSError as error:
         what = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
-        raise OutsideError(
-            f"{error.filename or parcel.receipts}: {what}; start again, and what has a receipt is not sent twice"
-        ) from None
+        where = error.filename or parcel.outbox.parent
+        raise OutsideError(f"{where}: {what}; start again, and what has a receipt is not sent twice") from None
 
 
 def _reconciled(action: Action, parcel: Parcel, receipts: Journal, dead: Journal) -> Delivered:

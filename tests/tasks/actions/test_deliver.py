@@ -185,6 +185,18 @@ def test_two_processes_do_not_deliver_the_same(tmp_path: Path) -> None:
         send(action("http://127.0.0.1:9/x"), wanted)
 
 
+def test_an_outbox_that_is_damaged_or_gone_is_told(tmp_path: Path) -> None:
+    wanted = parcel(tmp_path, 3)
+    wanted.outbox.write_bytes(b"PAR1 and no more")
+    for to in ("http://127.0.0.1:9/x", str(tmp_path / "urgent")):
+        with pytest.raises(OutsideError, match=r"00001.parquet: damaged \(.*\); score these rows again"):
+            send(action(to), wanted)
+    wanted.outbox.unlink()
+    with pytest.raises(OutsideError, match="start again") as caught:
+        send(action("http://127.0.0.1:9/x"), wanted)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_disk_that_refuses_ends_in_a_plain_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(journal: Journal, entries: list[Any]) -> None:
         raise OSError(28, "No space left on device", str(tmp_path / "journal"))
