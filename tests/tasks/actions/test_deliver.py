@@ -75,6 +75,12 @@ def test_a_row_that_keeps_failing_is_a_dead_letter_and_the_others_arrive(tmp_pat
         assert len(service.requests) == 22, "a dead letter is not sent again by itself"
 
 
+def test_rows_that_an_endpoint_fails_on_do_not_make_it_given_up(tmp_path: Path) -> None:
+    with scripted(lambda number, body: (500, {}, "") if int(str(body["row"])) <= 20 else OK) as service:
+        told = send(action(service.address, retries=3), parcel(tmp_path, 40), silences=5, probes=1)
+    assert told == Delivered("refund", 40, 20, 20)
+
+
 def test_dead_letters_are_sent_again_when_asked_for(tmp_path: Path) -> None:
     wanted, well = parcel(tmp_path, 5), [0]
 
@@ -210,7 +216,7 @@ def test_a_disk_that_refuses_ends_in_a_plain_line(tmp_path: Path, monkeypatch: p
         assert send(action(service.address), wanted) == Delivered("refund", 30, 30, 0)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 10_000), stops=st.lists(st.integers(0, 12), max_size=4), retries=st.integers(0, 6))
 def test_each_refund_is_opened_once_however_often_the_delivery_is_cut_off(
     tmp_path_factory: pytest.TempPathFactory, seed: int, stops: list[int], retries: int

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -41,6 +42,23 @@ def test_a_second_copy_takes_the_place_of_the_first(tmp_path: Path) -> None:
     wanted.receipts.unlink()
     assert send(action(str(folder)), wanted).delivered == 4
     assert pq.read_table(folder).num_rows == 4
+
+
+def test_nothing_is_seen_under_the_name_before_it_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "urgent"
+
+    def cut_off(read: IO[bytes], written: IO[bytes], length: int) -> None:
+        written.write(read.read(10))
+        written.flush()
+        assert list(folder.glob("*.parquet")) == []
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(whole.shutil, "copyfileobj", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        send(action(str(folder)), parcel(tmp_path, 4))
+    monkeypatch.undo()
+    assert send(action(str(folder)), parcel(tmp_path, 4)).delivered == 4
+    assert [path.name for path in folder.iterdir()] == ["run-1-refund-00001.parquet"]
 
 
 def test_an_object_store_is_written_through_arrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
