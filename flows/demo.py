@@ -12,7 +12,9 @@ import typer
 
 from flows.environment import state_folder
 from models.errors import RefusedError
-from tasks.examples.shipped import EXAMPLES, find_example
+from tasks.examples.refunds import Refunds
+from tasks.examples.served import refund_service
+from tasks.examples.shipped import EXAMPLES, Example, find_example
 
 OLDER = 0.55
 """Share of the digits that are there at first; the rest arrive later."""
@@ -93,7 +95,17 @@ def run_example(name: str, run: Callable[[list[str]], None]) -> Played:
     example = find_example(name)
     folder = _free_folder(name)
     _say(f"1. {example.story[0].upper()}{example.story[1:]}. Its data is written to {folder} first.")
-    file = example.make(folder, folder.name)
+    if not example.acts:
+        return _play_example(example, folder, example.make(folder, folder.name), run)
+    database = folder / "refunds.db"
+    with refund_service(database) as address:
+        print(f"\nBeside it runs a service of another team, which pays refunds: {address}", flush=True)
+        played = _play_example(example, folder, example.make(folder, folder.name, address), run)
+    _say(f"5. Refunds that the service has paid, each once: {len(Refunds(database).list())}. They are in {database}.")
+    return played
+
+
+def _play_example(example: Example, folder: Path, file: Path, run: Callable[[list[str]], None]) -> Played:
     _say("2. Is the model file in order, and its data?")
     _play(run, "check", str(file))
     _say("3. Train, export to ONNX, judge on unseen rows, register; report.html shows what it mixes up.")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from models.actions import repeated_names
 from models.windowing import is_series
 
 
@@ -33,6 +34,8 @@ def cross_problems(raw: dict[str, Any], shares: Mapping[str, float]) -> Iterator
     for column in columns:
         if column.startswith("perennial."):
             yield f"columns.{column!r}: names that start with 'perennial.' are reserved; rename the column"
+    actions = raw.get("actions")
+    yield from repeated_names(actions if isinstance(actions, list) else [])
     yield from _series_problems(raw)
 
 

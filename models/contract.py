@@ -7,11 +7,12 @@ from typing import Any, Literal
 
 from pydantic import Field, SerializeAsAny, ValidationError, field_validator
 
+from models.actions import Action
 from models.columns import KINDS, ColumnSettings, Statistics
 from models.errors import InputError
 from models.sections import Section, Series, SplitName, Task
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 CONTRACT_FILE = "contract.json"
 GRAPH_FILE = "model.onnx"
 
@@ -77,6 +78,8 @@ class Contract(Section):
     """Binary: the positive class is the label from this probability on."""
     temperature: float | None = None
     weight: str | None = None
+    actions: tuple[Action, ...] = ()
+    """Where rows go whose predictions meet a condition; earlier formats have none."""
     split: SplitSpec
     snapshot: str
     model_file: str

@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from models.actions import Action
 from models.columns import KINDS, ColumnSettings
 from models.columns.kind import LargeSettings
 from models.columnsettings import settings_by_kind
@@ -77,6 +78,7 @@ class ModelFile(Section):
     gates: dict[str, Gate] = Field(default_factory=dict)
     promotion: Promotion = Promotion()
     evaluation: Evaluation = Evaluation()
+    actions: tuple[Action, ...] = ()
     schedule: Schedule = Schedule()
     own_code: dict[str, str] = Field(
         default_factory=dict, description="found when the file is read: SHA-256 of the Python files that it names"
@@ -101,7 +103,8 @@ class ModelFile(Section):
     def digest(self) -> str:
         """SHA-256 of what the file means: comments, order of keys and spelled-out defaults don't change it.
 
-        Neither does the schedule: when a model retrains is not what it becomes.
+        Neither does the schedule: when a model retrains is not what it becomes. Actions count, since a version
+        carries its own.
         """
         meaning = self.model_dump(mode="json", exclude={"schedule"})
         return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()
@@ -116,8 +119,9 @@ def read_model_file(path: Path) -> ModelFile:
     if problems:
         raise InputError(*(f"{path}: {problem}" for problem in problems))
     parsed = ModelFile.model_validate(raw)
+    actions = tuple(action.placed(path.parent) for action in parsed.actions)
     sources = tuple(source.model_copy(update={"uri": _absolute(source.uri, path.parent)}) for source in parsed.sources)
-    return with_own_code(parsed.model_copy(update={"sources": sources}), path)
+    return with_own_code(parsed.model_copy(update={"sources": sources, "actions": actions}), path)
 
 
 def with_own_code(model_file: ModelFile, path: Path) -> ModelFile:

@@ -2,7 +2,7 @@
 
 import tempfile
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from models.classes import typed
 from models.columns.kind import LargeSettings
+from models.condition import outputs_of
 from models.errors import InputError
 from models.modelfile import ModelFile, gate_problems, read_model_file
 from models.problems import near_match
@@ -100,7 +102,8 @@ def examine_data(model_file: ModelFile) -> Examination:
     empty = [f"column {name!r} is missing in every row" for name, share in result["missing"].items() if share == 1]
     result["problems"] = (*problems, *result["problems"])
     short = short_series(result["reasons"].get(TOO_SHORT, 0), result["read"])
-    warnings = (*found.warnings, *empty, *short, *_too_few(model_file, result["splits"]), *odd)
+    few, unsent = _too_few(model_file, result["splits"]), _unsent(model_file, result["classes"], found.names)
+    warnings = (*found.warnings, *empty, *short, *few, *unsent, *odd)
     return Examination(warnings=warnings, unused=unused, files=tuple(file.path for file in found.files), **result)
 
 
@@ -160,6 +163,15 @@ def _too_few(model_file: ModelFile, splits: Mapping[str, int]) -> Iterator[str]:
     if splits and splits["test"] < needed:
         advice = "every judgement would be undecided; give more rows, raise split.test or lower promotion.min_rows"
         yield f"{splits['test']} test rows; a judgement needs {needed}: {advice}"
+
+
+def _unsent(model_file: ModelFile, classes: Iterable[str], names: Iterable[str]) -> Iterator[str]:
+    """That rows to be scored would need a column which these rows don't have, to be sent by an action."""
+    known = [*outputs_of(typed(list(classes))), *names]
+    for action in model_file.actions:
+        for name in (name for name in action.columns or () if name not in known):
+            where = f"actions.{action.name}.columns: neither data nor predictions have a column {name!r}"
+            yield f"{where}, which rows to be scored will need{near_match(name, known)}"
 
 
 def _try_split(

@@ -6,6 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from models.actions import action_problems
+from models.classes import typed
 from models.columns import KINDS
 from models.columns.category.feed import CategorySettings
 from models.columns.cells import as_array, is_numeric, is_text, plain
@@ -60,7 +62,8 @@ def _apart(distinct: pa.Array, missing: tuple[str, ...]) -> tuple[set[float], se
 def class_problems(model_file: ModelFile, task: Task, classes: Mapping[str, int]) -> Iterator[str]:
     """What keeps the classes from being learnt: one class only, too many for a binary model, no positive one.
 
-    A gate that asks for a metric of more classes than there are could never pass, and is told as well.
+    A gate that asks for a metric of more classes than there are could never pass, and is told as well; so is an action
+    on a class that does not exist.
 
     `classes` maps each class to its rows; of a regression, the values that occur.
     """
@@ -77,3 +80,5 @@ def class_problems(model_file: ModelFile, task: Task, classes: Mapping[str, int]
         fewest = FEWEST_CLASSES.get(gate.partition(UNDER)[0], 0)
         if len(classes) < fewest:
             yield f"gates.{gate}: says nothing of {len(classes)} classes; it takes {fewest} or more, so remove it"
+    if task == "regression" or len(classes) > 1:
+        yield from action_problems(model_file.actions, () if task == "regression" else typed(list(classes)))

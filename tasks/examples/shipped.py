@@ -7,6 +7,8 @@ from pathlib import Path
 from models.errors import InputError
 from models.problems import near_match
 
+REFUNDS = "http://127.0.0.1:8181/refunds"
+"""As the shipped model files say; the service may be elsewhere."""
 SPECS = Path(__file__).resolve().parents[2] / "models" / "specs"
 
 
@@ -18,18 +20,21 @@ class Example:
     story: str
     scored: str
     """The file whose rows the demo scores, relative to the data."""
+    acts: bool = False
+    """Whether its actions call the service of `tasks.examples.refunds`."""
 
     @property
     def model_file(self) -> Path:
         """The model file as it is shipped."""
         return SPECS / f"{self.name}.toml"
 
-    def make(self, folder: Path, model: str) -> Path:
-        """The model file beside its data in `folder`, for a model of that name."""
+    def make(self, folder: Path, model: str, service: str = REFUNDS) -> Path:
+        """The model file beside its data in `folder`, for a model of that name that calls the service at an address."""
         importlib.import_module(f"tasks.examples.{self.name.replace('-', '_')}").make(folder)
         text = self.model_file.read_text(encoding="utf-8")
         path = folder / f"{model}.toml"
-        path.write_text(text.replace(f'name = "{self.name}"', f'name = "{model}"', 1), encoding="utf-8")
+        text = text.replace(f'name = "{self.name}"', f'name = "{model}"', 1).replace(REFUNDS, service)
+        path.write_text(text, encoding="utf-8")
         return path
 
 
@@ -38,7 +43,7 @@ EXAMPLES = {
     for example in (
         Example("fruit-colour", "learns red from tomatoes, and knows a strawberry as red", "test.csv"),
         Example("digits", "scanned handwritten digits, real", "digits.csv"),
-        Example("support-messages", "what a customer wants: words, an order and a mood", "live.csv"),
+        Example("support-messages", "what a customer wants: words, an order and a mood", "live.csv", acts=True),
         Example("traffic-signs", "signs in other fonts, another red, dirt and dusk", "test.csv"),
         Example("machine-failure", "a fleet's telemetry, from plants with units of their own", "telemetry.parquet"),
         Example("machine-sound", "a bearing that begins to fail, heard before it is seen", "test.csv"),

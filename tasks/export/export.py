@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import torch
 
+from models.actions import action_problems
 from models.columns import KINDS, ColumnSettings, Statistics
 from models.contract import GRAPH_FILE, Contract, ContractColumn, SplitSpec, write_contract
 from models.errors import InputError, OutsideError
@@ -33,7 +34,7 @@ def export_model(
     """Graph and contract in `folder`, after torch and ONNX Runtime agreed on all `judged` rows (parsed columns).
 
     These come in pieces, each of which is let go before the next. Raises ParityError when the two don't agree,
-    InputError when there are no rows, OutsideError when the disk refuses.
+    InputError when there are no rows or an action does not fit the classes, OutsideError when the disk refuses.
     """
     pieces = iter(judged)
     first = next(pieces, None)
@@ -69,6 +70,9 @@ def _write(folder: Path, graph: bytes, contract: Contract) -> None:
 def _contract(
     model_file: ModelFile, task: Task, split: SplitSpec, digests: Digests, trained: Weights, sha256: str
 ) -> Contract:
+    problems = list(action_problems(model_file.actions, trained.classes))
+    if problems:
+        raise InputError(*(f"{model_file.name}: {problem}" for problem in problems))
     return Contract(
         name=model_file.name,
         task=task,
@@ -84,6 +88,7 @@ def _contract(
         threshold=trained.threshold,
         temperature=trained.temperature,
         weight=model_file.training.weight,
+        actions=model_file.actions,
         split=split,
         snapshot=digests.snapshot,
         model_file=digests.model_file,

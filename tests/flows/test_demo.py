@@ -1,10 +1,15 @@
+import socket
+from contextlib import suppress
 from pathlib import Path
 
+import httpx
 import pytest
 import typer
 
 from flows import demo
 from models.errors import RefusedError
+from models.modelfile import read_model_file
+from tasks.examples.refunds import PORT
 from tests.small import cli, command, finished, plain
 
 
@@ -76,6 +81,30 @@ def test_an_example_is_made_checked_trained_promoted_and_scored(
     assert "(exit code 1)" in capsys.readouterr().out, "a refusal is part of the story"
     assert (played.model, played.predictions, played.home) == ("digits", (folder / "scored",), tmp_path)
     assert demo.run_example("digits", run).model == "digits-2", "nothing of an earlier demo is written over"
+
+
+def test_the_service_that_an_example_calls_runs_as_long_as_its_demo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(demo, "state_folder", lambda: tmp_path)
+    called: list[str] = []
+
+    def run(words: list[str]) -> None:
+        if words[0] == "score":
+            called.append(read_model_file(tmp_path / "demo/support-messages/support-messages.toml").actions[0].to)
+            for _ in range(2):
+                httpx.post(called[0], json={"row": 1}, headers={"Idempotency-Key": "a"}, timeout=10)
+
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with suppress(OSError):
+            taken.bind(("127.0.0.1", PORT))
+            taken.listen()
+        demo.run_example("support-messages", run)
+    assert called[0].startswith("http://127.0.0.1:") and f":{PORT}/" not in called[0], "where the usual port is taken"
+    assert "Refunds that the service has paid, each once: 1." in capsys.readouterr().out
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(called[0])
 
 
 def test_an_example_that_fails_ends_the_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
