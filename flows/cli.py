@@ -1,16 +1,15 @@
 """The command line: parses, calls a flow, prints. Everything heavy is imported by the command that needs it."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from flows.environment import keep_off_screen, prepare
-from flows.loading import loading, watched
-from flows.paths import absolute, require_files
+from flows.loading import watched
+from flows.ready import prefect_ready
+from flows.score_command import EXAMPLE, score
 from flows.screen import rows_line, show, show_problems, tell_error, verdict_lines, without_warnings
 from models.errors import InputError, RefusedError
 
@@ -132,7 +131,7 @@ def train(
         planned = plan(file)
         show(planned, as_json, list(describe(planned)))
         return
-    with _prefect():
+    with prefect_ready():
         from models.modelfile import read_model_file
 
         read_model_file(file)
@@ -161,7 +160,7 @@ def promote(
 
     The exit code is 1 when the answer is no, with the reasons.
     """
-    with _prefect():
+    with prefect_ready():
         from flows.promote import promote as flow
         from tasks.registry.versions import require_model
 
@@ -180,7 +179,7 @@ def rollback(
     as_json: AsJson = False,
 ) -> None:
     """Put the previous champion back."""
-    with _prefect():
+    with prefect_ready():
         from flows.rollback import rollback as flow
         from tasks.registry.versions import require_model
 
@@ -214,7 +213,7 @@ def retrain(file: ModelFileArgument, as_json: AsJson = False) -> None:
 
     Does nothing when data, model file and code are unchanged. The exit code is 1 when the new version is refused.
     """
-    with _prefect():
+    with prefect_ready():
         from models.modelfile import read_model_file
 
         read_model_file(file)
@@ -226,39 +225,7 @@ def retrain(file: ModelFileArgument, as_json: AsJson = False) -> None:
         raise typer.Exit(RefusedError.exit_code)
 
 
-@app.command(epilog="Example: perennial score churn --input new.csv --output scored")
-def score(
-    name: Annotated[
-        str, typer.Argument(metavar="NAME_OR_URI", help="NAME, NAME@ALIAS, NAME/VERSION or a models:/ URI.")
-    ],
-    input: Annotated[  # noqa: A002
-        list[str], typer.Option(metavar="DATA", help="A file, folder or glob. May be given several times.")
-    ],
-    output: Annotated[
-        Path, typer.Option(metavar="PATH", help="A .parquet, .csv or .jsonl file, or a folder for Parquet files.")
-    ],
-    keep: Annotated[
-        list[str] | None,
-        typer.Option(metavar="COLUMN", help="Input columns to write along; all but sensitive ones if not given."),
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")] = False,
-    promote: Annotated[bool, typer.Option("--promote", help="Judge a waiting challenger first.")] = False,
-    why: Annotated[bool, typer.Option("--why", help="Name the words and columns that mattered most; slow.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Score files into files.
-
-    Every row ends once, in the predictions or with a reason in the rejects.
-    """
-    with _prefect():
-        require_files(input, output, overwrite)
-        from flows.score import score as flow
-
-    done = watched(flow)(name, [absolute(uri) for uri in input], output.absolute(), keep, overwrite, promote, why)
-    used = f"{done.model} version {done.version}"
-    counts = f"{done.rows:,} rows: {done.scored:,} scored with {used}, {done.rejected:,} rejected"
-    reasons = [f"  {count:,} {reason}" for reason, count in done.reasons.items()]
-    show(done, as_json, [counts, *reasons, f"predictions: {done.predictions}", f"rejects: {done.rejects}"])
+app.command(epilog=EXAMPLE)(score)
 
 
 @app.command(epilog="Example: perennial deploy models/*.toml   then: prefect worker start --pool perennial")
@@ -330,18 +297,3 @@ def demo(
 
     played = run_example(example, run) if example else run_demo(run)
     show(played, as_json, played.lines())
-
-
-@contextmanager
-def _prefect() -> Iterator[None]:
-    """Settings, and a Prefect server to run the flow that is imported in the block; one may start meanwhile."""
-    prepare()
-    from flows.temporary_server import prefect_server
-
-    with prefect_server(), loading():
-        yield
-        # Opening the tracking store takes a second, in which the server starts as well.
-        from tasks.registry.connection import connect, plain_errors
-
-        with plain_errors("opening the tracking store"):
-            connect()

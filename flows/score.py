@@ -6,9 +6,11 @@ from pathlib import Path
 from prefect import flow
 
 from flows.artifacts import show_scores
+from flows.crashes import running, sweep_crashed
 from flows.environment import state_folder
 from flows.promote import promote_if_free
-from flows.results import Scored
+from flows.results import Scored, scored
+from tasks.actions.steps import act
 from tasks.registry.runs import finishing
 from tasks.registry.steps import waiting_challenger
 from tasks.scoring.claim import claimed
@@ -53,23 +55,21 @@ def score(
         max_rejects: Share of rows, from 0 to 1; the run stops when more of them are rejected.
         shard_rows: Rows that are done, or lost by a kill, at a time; about a million if not given.
     """
-    wanted = destination(output)
+    home, wanted = state_folder(), destination(output)
+    sweep_crashed(home)
     options = Options(None if keep is None else tuple(keep), max_rejects, shard_rows, why, also)
     request = Request(model, tuple(input), options)
+    waiting = waiting_challenger(model) if promote else None
+    if waiting:
+        promote_if_free(waiting)
     sources = look_at_inputs(input, wanted)
     with claimed(wanted, overwrite) as sink:
-        waiting = waiting_challenger(model) if promote else None
-        if waiting:
-            promote_if_free(waiting)
         left = what_is_left(sink, request, sources, overwrite)
-        version = resolve_pinned(model, left)
-        second = resolve_second(also, left)
-        run_id = open_scoring_run(version, left, input, state_folder())
-        with finishing(run_id):
-            scores = score_inputs(sink, version, second, sources, request, run_id)
-            record_scores(run_id, scores)
-    show_scores(version, scores)
-    return Scored(
-        version.model, version.number, scores.run_id, scores.rows, scores.scored, scores.rejected,
-        scores.reasons, scores.labels, scores.predictions, scores.rejects,
-    )  # fmt: skip
+        version, second = resolve_pinned(model, left), resolve_second(also, left)
+        run_id = open_scoring_run(version, left, input, home)
+        with running(run_id, home), finishing(run_id):
+            scores = score_inputs(sink, version, second, sources, request, run_id, home)
+            delivered = act(run_id, home) if scores.acts else []
+            record_scores(run_id, scores, delivered)
+    show_scores(version, second, scores, delivered)
+    return scored(version, second, scores, delivered)

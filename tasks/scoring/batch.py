@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from models.contract import Contract, free_name
 from models.errors import InputError
+from tasks.actions.select import Actions
 from tasks.data.batches import RawBatch
 from tasks.data.checks import Checked, check_batch
 from tasks.data.rejects import count_reasons, reject_malformed
@@ -54,14 +55,23 @@ class Finished:
 
     predictions: pa.Table
     rejects: pa.Table
+    taken: Mapping[str, pa.Table] = field(default_factory=dict)
+    """Rows that actions take, by the names of the actions."""
 
 
 class BatchScorer:
     """Scores batches of one run."""
 
-    def __init__(self, predictor: Predictor, kept: pa.Schema, stamp: Stamp, shadow: Shadow | None = None) -> None:
+    def __init__(
+        self,
+        predictor: Predictor,
+        kept: pa.Schema,
+        stamp: Stamp,
+        shadow: Shadow | None = None,
+        actions: Actions | None = None,
+    ) -> None:
         """`kept` are the input columns that are written along."""
-        self.predictor, self.stamp, self.shadow = predictor, stamp, shadow
+        self.predictor, self.stamp, self.shadow, self.actions = predictor, stamp, shadow, actions
         self._columns = {column.name: column.settings for column in predictor.contract.columns}
         self._kept = len(kept)
         self.schema = self._output_schema(kept)
@@ -80,6 +90,8 @@ class BatchScorer:
         parsed = {name: checked.table.column(name).combine_chunks() for name in self._columns}
         predictions = self.predictor.predict(parsed)
         added = self._added_columns(predictions, batch.source, checked.rows)
+        raw = _accepted(batch, checked)
+        taken = self.actions.select(pa.table(added), raw) if self.actions else {}
         if self.shadow:
             also, compared = self.shadow.beside(batch, checked, self.predictor, predictions)
             added |= also
@@ -91,7 +103,7 @@ class BatchScorer:
         tally.reasons.update(count_reasons(checked.rejects))
         tally.labels.update(_count_labels(predictions, contract))
         tally.sums.update(_summed(predictions))
-        return Finished(self._assemble(batch, checked, added), checked.rejects)
+        return Finished(self._assemble(raw, batch.source, added), checked.rejects, taken)
 
     def _output_schema(self, kept: pa.Schema) -> pa.Schema:
         """Kept columns, with texts as dictionaries, then the columns that scoring adds under free names."""
@@ -115,13 +127,17 @@ class BatchScorer:
             "row": pa.array(rows),
         }
 
-    def _assemble(self, batch: RawBatch, checked: Checked, added: Mapping[str, pa.Array]) -> pa.Table:
+    def _assemble(self, raw: pa.Table, source: str, added: Mapping[str, pa.Array]) -> pa.Table:
         """The accepted raw rows with the added columns, in the schema of the whole output."""
-        raw = batch.table
-        if len(checked.rows) < len(batch.rows):
-            raw = raw.take(pa.array(np.searchsorted(batch.rows, checked.rows)))
-        kept = [_as_type(raw, self.schema.field(i), batch.source) for i in range(self._kept)]
+        kept = [_as_type(raw, self.schema.field(i), source) for i in range(self._kept)]
         return pa.Table.from_arrays([*kept, *added.values()], schema=self.schema)
+
+
+def _accepted(batch: RawBatch, checked: Checked) -> pa.Table:
+    """The raw rows that are no rejects."""
+    if len(checked.rows) == len(batch.rows):
+        return batch.table
+    return batch.table.take(pa.array(np.searchsorted(batch.rows, checked.rows)))
 
 
 def last_row(batch: RawBatch) -> int:

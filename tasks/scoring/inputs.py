@@ -73,13 +73,18 @@ def _look(file: SourceFile | Unreadable) -> tuple[SourceFile | Unreadable, dict[
     return file, {"path": file.path, "problem": file.problem}, None
 
 
-def kept_schema(sources: Sources, contract: Contract, keep: Sequence[str] | None) -> pa.Schema:
-    """Types of the input columns that go along, for all rows of all files; all must have the model's columns."""
+def kept_schema(
+    sources: Sources, contract: Contract, keep: Sequence[str] | None, others: Sequence[str] = ()
+) -> pa.Schema:
+    """Types of the input columns that go along, for all rows of all files.
+
+    All must have the model's columns, and `others`.
+    """
     tables = list(sources.tables())
     for file, schema in tables:
         require_columns(contract.raw_columns, schema.names, file.path)
         require_types(schema, {column.name: column.settings for column in contract.columns}, file.path)
-        require_columns(keep or (), schema.names, file.path)
+        require_columns([*(keep or ()), *others], schema.names, file.path)
     names = {name for _, schema in tables for name in schema.names}
     wanted = names - contract.sensitive if keep is None else set(keep)
     chosen = [_chosen(file, schema, wanted) for file, schema in tables]

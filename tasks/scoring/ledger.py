@@ -42,6 +42,8 @@ class PartFile:
     """One file of the output, under its name there."""
 
     name: str
+    what: str
+    """What it holds: predictions or rejects."""
     rows: int
     bytes: int
     sha256: str

@@ -76,3 +76,10 @@ def _distances(one: NDArray[np.float32], other: NDArray[np.float32]) -> Mapping[
     apart = other.astype(np.float64) - one
     found = {"distance": float(np.abs(apart).sum() / 2)}
     return {**found, "shift": float(apart[:, 1].sum())} if apart.shape[1] == 2 else found
+
+
+def shadow_means(sums: Mapping[str, float]) -> dict[str, float]:
+    """Share of rows on which both agree, mean distance and mean shift, of sums over them; and their number."""
+    rows = sums.get("compared", 0.0)
+    means = {name: sums[name] / rows for name in ("agree", "distance", "shift") if name in sums and rows}
+    return {"compared": rows, **means} if rows else {}

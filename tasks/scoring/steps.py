@@ -2,11 +2,14 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from tasks.actions.deliver import Delivered
+from tasks.actions.steps import outboxes_of
 from tasks.policy import TRIED_AGAIN
 from tasks.progress import progress
 from tasks.registry import runs, versions
@@ -54,7 +57,7 @@ def open_scoring_run(version: Version, left: Pinned | None, inputs: Sequence[str
 
 @task(name="score", cache_policy=NO_CACHE)
 def score_inputs(
-    sink: Sink, version: Version, also: Version | None, sources: Sources, request: Request, run_id: str
+    sink: Sink, version: Version, also: Version | None, sources: Sources, request: Request, run_id: str, home: Path
 ) -> Scores:
     """Every row of the inputs in predictions or rejects."""
     predictor = _loaded(version)
@@ -65,6 +68,7 @@ def score_inputs(
         return score_into(
             sink, predictor, sources, stamp, request,
             lambda done: advance(done, progress_text(done, sources.rows, time.monotonic() - started)), shadow,
+            lambda run: outboxes_of(run, home),
         )  # fmt: skip
 
 
@@ -79,10 +83,21 @@ def progress_text(done: int, total: int | None, seconds: float) -> str:
     return f"{rows}  {done / max(seconds, 1e-3):,.0f} rows/s"
 
 
-@task(name="record scores", cache_policy=NO_CACHE, **TRIED_AGAIN)
-def record_scores(run_id: str, scores: Scores) -> None:
-    """Counts, reasons and labels on the run."""
-    counts = {"rows": scores.rows, "scored": scores.scored, "rejected": scores.rejected, "seconds": scores.seconds}
-    runs.log_metrics(run_id, counts)
-    runs.log_json(run_id, {"rejected by reason": scores.reasons, "scored by label": scores.labels}, "scores.json")
-    runs.rename_run(run_id, f"{scores.rows:,} rows, {scores.rejected:,} rejected")
+@task(name="record scores", cache_policy=NO_CACHE)
+def record_scores(run_id: str, scores: Scores, delivered: Sequence[Delivered]) -> None:
+    """Counts, reasons, distribution of the predictions, seconds by phase and what was acted upon, on the run.
+
+    The output is whole by now: that MLflow can't be told does not undo it.
+    """
+    metrics = {
+        "rows": scores.rows, "scored": scores.scored, "rejected": scores.rejected, "seconds": scores.seconds,
+        "score_mean": scores.mean, "score_deviation": scores.deviation,
+        **{f"seconds_{phase}": seconds for phase, seconds in scores.phases.items()},
+        **{f"shadow_{what}": value for what, value in scores.shadow.items()},
+        **{f"{what}_{act.action}": getattr(act, what) for act in delivered for what in ("delivered", "dead")},
+    }  # fmt: skip
+    told = {"rejected by reason": scores.reasons, "scored by label": scores.labels}
+    with runs.leniently():
+        runs.log_metrics(run_id, metrics)
+        runs.log_json(run_id, {**told, "actions": [asdict(act) for act in delivered]}, "scores.json")
+        runs.rename_run(run_id, f"{scores.rows:,} rows, {scores.rejected:,} rejected")
