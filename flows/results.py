@@ -74,8 +74,8 @@ def scored(
     """What a scoring run came to."""
     beside = f"{second.model} version {second.number}" if second else None
     return Scored(
-        version.model, version.number, scores.run_id, scores.rows, scores.scored, scores.rejected, scores.reasons,
-        scores.labels, scores.predictions, scores.rejects, beside,
+        version.model, version.number, scores.run_id, scores.rows, scores.scored, scores.rejected, scores.passed,
+        scores.reasons, scores.labels, scores.predictions, scores.rejects, beside,
         dict(scores.shadow), list(delivered),
     )  # fmt: skip
 
@@ -90,6 +90,8 @@ class Scored:
     rows: int
     scored: int
     rejected: int
+    passed: int
+    """Rows outside of the period that was asked for."""
     reasons: dict[str, int]
     labels: dict[str, int]
     predictions: Path

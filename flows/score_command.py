@@ -1,7 +1,6 @@
 """The command `perennial score`: scores, verifies an output, or sends dead letters again."""
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
@@ -10,6 +9,26 @@ from flows.loading import watched
 from flows.paths import absolute, require_files
 from flows.ready import prefect_ready
 from flows.results import Scored
+from flows.score_options import (
+    Also,
+    AsJson,
+    Input,
+    Keep,
+    MaxRejects,
+    Name,
+    NewSince,
+    Output,
+    Overwrite,
+    Partition,
+    Promote,
+    Redeliver,
+    ShardRows,
+    Since,
+    Time,
+    Until,
+    Verify,
+    Why,
+)
 from flows.screen import show
 from models.errors import InputError, OutsideError, RefusedError
 
@@ -19,54 +38,31 @@ A run that was killed goes on when its command is given again. perennial score -
 
 
 def score(
-    name: Annotated[
-        str | None, typer.Argument(metavar="NAME_OR_URI", help="NAME, NAME@ALIAS, NAME/VERSION or a models:/ URI.")
-    ] = None,
-    input: Annotated[  # noqa: A002
-        list[str] | None,
-        typer.Option(metavar="DATA", help="A file, folder or glob. May be given several times."),
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(metavar="PATH", help="A .parquet, .feather, .csv or .jsonl file, or a folder for Parquet files."),
-    ] = None,
-    keep: Annotated[
-        list[str] | None,
-        typer.Option(metavar="COLUMN", help="Input columns to write along; all but sensitive ones if not given."),
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")] = False,
-    promote: Annotated[bool, typer.Option("--promote", help="Judge a waiting challenger first.")] = False,
-    why: Annotated[bool, typer.Option("--why", help="Name the words and columns that mattered most; slow.")] = False,
-    also: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="A second version to score the same rows with, such as churn@challenger."),
-    ] = None,
-    max_rejects: Annotated[
-        float, typer.Option(metavar="SHARE", min=0.0, max=1.0, help="Stop when a larger share of rows is rejected.")
-    ] = 1.0,
-    shard_rows: Annotated[
-        int | None,
-        typer.Option(metavar="ROWS", min=1, help="Rows that a kill can lose; about a million if not given."),
-    ] = None,
-    verify: Annotated[
-        Path | None, typer.Option(metavar="OUTPUT", help="Check that an output is whole and unchanged; score nothing.")
-    ] = None,
-    redeliver: Annotated[
-        Path | None, typer.Option(metavar="OUTPUT", help="Send an output's dead letters again; score nothing.")
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object as the last line, for machines.")
-    ] = False,
+    name: Name = None,
+    input: Input = None,  # noqa: A002 - the name of the option
+    output: Output = None,
+    keep: Keep = None,
+    overwrite: Overwrite = False,
+    promote: Promote = False,
+    why: Why = False,
+    also: Also = None,
+    max_rejects: MaxRejects = 1.0,
+    shard_rows: ShardRows = None,
+    since: Since = None,
+    until: Until = None,
+    time: Time = None,
+    partition: Partition = None,
+    new_since: NewSince = None,
+    verify: Verify = None,
+    redeliver: Redeliver = None,
+    as_json: AsJson = False,
 ) -> None:
     """Score files into files.
 
     Every row ends once, in the predictions or with a reason in the rejects.
     """
-    if verify:
-        _verify(verify, as_json)
-        return
-    if redeliver:
-        _redeliver(redeliver, as_json)
+    if verify or redeliver:
+        _look_back(verify, redeliver, as_json)
         return
     if not (name and input and output):
         raise InputError("score: give a model, --input and --output; see perennial score --help")
@@ -74,18 +70,27 @@ def score(
         require_files(input, output, overwrite)
         from flows.score import score as flow
 
+    earlier = str(new_since.absolute()) if new_since else None
     done = watched(flow)(
         name, [absolute(uri) for uri in input], output.absolute(), keep, overwrite, promote, why, also, max_rejects,
-        shard_rows,
+        shard_rows, since, until, time, partition or [], earlier,
     )  # fmt: skip
     show(done, as_json, _lines(done))
     _require_delivered(done)
+
+
+def _look_back(verified: Path | None, redelivered: Path | None, as_json: bool) -> None:
+    if verified:
+        _verify(verified, as_json)
+    if redelivered:
+        _redeliver(redelivered, as_json)
 
 
 def _lines(done: Scored) -> list[str]:
     used = f"{done.model} version {done.version}"
     counts = f"{done.rows:,} rows: {done.scored:,} scored with {used}, {done.rejected:,} rejected"
     reasons = [f"  {count:,} {reason}" for reason, count in done.reasons.items()]
+    reasons += [f"  {done.passed:,} passed over, outside of the period"] if done.passed else []
     shadow = [f"  {what}: {value:.4g}" for what, value in done.shadow.items()]
     beside = [f"beside it {done.also}:", *shadow] if done.also else []
     acts = [

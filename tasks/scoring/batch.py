@@ -13,9 +13,10 @@ from models.errors import InputError
 from tasks.actions.select import Actions
 from tasks.data.batches import RawBatch
 from tasks.data.checks import Checked, check_batch
-from tasks.data.rejects import count_reasons, reject_malformed
+from tasks.data.rejects import count_reasons, no_rejects, reject_malformed
 from tasks.scoring.explain import explain
 from tasks.scoring.output import constant_column, no_predictions, output_columns, own_scores
+from tasks.scoring.period import Period
 from tasks.scoring.predictor import Predictions, Predictor
 from tasks.scoring.shadow import Shadow
 from tasks.scoring.writers import value_type
@@ -43,6 +44,8 @@ class Tally:
     """Highest row number."""
     scored: int = 0
     rejected: int = 0
+    passed: int = 0
+    """Rows that were passed over on purpose."""
     reasons: Counter[str] = field(default_factory=Counter)
     labels: Counter[str] = field(default_factory=Counter)
     sums: Counter[str] = field(default_factory=Counter)
@@ -69,9 +72,11 @@ class BatchScorer:
         stamp: Stamp,
         shadow: Shadow | None = None,
         actions: Actions | None = None,
+        period: Period | None = None,
     ) -> None:
         """`kept` are the input columns that are written along."""
         self.predictor, self.stamp, self.shadow, self.actions = predictor, stamp, shadow, actions
+        self.period = period
         self._columns = {column.name: column.settings for column in predictor.contract.columns}
         self._kept = len(kept)
         self.schema = self._output_schema(kept)
@@ -81,11 +86,13 @@ class BatchScorer:
         contract = self.predictor.contract
         tally.read += len(batch.rows) + len(batch.malformed)
         tally.last = max(tally.last, last_row(batch))
+        untimed = no_rejects()
+        if self.period and len(batch.rows):
+            batch, untimed, passed = self.period.cut(batch, contract.missing, contract.sensitive)
+            tally.passed += passed
         if not len(batch.rows):
-            rejects = reject_malformed(batch.source, batch.malformed, contract.sensitive)
-            tally.rejected += len(rejects)
-            tally.reasons.update(count_reasons(rejects))
-            return Finished(self.schema.empty_table(), rejects)
+            bad = reject_malformed(batch.source, batch.malformed, contract.sensitive)
+            return Finished(self.schema.empty_table(), _counted(pa.concat_tables([bad, untimed]), tally))
         checked = check_batch(batch, self._columns, contract.missing, sensitive=contract.sensitive)
         parsed = {name: checked.table.column(name).combine_chunks() for name in self._columns}
         predictions = self.predictor.predict(parsed)
@@ -99,11 +106,10 @@ class BatchScorer:
         if self.stamp.why:
             added[WHY] = pa.array(explain(self.predictor, parsed, predictions), pa.string())
         tally.scored += len(checked.table)
-        tally.rejected += len(checked.rejects)
-        tally.reasons.update(count_reasons(checked.rejects))
+        rejects = _counted(pa.concat_tables([checked.rejects, untimed]), tally)
         tally.labels.update(_count_labels(predictions, contract))
         tally.sums.update(_summed(predictions))
-        return Finished(self._assemble(raw, batch.source, added), checked.rejects, taken)
+        return Finished(self._assemble(raw, batch.source, added), rejects, taken)
 
     def _output_schema(self, kept: pa.Schema) -> pa.Schema:
         """Kept columns, with texts as dictionaries, then the columns that scoring adds under free names."""
@@ -131,6 +137,12 @@ class BatchScorer:
         """The accepted raw rows with the added columns, in the schema of the whole output."""
         kept = [_as_type(raw, self.schema.field(i), source) for i in range(self._kept)]
         return pa.Table.from_arrays([*kept, *added.values()], schema=self.schema)
+
+
+def _counted(rejects: pa.Table, tally: Tally) -> pa.Table:
+    tally.rejected += len(rejects)
+    tally.reasons.update(count_reasons(rejects))
+    return rejects
 
 
 def _accepted(batch: RawBatch, checked: Checked) -> pa.Table:

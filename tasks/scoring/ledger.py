@@ -61,6 +61,8 @@ class Entry:
     rows: int
     scored: int
     rejected: int
+    passed: int
+    """Rows outside of the period that was asked for."""
     reasons: Mapping[str, int]
     labels: Mapping[str, int]
     files: Mapping[str, PartFile] = field(default_factory=dict)

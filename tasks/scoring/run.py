@@ -90,6 +90,7 @@ class Run:
             rows=tally.read,
             scored=tally.scored,
             rejected=tally.rejected,
+            passed=tally.passed,
             reasons=dict(tally.reasons),
             labels=dict(tally.labels),
             sums=dict(tally.sums),
@@ -113,13 +114,12 @@ class Run:
 
     def _commit(self, entry: Entry) -> None:
         _require_written(entry, self._written)
-        assert self._part is not None
         if self._outbox is not None:
             # Before the ledger: what is done again is replaced, what is not in the outbox would never be delivered.
             self._outbox.commit()
             self._outbox = None
-        self.done[entry.shard] = self._part.commit(entry)
-        self._part = None
+        part, self._part = self._part or self._sink.part(Shard.of(entry.shard)), None
+        self.done[entry.shard] = part.commit(entry)
         self._written.clear()
 
     def _require_few_rejects(self, enough: int) -> None:
@@ -137,7 +137,7 @@ def _require_all(step: Ended, tally: Tally) -> None:
     due = last - step.first + 1 if last else 1
     if tally.read != due:
         raise PerennialError(f"{step.source}: {tally.read} of {due} rows up to row {last} were read; it was not scored")
-    if tally.read != tally.scored + tally.rejected:
+    if tally.read != tally.scored + tally.rejected + tally.passed:
         ends = f"{tally.scored} scored and {tally.rejected} rejected"
         raise PerennialError(f"{step.source}: {tally.read} rows were read, but {ends}; it was not scored")
 

@@ -19,6 +19,7 @@ from tasks.scoring.claim import claimed
 from tasks.scoring.destination import PREDICTIONS, REJECTS, destination
 from tasks.scoring.inputs import Sources, kept_schema, look_at
 from tasks.scoring.ledger import Entry, Pinned
+from tasks.scoring.period import Period
 from tasks.scoring.predictor import Predictor
 from tasks.scoring.reading import Reading
 from tasks.scoring.request import Options, Request, what_is_left
@@ -36,6 +37,8 @@ class Scores:
     rows: int
     scored: int
     rejected: int
+    passed: int
+    """Rows outside of the period that was asked for."""
     reasons: dict[str, int]
     labels: dict[str, int]
     """Rows by label; empty for a regression."""
@@ -101,16 +104,17 @@ def score_into(
     kept = kept_schema(sources, contract, options.keep, actions.inputs if actions else ())
     sink.require_writable(kept)
     pinned = sink.pinned or _pin(predictor, sources, stamp, request, shadow)
-    scorer = BatchScorer(predictor, kept, replace(stamp, run_id=pinned.run_id), shadow, actions)
+    period = Period.of(options.time, options.since, options.until, contract)
+    scorer = BatchScorer(predictor, kept, replace(stamp, run_id=pinned.run_id), shadow, actions, period)
     done = sink.begin(pinned, {PREDICTIONS: scorer.schema, REJECTS: SCHEMA})
-    columns = {*kept.names, *(actions.inputs if actions else ())}
+    columns = {*kept.names, *(actions.inputs if actions else ()), *([period.column] if period else [])}
     reading = Reading(sources.files, pinned.sources, contract, columns, pinned.shard_rows)
     boxes = outboxes(pinned.run_id) if outboxes and actions else None
     if boxes:
         boxes.begin(contract.actions)
     run = Run(scorer, sink, done, options.max_rejects, boxes)
     run.go(reading, on_rows or (lambda _: None))
-    if not run.done:
+    if not run.done and sources.files:
         raise InputError(f"{', '.join(request.inputs)}: no rows")
     scores = _summed_up(run, pinned, sink, time.perf_counter() - started)
     sink.finish(_manifest(pinned, scores, done))
@@ -138,7 +142,7 @@ def _pin(predictor: Predictor, sources: Sources, stamp: Stamp, request: Request,
 def _manifest(pinned: Pinned, scores: Scores, done: Mapping[str, Entry]) -> dict[str, Any]:
     """What a finished run says of itself; the sink adds the files."""
     shards = [asdict(entry) for _, entry in sorted(done.items())]
-    counts = {name: getattr(scores, name) for name in ("rows", "scored", "rejected", "reasons", "labels")}
+    counts = {name: getattr(scores, name) for name in ("rows", "scored", "rejected", "passed", "reasons", "labels")}
     return {**asdict(pinned), "finished": time.time(), **counts, "shards": shards}
 
 
@@ -152,6 +156,7 @@ def _summed_up(run: Run, pinned: Pinned, sink: Sink, seconds: float) -> Scores:
         rows=sum(entry.rows for entry in entries),
         scored=sum(entry.scored for entry in entries),
         rejected=sum(entry.rejected for entry in entries),
+        passed=sum(entry.passed for entry in entries),
         reasons={name: int(count) for name, count in reasons.most_common()},
         labels={name: int(count) for name, count in labels.most_common()},
         mean=mean,

@@ -24,12 +24,15 @@ from tasks.scoring.request import Request
 from tasks.scoring.score import Scores, score_into
 from tasks.scoring.shadow import Shadow
 from tasks.scoring.sinks import Sink
+from tasks.scoring.verify import read_manifest
 
 
 @task(name="look at inputs", cache_policy=NO_CACHE)
-def look_at_inputs(inputs: Sequence[str], wanted: Destination) -> Sources:
-    """All files, each with what it looks like now."""
-    return look_at(inputs, wanted)
+def look_at_inputs(request: Request, wanted: Destination) -> Sources:
+    """All files that are to be read, each with what it looks like now."""
+    options = request.options
+    known = read_manifest(Path(options.new_since))["sources"] if options.new_since else ()
+    return look_at(request.inputs, wanted, options.partitions, known)
 
 
 @task(name="resolve version to score with", cache_policy=NO_CACHE, **TRIED_AGAIN)

@@ -74,8 +74,8 @@ def _file_problems(root: Path, files: Sequence[Mapping[str, Any]]) -> Iterator[s
 
 def _count_problems(manifest: Mapping[str, Any]) -> Iterator[str]:
     """Counts of the manifest that do not agree with each other."""
-    rows, scored, rejected = (manifest[name] for name in ("rows", "scored", "rejected"))
-    if rows != scored + rejected:
+    rows, scored, rejected, passed = (manifest[name] for name in ("rows", "scored", "rejected", "passed"))
+    if rows != scored + rejected + passed:
         yield f"{rows:,} rows were read, but {scored:,} scored and {rejected:,} rejected"
     due = {PREDICTIONS: scored, REJECTS: rejected}
     for what, count in due.items():
@@ -83,7 +83,7 @@ def _count_problems(manifest: Mapping[str, Any]) -> Iterator[str]:
         if held != count:
             yield f"{what}: its files hold {held:,} rows, not {count:,}"
     for shard in manifest["shards"]:
-        if shard["rows"] != shard["scored"] + shard["rejected"]:
+        if shard["rows"] != shard["scored"] + shard["rejected"] + shard["passed"]:
             yield f"{shard['source']}: shard {shard['shard']} does not add up"
     if rows != sum(shard["rows"] for shard in manifest["shards"]):
         yield f"the shards do not hold {rows:,} rows"
