@@ -10,6 +10,7 @@ import typer
 
 from flows.environment import keep_off_screen, prepare
 from flows.loading import loading, watched
+from flows.options import AsJson, ModelFileArgument, ModelFilesArgument, NameArgument, WhyOption
 from flows.paths import absolute, require_files
 from flows.screen import rows_line, show, show_problems, tell_error, verdict_lines, without_warnings
 from models.errors import InputError, RefusedError
@@ -26,11 +27,6 @@ app = typer.Typer(
 )
 
 INTERRUPTED = 130
-ModelFileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The model file.")]
-ModelFilesArgument = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Model files.")]
-NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The registered model.")]
-WhyOption = Annotated[str, typer.Option(metavar="TEXT", help="Goes into the history.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line, for machines.")]
 
 
 def main() -> None:
