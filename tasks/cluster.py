@@ -70,6 +70,8 @@ def _connect(address: str | None, workers: int, folder: Path) -> None:
     # Processes of our own Ray inherit the settings; those of a cluster were started by others.
     settings = {"env_vars": {name: os.environ[name] for name in PASSED_ON if name in os.environ}}
     more = {"runtime_env": settings} if address else own
+    # Else Ray prints about workers that died to standard output, whatever `log_to_driver` says.
+    ray._private.worker._worker_logs_enabled = False
     try:
         ray.init(address or "local", log_to_driver=False, logging_level=logging.CRITICAL, **more)
     except (OSError, RuntimeError, ValueError, TimeoutError) as error:

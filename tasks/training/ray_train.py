@@ -23,6 +23,9 @@ MOST_FAILURES = 3
 LISTENING_SECONDS = 0.5
 """Between two looks at whether Ray Train has ended."""
 
+ENDING_SECONDS = 20
+"""That Ray Train has to stop its workers."""
+
 
 @dataclass(frozen=True)
 class Assignment:
@@ -45,10 +48,18 @@ def train_on_ray(
     Raises what a worker raises for people to read, OutsideError when workers failed time and again.
     """
     with connected(engine.address, engine.workers):
+        import ray
         from ray.util.queue import Queue
 
         told, heard = Queue(actor_options={"num_cpus": 0}), Queue(actor_options={"num_cpus": 0})
-        _listen(_start(assignment, engine.workers, told, heard), told, heard, on_epoch)
+        run = _start(assignment, engine.workers, told, heard)
+        try:
+            _listen(run, told, heard, on_epoch)
+        finally:
+            # Where an interrupt or error ended the listening: Ray Train then stops its workers and gives back its room.
+            ray.cancel(run)
+            if not ray.wait([run], timeout=ENDING_SECONDS)[0]:
+                ray.cancel(run, force=True)
     return trained_in(assignment.checkpoint)
 
 
@@ -95,9 +106,8 @@ def _work(assignment: Assignment, told: Any, heard: Any) -> None:
             network, *rows, assignment.target, assignment.training, assignment.checkpoint, tell, get_device(), team
         )
     except PerennialError as error:
-        # Told besides: Ray Train would start the workers again, to no avail.
+        # Told, not raised: Ray Train would start the workers again, to no avail.
         told.put(error)
-        raise
 
 
 def _require(*files: Path) -> None:
@@ -124,6 +134,8 @@ def _listen(run: Any, told: Any, heard: Any, on_epoch: Callable[[EpochReport], N
             continue
         ended = False
         if isinstance(said, PerennialError):
+            # Mostly all workers find the same, and end by themselves.
+            ray.wait([run], timeout=ENDING_SECONDS)
             raise said
         # Workers that were started again may repeat an epoch.
         if on_epoch and said.epoch > last:
