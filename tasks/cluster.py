@@ -4,6 +4,7 @@ import logging
 import os
 import shutil
 import signal
+import socket
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ OBJECT_STORE_BYTES = 200_000_000
 """Shared memory of our own Ray: tables and tensors go by path, so that only small messages lie there."""
 LONGEST_FOLDER = 20
 """Characters of the folder that Ray's own is made in: a Unix socket's path has 107, and Ray takes most of them."""
+ANSWER_SECONDS = 10
 PASSED_ON = (
     "PERENNIAL_HOME", "OMP_WAIT_POLICY", "DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY", "ORT_DISABLE_TELEMETRY",
     "RAY_USAGE_STATS_ENABLED",
@@ -70,6 +72,8 @@ def _connect(address: str | None, workers: int, folder: Path) -> None:
     # Processes of our own Ray inherit the settings; those of a cluster were started by others.
     settings = {"env_vars": {name: os.environ[name] for name in PASSED_ON if name in os.environ}}
     more = {"runtime_env": settings} if address else own
+    if address:
+        _require_answer(address)
     # Else Ray prints about workers that died to standard output, whatever `log_to_driver` says.
     ray._private.worker._worker_logs_enabled = False
     try:
@@ -77,6 +81,15 @@ def _connect(address: str | None, workers: int, folder: Path) -> None:
     except (OSError, RuntimeError, ValueError, TimeoutError) as error:
         where = f"Ray at {address} can't be used" if address else "Ray did not start on this machine"
         raise OutsideError(f"{where}: {' '.join(str(error).split())[:300]}") from None
+
+
+def _require_answer(address: str) -> None:
+    """Passes when something listens at HOST:PORT: Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), ANSWER_SECONDS).close()
+    except (OSError, ValueError) as error:
+        raise OutsideError(f"Ray at {address} can't be reached ({error}); give HOST:PORT of its head") from None
 
 
 @contextmanager

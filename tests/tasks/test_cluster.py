@@ -75,8 +75,8 @@ def test_a_cluster_at_an_address_is_used_and_left_running() -> None:
     assert (others.returncode, out.strip()) == (0, "1")
 
 
-@pytest.mark.slow
-def test_an_address_where_nothing_answers_is_one_plain_line() -> None:
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "nonsense"])
+def test_an_address_where_nothing_answers_is_one_plain_line(address: str) -> None:
     pytest.importorskip("ray", reason="Ray, an optional extra, is not installed")
-    with pytest.raises(OutsideError, match=r"^Ray at 127\.0\.0\.1:1 can't be used: .+$"), connected("127.0.0.1:1", 2):
-        pass
+    with pytest.raises(OutsideError, match=rf"^Ray at {address} can't be reached \(.+\); give HOST:PORT of its head$"):
+        connected(address, 2).__enter__()
