@@ -6,12 +6,12 @@ import typer
 
 from flows.environment import prepare
 from flows.loading import watched
+from flows.options import AsJson
 from flows.paths import absolute, require_files
 from flows.ready import prefect_ready
 from flows.results import Scored
 from flows.score_options import (
     Also,
-    AsJson,
     Input,
     Keep,
     MaxRejects,

@@ -50,4 +50,3 @@ Verify = Annotated[
 Redeliver = Annotated[
     Path | None, typer.Option(metavar="OUTPUT", help="Send an output's dead letters again; score nothing.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line, for machines.")]
