@@ -1,17 +1,20 @@
 """Prefect tasks of this package."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from uuid import UUID
 
 from prefect import task
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 
 from tasks.actions.deliver import Delivered
 from tasks.actions.steps import outboxes_of
 from tasks.policy import TRIED_AGAIN
-from tasks.progress import progress
+from tasks.progress import Advance, progress
 from tasks.registry import runs, versions
 from tasks.registry.runs import RunTitle
 from tasks.registry.versions import Version
@@ -25,6 +28,9 @@ from tasks.scoring.score import Scores, score_into
 from tasks.scoring.shadow import Shadow
 from tasks.scoring.sinks import Sink
 from tasks.scoring.verify import read_manifest
+
+SECONDS_BETWEEN = 2.0
+"""Of progress in Prefect."""
 
 
 @task(name="look at inputs", cache_policy=NO_CACHE)
@@ -66,13 +72,39 @@ def score_inputs(
     predictor = _loaded(version)
     shadow = Shadow(_loaded(also), also.model, also.number) if also else None
     stamp = Stamp(version.model, version.number, run_id, request.options.why)
-    started = time.monotonic()
-    with progress(f"scoring with {version.model} v{version.number}", sources.rows, time_left=True) as advance:
+    title, started = f"scoring with {version.model} v{version.number}", time.monotonic()
+    with progress(title, sources.rows, time_left=True) as advance, shown_in_prefect(title, sources.rows) as show:
+
+        def on_rows(done: int) -> None:
+            text = progress_text(done, sources.rows, time.monotonic() - started)
+            advance(done, text)
+            show(done, text)
+
         return score_into(
-            sink, predictor, sources, stamp, request,
-            lambda done: advance(done, progress_text(done, sources.rows, time.monotonic() - started)), shadow,
-            lambda run: outboxes_of(run, home),
+            sink, predictor, sources, stamp, request, on_rows, shadow, lambda run: outboxes_of(run, home)
         )  # fmt: skip
+
+
+@contextmanager
+def shown_in_prefect(title: str, total: int | None) -> Iterator[Advance]:
+    """A progress artifact of the flow run for as long as the block runs, told every few seconds.
+
+    There is none where the total is not known.
+    """
+    if not total:
+        yield lambda done, text="": None
+        return
+    artifact = UUID(str(create_progress_artifact(0.0, key="scoring-progress", description=title)))
+    told = time.monotonic()
+
+    def show(done: int, text: str = "") -> None:
+        nonlocal told
+        if time.monotonic() - told >= SECONDS_BETWEEN:
+            told = time.monotonic()
+            update_progress_artifact(artifact, min(100 * done / total, 100.0), f"{title}: {text}")
+
+    yield show
+    update_progress_artifact(artifact, 100.0, title)
 
 
 def _loaded(version: Version) -> Predictor:
