@@ -11,7 +11,7 @@ import typer
 from flows.environment import keep_off_screen, prepare
 from flows.loading import loading, watched
 from flows.paths import absolute, require_files
-from flows.screen import rows_line, show, show_problems, tell_error, verdict_lines, without_warnings
+from flows.screen import rows_line, scored_lines, show, show_problems, tell_error, verdict_lines, without_warnings
 from models.errors import InputError, RefusedError
 
 app = typer.Typer(
@@ -232,10 +232,10 @@ def score(
         str, typer.Argument(metavar="NAME_OR_URI", help="NAME, NAME@ALIAS, NAME/VERSION or a models:/ URI.")
     ],
     input: Annotated[  # noqa: A002
-        list[str], typer.Option(metavar="DATA", help="A file, folder or glob. May be given several times.")
+        list[str], typer.Option(metavar="DATA", help="A file, folder, glob or database. May be given several times.")
     ],
     output: Annotated[
-        Path, typer.Option(metavar="PATH", help="A .parquet, .csv or .jsonl file, or a folder for Parquet files.")
+        str, typer.Option(metavar="PATH", help="A .parquet, .csv or .jsonl file, a folder of Parquet, or a table.")
     ],
     keep: Annotated[
         list[str] | None,
@@ -244,21 +244,22 @@ def score(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")] = False,
     promote: Annotated[bool, typer.Option("--promote", help="Judge a waiting challenger first.")] = False,
     why: Annotated[bool, typer.Option("--why", help="Name the words and columns that mattered most; slow.")] = False,
+    query: Annotated[str | None, typer.Option(metavar="SQL", help="Of a database: score its rows.")] = None,
+    key: Annotated[str | None, typer.Option(metavar="COLUMN", help="Of a database: unique, orders rows.")] = None,
+    version_column: Annotated[str | None, typer.Option(metavar="COLUMN", help="Grows with each change.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Score files into files.
+    """Score files and tables into files or tables, such as postgresql://host/db#table or sqlite:///path/file.db#table.
 
     Every row ends once, in the predictions or with a reason in the rejects.
     """
     with _prefect():
-        require_files(input, output, overwrite)
+        require_files(input, output, overwrite, query, key, version_column)
         from flows.score import score as flow
 
-    done = watched(flow)(name, [absolute(uri) for uri in input], output.absolute(), keep, overwrite, promote, why)
-    used = f"{done.model} version {done.version}"
-    counts = f"{done.rows:,} rows: {done.scored:,} scored with {used}, {done.rejected:,} rejected"
-    reasons = [f"  {count:,} {reason}" for reason, count in done.reasons.items()]
-    show(done, as_json, [counts, *reasons, f"predictions: {done.predictions}", f"rejects: {done.rejects}"])
+    inputs = [absolute(uri) for uri in input]
+    done = watched(flow)(name, inputs, absolute(output), keep, overwrite, promote, why, query, key, version_column)
+    show(done, as_json, scored_lines(done))
 
 
 @app.command(epilog="Example: perennial deploy models/*.toml   then: prefect worker start --pool perennial")

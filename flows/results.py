@@ -76,5 +76,5 @@ class Scored:
     rejected: int
     reasons: dict[str, int]
     labels: dict[str, int]
-    predictions: Path
-    rejects: Path
+    predictions: Path | str
+    rejects: Path | str

@@ -16,7 +16,7 @@ from tasks.addresses import without_credentials
 CLIENTS_OF_PREFECT = ("httpx", "httpcore")
 
 if TYPE_CHECKING:
-    from flows.results import OnRows, Promoted, Retrained
+    from flows.results import OnRows, Promoted, Retrained, Scored
 
 
 def show(result: Any, as_json: bool, lines: Sequence[str]) -> None:
@@ -63,6 +63,14 @@ def rows_line(data: "OnRows") -> list[str]:
         return []
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in data.reject_reasons.items())
     return [f"{data.rows:,} of {data.read:,} rows used, {data.rejected:,} rejected ({reasons}): {data.rejects}"]
+
+
+def scored_lines(done: "Scored") -> list[str]:
+    """What a scoring run came to, and where it is."""
+    used = f"{done.model} version {done.version}"
+    counts = f"{done.rows:,} rows: {done.scored:,} scored with {used}, {done.rejected:,} rejected"
+    reasons = [f"  {count:,} {reason}" for reason, count in done.reasons.items()]
+    return [counts, *reasons, f"predictions: {done.predictions}", f"rejects: {done.rejects}"]
 
 
 def verdict_lines(verdict: "Promoted | Retrained") -> list[str]:

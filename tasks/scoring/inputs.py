@@ -13,11 +13,15 @@ from models.contract import Contract
 from models.errors import InputError
 from tasks.data.batches import SourceFile
 from tasks.data.checks import require_columns, require_types
+from tasks.data.database import is_database
 from tasks.data.fingerprint import fingerprint
+from tasks.data.query import Asked, find_query, pin
 from tasks.data.sharing import identities, read_twice
 from tasks.data.sources import Peek, Unreadable, peek, read_batches, resolve_each
 from tasks.scoring.destination import Destination
+from tasks.scoring.tabledestination import TableDestination
 
+NOTHING = Asked()
 EXACT = 2**53
 """Whole numbers up to here are the same as float64."""
 SMALL = 1 << 23
@@ -45,15 +49,18 @@ class Sources:
                 yield file, peeked.schema
 
 
-def look_at(inputs: Sequence[str], wanted: Destination) -> Sources:
-    """The files behind all inputs, each once.
+def look_at(inputs: Sequence[str], wanted: Destination | TableDestination, asked: Asked = NOTHING) -> Sources:
+    """The files and queries behind all inputs, each once; `asked` is what the command says about databases.
 
     Raises InputError for a file that two inputs reach, for inputs that the output would become a part of, and where no
     file at all can be read.
     """
-    found = [file for uri in inputs for file in resolve_each(uri)]
+    if asked != NOTHING and not any(map(is_database, inputs)):
+        raise InputError("--query, --key and --version-column are for inputs from databases; no input is one")
+    found = [file for uri in inputs for file in _resolved(uri, asked)]
     tables = [file for file in found if isinstance(file, SourceFile)]
-    problems = [*read_twice(tables, "inputs"), *_overlaps(inputs, tables, wanted)]
+    overlaps = _overlaps(inputs, tables, wanted) if isinstance(wanted, Destination) else wanted.overlaps(tables)
+    problems = [*read_twice(tables, "inputs"), *overlaps]
     if problems:
         raise InputError(*problems)
     looks = [_look(file) for file in found]
@@ -64,6 +71,10 @@ def look_at(inputs: Sequence[str], wanted: Destination) -> Sources:
     return Sources(files, fingerprints, peeks)
 
 
+def _resolved(uri: str, asked: Asked) -> Sequence[SourceFile | Unreadable]:
+    return [find_query(uri, asked)] if is_database(uri) else resolve_each(uri)
+
+
 def _look(file: SourceFile | Unreadable) -> tuple[SourceFile | Unreadable, dict[str, Any], Peek | None]:
     if isinstance(file, SourceFile):
         try:
@@ -71,6 +82,12 @@ def _look(file: SourceFile | Unreadable) -> tuple[SourceFile | Unreadable, dict[
         except InputError as error:
             file = Unreadable(file.source, file.path, str(error))
     return file, {"path": file.path, "problem": file.problem}, None
+
+
+def pin_sources(sources: Sources, shard_rows: int) -> tuple[Mapping[str, Any], ...]:
+    """What the sources look like, queries with the bounds of their shards. Raises InputError for keys that are none."""
+    looks = zip(sources.files, sources.fingerprints, strict=True)
+    return tuple({**seen, **pin(file, shard_rows)} if isinstance(file, SourceFile) else seen for file, seen in looks)
 
 
 def kept_schema(sources: Sources, contract: Contract, keep: Sequence[str] | None) -> pa.Schema:

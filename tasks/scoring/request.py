@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from models.errors import InputError
+from tasks.data.database import without_user
+from tasks.data.query import BOUNDS, Asked
 from tasks.scoring.inputs import Sources
 from tasks.scoring.ledger import Pinned
 from tasks.scoring.sinks import Sink
@@ -24,6 +26,16 @@ class Options:
     """Whether each row says which of its words and columns mattered most."""
     also: str | None = None
     """A second version that scores the same rows."""
+    query: str | None = None
+    """What databases among the inputs are asked for, instead of a table."""
+    key: str | None = None
+    version_column: str | None = None
+    """See `Asked`."""
+
+    @property
+    def asked(self) -> Asked:
+        """What is said about databases."""
+        return Asked(self.query, self.key, self.version_column)
 
 
 @dataclass(frozen=True)
@@ -33,7 +45,13 @@ class Request:
     asked: str
     """The version, as the command names it."""
     inputs: tuple[str, ...]
+    """Without credentials."""
     options: Options = Options()
+
+    @classmethod
+    def of(cls, asked: str, inputs: Sequence[str], options: Options) -> "Request":
+        """The request, which may be stored and shown."""
+        return cls(asked, tuple(map(without_user, inputs)), options)
 
 
 def what_is_left(sink: Sink, request: Request, sources: Sources, overwrite: bool) -> Pinned | None:
@@ -68,8 +86,8 @@ def _differences(pinned: Pinned, request: Request, sources: Sources) -> Iterator
 
 
 def _changes(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Files that look other than they did."""
-    known = {source["path"]: source for source in before}
+    """Files that look other than they did; the rows of queries are compared when they are read."""
+    known = {source["path"]: {name: source[name] for name in source.keys() - BOUNDS} for source in before}
     for source in now:
         if source["path"] not in known:
             yield f"begun without {source['path']}"

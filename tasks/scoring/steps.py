@@ -7,15 +7,16 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from tasks.data.query import Asked
 from tasks.policy import TRIED_AGAIN
 from tasks.progress import progress
 from tasks.registry import runs, versions
 from tasks.registry.runs import RunTitle
 from tasks.registry.versions import Version
 from tasks.scoring.batch import Stamp
-from tasks.scoring.destination import Destination
 from tasks.scoring.inputs import Sources, look_at
 from tasks.scoring.ledger import Pinned
+from tasks.scoring.outputs import Output
 from tasks.scoring.predictor import Predictor
 from tasks.scoring.request import Request
 from tasks.scoring.score import Scores, score_into
@@ -24,9 +25,9 @@ from tasks.scoring.sinks import Sink
 
 
 @task(name="look at inputs", cache_policy=NO_CACHE)
-def look_at_inputs(inputs: Sequence[str], wanted: Destination) -> Sources:
-    """All files, each with what it looks like now."""
-    return look_at(inputs, wanted)
+def look_at_inputs(inputs: Sequence[str], wanted: Output, asked: Asked) -> Sources:
+    """All files and queries, each with what it looks like now."""
+    return look_at(inputs, wanted, asked)
 
 
 @task(name="resolve version to score with", cache_policy=NO_CACHE, **TRIED_AGAIN)
