@@ -11,6 +11,8 @@ import pytest
 
 from models.modelfile import ModelFile
 from tasks.training.job import Job
+from tests.servers import postgres as postgres
+from tests.servers import postgres_server as postgres_server
 from tests.small import table, write_model
 
 # Settings are read when MLflow, Prefect and torch are imported, so they come before any test module.

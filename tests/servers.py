@@ -60,7 +60,7 @@ def _as_somebody() -> dict[str, str]:
 def _binaries() -> Path | None:
     installed = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name), reverse=True)
     on_path = shutil.which("initdb")
-    return Path(on_path).parent if on_path else next(iter(installed), None)
+    return Path(on_path).resolve().parent if on_path else next(iter(installed), None)
 
 
 def _free_port() -> int:

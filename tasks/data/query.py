@@ -121,7 +121,7 @@ def find_query(uri: str, asked: Asked) -> SourceFile:
         _require(asked.key, "key", seen.names, path)
         with plain_errors(database, path):
             columns, schema = DIALECTS[database.dialect].columns(connection, sql, seen, asked.key)
-            key_type = DIALECTS[database.dialect].key_type(connection, sql, asked.key, path)
+            key_type = DIALECTS[database.dialect].key_type(seen.field(asked.key), path)
     query = Query(database, path, sql, asked.key, asked.version_column, columns, schema, key_type)
     return SourceFile(path, path, fs.LocalFileSystem(), "query", {}, 0, query=query)
 

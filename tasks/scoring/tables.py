@@ -5,12 +5,13 @@ import os
 import socket
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pyarrow as pa
+from adbc_driver_manager import DatabaseError
 from adbc_driver_manager.dbapi import Connection
 
 from models.errors import InputError, OutsideError
@@ -80,6 +81,7 @@ class TableSink:
         self.rejects: Path | str = wanted.final(REJECTS).shown
         self._wanted, self._overwrite, self._holder = wanted, overwrite, holder
         self._schemas: Mapping[str, pa.Schema] = {}
+        self._journal = ""
         self._connection = self._opened()
         try:
             with plain_errors(wanted.database, wanted.table.shown):
@@ -147,8 +149,11 @@ class TableSink:
     def close(self) -> None:
         """Ends the session; a run that has done nothing yet leaves nothing."""
         try:
-            if answers(self._connection) and self.pinned and not self._ledger.done(self.pinned.run_id):
-                self.reset()
+            if answers(self._connection):
+                if self.pinned and not self._ledger.done(self.pinned.run_id):
+                    self.reset()
+                self._connection.rollback()
+                _set_journal(self._connection, self._journal)
         finally:
             self._connection.close()
 
@@ -162,7 +167,10 @@ class TableSink:
         connection = connect(database, f"perennial {self._holder}", writes=True)
         try:
             with plain_errors(database):
-                _lock(connection, self._wanted)
+                if database.dialect == "postgresql":
+                    _lock(connection, self._wanted)
+                else:
+                    self._journal = self._journal or _let_read(connection)
         except BaseException:
             connection.close()
             raise
@@ -220,9 +228,6 @@ class TablePart:
 
 def _lock(connection: Connection, wanted: TableDestination) -> None:
     """Passes when this session keeps the output. Raises OutsideError that names who does otherwise."""
-    if wanted.database.dialect == "sqlite":
-        _let_read(connection)
-        return
     schema = wanted.table.schema or rows(connection, "SELECT CAST(current_schema() AS text) AS name")[0]["name"]
     name = f"{schema}.{wanted.table.name}"
     key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
@@ -241,12 +246,21 @@ def _lock(connection: Connection, wanted: TableDestination) -> None:
     connection.commit()
 
 
-def _let_read(connection: Connection) -> None:
-    """While a shard's transaction is open, others may read, such as this run its input."""
-    connection.adbc_connection.set_autocommit(True)
-    rows(connection, "PRAGMA journal_mode = WAL")
-    rows(connection, "PRAGMA busy_timeout = 30000")
-    connection.adbc_connection.set_autocommit(False)
+def _let_read(connection: Connection) -> str:
+    """While a shard's transaction is open, others may read, such as this run its input; the mode that was before."""
+    run(connection, "PRAGMA busy_timeout = 30000")
+    before = str(rows(connection, "PRAGMA journal_mode")[0]["journal_mode"])
+    _set_journal(connection, "wal")
+    return before
+
+
+def _set_journal(connection: Connection, mode: str) -> None:
+    """Nothing where no mode is given, and where others work with the database."""
+    if mode:
+        connection.adbc_connection.set_autocommit(True)
+        with suppress(DatabaseError):
+            rows(connection, f"PRAGMA journal_mode = {mode}")
+        connection.adbc_connection.set_autocommit(False)
 
 
 def _tell(connection: Connection, database: Database, holder: str) -> None:
