@@ -120,14 +120,8 @@ class TableSink:
         self.pinned = None
 
     def part(self, shard: Shard) -> "TablePart":
-        """Takes the rows of a shard; by a new session where the server was away."""
-        if not answers(self._connection):
-            self._connection.close()
-            self._connection = self._opened()
-            with self._transaction():
-                again = self._ledger.unfinished()
-            if self.pinned is None or again is None or again.run_id != self.pinned.run_id:
-                raise OutsideError(f"{self._wanted.table.shown}: another run took it while the server was away")
+        """Takes the rows of a shard."""
+        self._come_back()
         return TablePart(self._connection, self._wanted, self._ledger, self.pinned.run_id if self.pinned else "")
 
     def finish(self, manifest: Mapping[str, Any]) -> None:
@@ -184,8 +178,21 @@ class TableSink:
                 empty = plain_schema(schema).empty_table()
                 cursor.adbc_ingest(table.name, empty, mode="create", db_schema_name=table.schema)
 
+    def _come_back(self) -> None:
+        """Opens a new session where the server was away; another run may have come meanwhile."""
+        if answers(self._connection):
+            return
+        self._connection.close()
+        self._connection = self._opened()
+        with plain_errors(self._wanted.database, self._wanted.table.shown):
+            now = self._ledger.unfinished()
+            self._connection.commit()
+        if self.pinned and (now is None or now.run_id != self.pinned.run_id):
+            raise OutsideError(f"{self._wanted.table.shown}: another run took it while the server was away")
+
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
+        self._come_back()
         try:
             with plain_errors(self._wanted.database, self._wanted.table.shown):
                 yield self._connection
