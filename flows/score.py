@@ -12,8 +12,10 @@ from flows.promote import promote_if_free
 from flows.results import Scored
 from tasks.registry.runs import finishing
 from tasks.registry.steps import waiting_challenger
+from tasks.registry.versions import Version
 from tasks.scoring.outputs import claimed, wanted_output
 from tasks.scoring.request import Options, Request, what_is_left
+from tasks.scoring.score import Scores
 from tasks.scoring.steps import (
     look_at_inputs,
     open_scoring_run,
@@ -43,33 +45,27 @@ def score(
     max_rejects: float = 1.0,
     shard_rows: int | None = None,
 ) -> Scored:
-    """Scores files and tables into files or tables with one version, resolved once.
-
-    A run that was killed goes on when it is started again: only what is missing is scored.
+    """Scores files and tables with one version, resolved once; a killed run goes on when it is started again.
 
     Args:
         model: Name of a registered model (its champion), NAME@ALIAS, NAME/VERSION, or a models:/ URI.
-        input: Files, folders or globs: CSV, TSV, JSON lines, Parquet, Feather; or tables, such as
-            postgresql://host/db#schema.table or sqlite:///path/file.db#table. Leave user and password to PGUSER,
-            PGPASSWORD, PGPASSFILE or PGSERVICE: what is typed here is stored.
-        output: A file (.parquet, .feather, .csv, .jsonl, the last two also with .gz), a folder of Parquet files, or a
-            table, named as in input.
+        input: Files, folders, globs; tables as postgresql://host/db#schema.table or sqlite:///path/file.db#table. Leave
+            users and passwords to PGUSER, PGPASSWORD, PGPASSFILE or PGSERVICE: what is typed here is stored.
+        output: A .parquet, .feather, .csv(.gz) or .jsonl(.gz) file, a folder of Parquet files, or a table.
         keep: Input columns to write beside the predictions; all but sensitive ones if not given.
         overwrite: Replace an output that exists.
         promote: Judge a waiting challenger first, and score with it if it wins.
         why: Add a column that names the words and columns which mattered most to each row's decision; slow.
         query: A SELECT statement to score the rows of, for a database that is given without #table.
         key: Column of a table or query that orders its rows and holds another value in each.
-        version_column: Column of a table or query whose highest value grows with each change, such as a time; rows
-            that change while the run goes on are noticed by it.
+        version_column: Column of a table or query that grows with each change, such as a time: changes are noticed.
         also: A second version, such as NAME@challenger, that scores the same rows; its columns begin with also_.
         max_rejects: Share of rows, from 0 to 1; the run stops when more of them are rejected.
         shard_rows: Rows that are done, or lost by a kill, at a time; about a million if not given.
     """
     wanted = wanted_output(output)
-    kept = None if keep is None else tuple(keep)
-    options = Options(kept, max_rejects, shard_rows, why, also, query, key, version_column)
-    request = Request.of(model, input, options)
+    options = Options(None, max_rejects, shard_rows, why, also, query, key, version_column)
+    request = Request.of(model, input, options, keep)
     with claimed(wanted, overwrite) as sink:
         waiting = waiting_challenger(model) if promote else None
         if waiting:
@@ -83,6 +79,10 @@ def score(
             scores = score_inputs(sink, version, second, sources, request, run_id)
             record_scores(run_id, scores)
     show_scores(version, scores)
+    return _result(version, scores)
+
+
+def _result(version: Version, scores: Scores) -> Scored:
     return Scored(
         version.model, version.number, scores.run_id, scores.rows, scores.scored, scores.rejected,
         scores.reasons, scores.labels, scores.predictions, scores.rejects,

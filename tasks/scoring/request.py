@@ -1,7 +1,7 @@
 """What a scoring run is asked to do, and whether an unfinished one was asked the same."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from models.errors import InputError
@@ -49,9 +49,10 @@ class Request:
     options: Options = Options()
 
     @classmethod
-    def of(cls, asked: str, inputs: Sequence[str], options: Options) -> "Request":
-        """The request, which may be stored and shown."""
-        return cls(asked, tuple(map(without_user, inputs)), options)
+    def of(cls, asked: str, inputs: Sequence[str], options: Options, keep: Sequence[str] | None) -> "Request":
+        """The request, which may be stored and shown; `keep` goes into its options."""
+        kept = None if keep is None else tuple(keep)
+        return cls(asked, tuple(map(without_user, inputs)), replace(options, keep=kept))
 
 
 def what_is_left(sink: Sink, request: Request, sources: Sources, overwrite: bool) -> Pinned | None:

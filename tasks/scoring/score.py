@@ -62,8 +62,8 @@ def score_files(
     hold, before anything is written.
     """
     wanted = wanted_output(output)
-    options = Options(keep=None if keep is None else tuple(keep), shard_rows=shard_rows, why=stamp.why)
-    request = Request.of(f"{stamp.model}/{stamp.version}", inputs, options)
+    options = Options(shard_rows=shard_rows, why=stamp.why)
+    request = Request.of(f"{stamp.model}/{stamp.version}", inputs, options, keep)
     with claimed(wanted, overwrite) as sink:
         sources = look_at(inputs, wanted)
         what_is_left(sink, request, sources, overwrite)

@@ -64,7 +64,7 @@ def score_rows(
 ) -> Scores:  # fmt: skip
     """A run as the flow does it, without Prefect and MLflow."""
     given = Options(**{"key": "id", **options})
-    wanted, request = wanted_output(output), Request.of("small/1", inputs, given)
+    wanted, request = wanted_output(output), Request.of("small/1", inputs, given, None)
     with claimed(wanted, overwrite) as sink:
         sources = look_at(inputs, wanted, given.asked)
         what_is_left(sink, request, sources, overwrite)

@@ -204,7 +204,7 @@ def test_changed_rows_end_an_unfinished_run(
 
 def test_a_server_that_comes_back_is_gone_on_with(predictor: Predictor, postgres_server: PostgresServer) -> None:
     source, output = fill_postgres(postgres_server, "in6", rows_with_rejects(200)), f"{postgres_server.uri}#out6"
-    wanted, request = wanted_output(output), Request.of("small/1", [source], Options(key="id", shard_rows=50))
+    wanted, request = wanted_output(output), Request.of("small/1", [source], Options(key="id", shard_rows=50), None)
     with claimed(wanted, False) as sink:
         sources = look_at([source], wanted, request.options.asked)
 
@@ -233,7 +233,7 @@ def test_a_commit_whose_answer_was_lost_is_not_repeated(predictor: Predictor, po
             raise UnreachableError("the answer was lost")
         return done
 
-    wanted, request = wanted_output(output), Request.of("small/1", [source], Options(key="id", shard_rows=50))
+    wanted, request = wanted_output(output), Request.of("small/1", [source], Options(key="id", shard_rows=50), None)
     with claimed(wanted, False) as sink, pytest.MonkeyPatch.context() as patch:
         patch.setattr(TablePart, "commit", loses_the_answer)
         sources = look_at([source], wanted, request.options.asked)
