@@ -70,7 +70,7 @@ class Table:
     @property
     def shown(self) -> str:
         """Its URI, without credentials."""
-        names = ".".join(quote(name, safe=" ") for name in (self.schema, self.name) if name)
+        names = ".".join(_escaped(name, "%.") for name in (self.schema, self.name) if name)
         return f"{self.database.shown}#{names}"
 
     def beside(self, suffix: str) -> "Table":
@@ -253,7 +253,7 @@ def _located(uri: str) -> tuple[Database, str]:
         path = str(Path(unquote(address)).expanduser().absolute())
         if not address or path.endswith("/"):
             raise InputError(f"{uri}: names no file; write sqlite:///path/file.db#table")
-        return Database("sqlite", f"sqlite://{path}", path), fragment
+        return Database("sqlite", f"sqlite://{_escaped(path, '%#')}", path), fragment
     parts = urlsplit(f"postgresql://{address}")
     try:
         host = f"{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"
@@ -272,6 +272,11 @@ def _located(uri: str) -> tuple[Database, str]:
         netloc = f"{':'.join(quote(name, safe='') for name in names)}@{netloc}"
     whole = parts._replace(netloc=netloc, query=urlencode(settings + waiting)).geturl()
     return Database("postgresql", f"postgresql://{host}{parts.path}{'?' if kept else ''}{kept}", whole), fragment
+
+
+def _escaped(text: str, letters: str) -> str:
+    """Readable, but for what has a meaning in the URI."""
+    return "".join(f"%{ord(letter):02X}" if letter in letters else letter for letter in text)
 
 
 def near_table(connection: Connection, table: Table) -> str:

@@ -1,7 +1,7 @@
 """What PostgreSQL and SQLite say differently when rows are read."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from typing import Protocol
 
 import pyarrow as pa
@@ -39,7 +39,7 @@ class Words(Protocol):
 
     def stream(
         self, connection: Connection, chosen: Mapping[str, str], schema: pa.Schema, rest: str
-    ) -> Iterator[pa.Table]:
+    ) -> Generator[pa.Table, None, None]:
         """The chosen expressions FROM the rest, as the server sends them."""
 
 
@@ -92,7 +92,7 @@ class PostgreSQL:
 
     def stream(
         self, connection: Connection, chosen: Mapping[str, str], schema: pa.Schema, rest: str
-    ) -> Iterator[pa.Table]:
+    ) -> Generator[pa.Table, None, None]:
         """The chosen expressions FROM the rest, as the server sends them."""
         with connection.cursor() as cursor:
             cursor.execute(f"SELECT {', '.join(f'{value} AS {quoted(name)}' for name, value in chosen.items())} {rest}")
@@ -151,7 +151,7 @@ class SQLite:
 
     def stream(
         self, connection: Connection, chosen: Mapping[str, str], schema: pa.Schema, rest: str
-    ) -> Iterator[pa.Table]:
+    ) -> Generator[pa.Table, None, None]:
         """The chosen expressions FROM the rest, as the server sends them."""
         # The driver takes the types from the first rows, which may be null: this one is not.
         first = ", ".join(f"{TYPICAL[schema.field(name).type]} AS {quoted(name)}" for name in chosen)

@@ -5,8 +5,8 @@ and of SQLite's columns with texts among their values, are read as texts.
 """
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any
@@ -233,9 +233,11 @@ def read(file: SourceFile, columns: Collection[str] | None, first: int = 1) -> I
         start = 1
         for position, each in enumerate(query.ranges):
             if start + each.rows > first:
-                for table in _read_range(connection, query, position, wanted):
-                    yield RawBatch(file.path, np.arange(start, start + len(table), dtype=np.int64), table)
-                    start += len(table)
+                # A statement that is open when the connection closes is an error.
+                with closing(_read_range(connection, query, position, wanted)) as tables:
+                    for table in tables:
+                        yield RawBatch(file.path, np.arange(start, start + len(table), dtype=np.int64), table)
+                        start += len(table)
                 connection.commit()
             else:
                 start += each.rows
@@ -247,7 +249,9 @@ def _query(file: SourceFile) -> Query:
     return file.query
 
 
-def _read_range(connection: Connection, query: Query, position: int, wanted: Sequence[str]) -> Iterator[pa.Table]:
+def _read_range(
+    connection: Connection, query: Query, position: int, wanted: Sequence[str]
+) -> Generator[pa.Table, None, None]:
     with _reading(connection, query):
         due = query.ranges[position]
         if due.versions:
@@ -272,16 +276,21 @@ def _stream(connection: Connection, query: Query, position: int, wanted: Sequenc
     """The rows of a range, texts as dictionaries."""
     chosen = {name: query.columns[name] for name in wanted}
     rest = f"FROM {query.rows} WHERE {query.bounded(position)} ORDER BY q.{quoted(query.key)}"
-    for table in DIALECTS[query.database.dialect].stream(connection, chosen, query.schema, rest):
-        for i, f in enumerate(table.schema):
-            if f.type != query.schema.field(f.name).type:
-                raise ChangedError(
-                    f"{query.path}: column {f.name!r} holds {f.type}, and held {query.schema.field(f.name).type} when "
-                    f"the run began; {START_ANEW}"
-                )
-            if is_text(f.type):
-                table = table.set_column(i, f.name, table.column(i).dictionary_encode())
-        yield table
+    with closing(DIALECTS[query.database.dialect].stream(connection, chosen, query.schema, rest)) as tables:
+        for table in tables:
+            yield _coded(table, query)
+
+
+def _coded(table: pa.Table, query: Query) -> pa.Table:
+    for i, f in enumerate(table.schema):
+        before = query.schema.field(f.name).type
+        if f.type != before:
+            raise ChangedError(
+                f"{query.path}: column {f.name!r} holds {f.type}, and held {before} when the run began; {START_ANEW}"
+            )
+        if is_text(f.type):
+            table = table.set_column(i, f.name, table.column(i).dictionary_encode())
+    return table
 
 
 def _whole_batches(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:

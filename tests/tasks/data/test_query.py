@@ -231,6 +231,33 @@ def test_keys_of_sqlite(sqlite: Callable[[str], str]) -> None:
         all_rows(file, "n")
 
 
+def test_a_column_that_becomes_another_is_noticed(sqlite: Callable[[str], str]) -> None:
+    uri = sqlite("CREATE TABLE t (k, n); INSERT INTO t VALUES (1, 2), (2, 3)")
+    file = pinned(f"{uri}#t", 10, key="k")
+    sqlite("UPDATE t SET n = 'x' WHERE k = 2")
+    with pytest.raises(ChangedError, match="column 'n' holds string, and held int64 when the run began"):
+        all_rows(file, "n")
+
+
+def test_a_reader_that_is_left_closes_everything(postgres_server: PostgresServer) -> None:
+    file = pinned(postgres_server.uri, 100_000, query="SELECT n FROM generate_series(1, 200000) n", key="n")
+    batches = read_batches(file, ["n"])
+    next(batches)
+    batches.close()  # type: ignore[attr-defined]
+    open_ones = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'perennial reads' AND state <> 'idle'"
+    assert postgres_server.psql(open_ones) == "0"
+
+
+def test_addresses_read_as_they_are_shown(tmp_path: Path) -> None:
+    for uri in (f"sqlite://{tmp_path}/a%2541%23 ü.db#t%25", "postgresql://h/d#s%2Et.a%2541 ü"):
+        database, fragment = locate(uri)
+        table = table_of(database, fragment)
+        again = table_of(*locate(table.shown))
+        assert (again.sql, again.database.shown) == (table.sql, database.shown)
+        assert again.shown == table.shown
+    assert locate(f"sqlite://{tmp_path}/a%2541%23 ü.db")[0].path.name == "a%41# ü.db"
+
+
 def test_names_are_quoted(postgres_server: PostgresServer, sqlite: Callable[[str], str]) -> None:
     name, column = 'x"; DROP TABLE kept; --', "Größe \"a\" 'b'"
     for uri, run in ((postgres_server.uri, postgres_server.psql), (sqlite(""), sqlite)):

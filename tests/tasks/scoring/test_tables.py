@@ -79,6 +79,17 @@ def test_an_output_that_exists_is_replaced_when_the_new_one_is_whole(
     assert postgres_server.psql("SELECT count(DISTINCT run_id) FROM perennial_ledger WHERE output = 'out2'") == "1"
 
 
+def test_a_file_into_postgresql(
+    predictor: Predictor, postgres_server: PostgresServer, tmp_path: Path, expected: pd.DataFrame
+) -> None:
+    rows_with_rejects(500).to_csv(tmp_path / "in.csv", index=False)
+    score_rows(predictor, [str(tmp_path / "in.csv")], f"{postgres_server.uri}#public.out12", key=None)
+    found = pd.DataFrame(of_postgres(postgres_server, "out12", "id, label, row, source"))
+    assert found[1].tolist() == expected["label"].tolist()
+    assert set(found[3]) == {str(tmp_path / "in.csv")}
+    assert verify_table(f"{postgres_server.uri}#public.out12") == []
+
+
 def test_a_query_into_parquet_and_sqlite(
     predictor: Predictor, postgres_server: PostgresServer, tmp_path: Path, expected: pd.DataFrame
 ) -> None:
