@@ -7,18 +7,29 @@ from models.errors import InputError
 
 
 def absolute(uri: str) -> str:
-    """The path as it is meant from where the user stands; an URI stays as it is."""
+    """The path as it is meant from where the user stands; an URI stays as it is, but without credentials."""
+    from tasks.data.database import is_database, without_user
+
+    if is_database(uri):
+        return without_user(uri)
     return uri if "://" in uri else str(Path(uri).expanduser().absolute())
 
 
-def require_files(inputs: Sequence[str], output: Path, overwrite: bool) -> None:
-    """Raises InputError for what a scoring run would refuse anyway, before anybody waits for a server."""
-    from tasks.data.sources import resolve_each
-    from tasks.scoring.claim import require_claimable
-    from tasks.scoring.destination import destination
+def require_files(inputs: Sequence[str], output: str, overwrite: bool, *asked: str | None) -> None:
+    """Raises InputError for what a scoring run would refuse anyway, before anybody waits for a server.
 
-    require_claimable(destination(output.absolute()), overwrite)
+    `asked` are query, key and version column.
+    """
+    from tasks.data.database import is_database
+    from tasks.data.query import Asked, find_query
+    from tasks.data.sources import resolve_each
+    from tasks.scoring.outputs import require_claimable, wanted_output
+
+    require_claimable(wanted_output(absolute(output)), overwrite)
     for uri in inputs:
         if not uri.strip():
             raise InputError("--input: nothing is named; give a file, folder or glob")
-        resolve_each(absolute(uri))
+        if is_database(uri):
+            find_query(uri, Asked(*asked))
+        else:
+            resolve_each(absolute(uri))

@@ -1,9 +1,10 @@
 """From rows to predictions, each row accounted for."""
 
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Annotated
 
 from prefect import flow
+from pydantic import BeforeValidator
 
 from flows.artifacts import show_scores
 from flows.crashes import running, sweep_crashed
@@ -13,8 +14,8 @@ from flows.results import Scored, scored
 from tasks.actions.steps import act
 from tasks.registry.runs import finishing
 from tasks.registry.steps import waiting_challenger
-from tasks.scoring.claim import claimed
-from tasks.scoring.destination import Destination, destination
+from tasks.scoring import outputs
+from tasks.scoring.outputs import claimed, wanted_output
 from tasks.scoring.request import Options, Request, what_is_left
 from tasks.scoring.steps import (
     look_at_inputs,
@@ -25,16 +26,22 @@ from tasks.scoring.steps import (
     score_inputs,
 )
 
+Output = Annotated[str, BeforeValidator(str)]
+"""A name or a Path."""
+
 
 @flow(name="score", flow_run_name="score with {model}", timeout_seconds=24 * 3600)
 def score(
     model: str,
     input: Sequence[str],  # noqa: A002 - the name is a parameter of the deployment's form
-    output: Path,
+    output: Output,
     keep: Sequence[str] | None = None,
     overwrite: bool = False,
     promote: bool = False,
     why: bool = False,
+    query: str | None = None,
+    key: str | None = None,
+    version_column: str | None = None,
     also: str | None = None,
     max_rejects: float = 1.0,
     shard_rows: int | None = None,
@@ -44,18 +51,20 @@ def score(
     partition: Sequence[str] = (),
     new_since: str | None = None,
 ) -> Scored:
-    """Scores files into files with one version, resolved once.
-
-    A run that was killed goes on when it is started again: only what is missing is scored.
+    """Scores files and tables with one version, resolved once; a killed run goes on when it is started again.
 
     Args:
         model: Name of a registered model (its champion), NAME@ALIAS, NAME/VERSION, or a models:/ URI.
-        input: Files, folders or globs: CSV, TSV, JSON lines, Parquet, Feather.
-        output: A file (.parquet, .feather, .csv, .jsonl, the last two also with .gz), or a folder of Parquet files.
+        input: Files, folders, globs; tables as postgresql://host/db#schema.table or sqlite:///path/file.db#table. Leave
+            users and passwords to PGUSER, PGPASSWORD, PGPASSFILE or PGSERVICE: what is typed here is stored.
+        output: A .parquet, .feather, .csv(.gz) or .jsonl(.gz) file, a folder of Parquet files, or a table.
         keep: Input columns to write beside the predictions; all but sensitive ones if not given.
         overwrite: Replace an output that exists.
         promote: Judge a waiting challenger first, and score with it if it wins.
         why: Add a column that names the words and columns which mattered most to each row's decision; slow.
+        query: A SELECT statement to score the rows of, for a database that is given without #table.
+        key: Column of a table or query that orders its rows and holds another value in each.
+        version_column: Column of a table or query that grows with each change, such as a time: changes are noticed.
         also: A second version, such as NAME@challenger, that scores the same rows; its columns begin with also_.
         max_rejects: Share of rows, from 0 to 1; the run stops when more of them are rejected.
         shard_rows: Rows that are done, or lost by a kill, at a time; about a million if not given.
@@ -66,20 +75,20 @@ def score(
         new_since: An earlier output; files that it has scored, and that have not changed, are left out.
     """
     options = Options(
-        None if keep is None else tuple(keep), max_rejects, shard_rows, why, also, since, until, time, tuple(partition),
-        new_since,
+        None, max_rejects, shard_rows, why, also, since, until, time, tuple(partition), new_since, query, key,
+        version_column,
     )  # fmt: skip
     waiting = waiting_challenger(model) if promote else None
     if waiting:
         promote_if_free(waiting)
-    return score_request(Request(model, tuple(input), options), destination(output), overwrite)
+    return score_request(input, Request.of(model, input, options, keep), wanted_output(output), overwrite)
 
 
-def score_request(request: Request, wanted: Destination, overwrite: bool) -> Scored:
-    """The steps of a run, or of what is missing of one."""
+def score_request(inputs: Sequence[str], request: Request, wanted: outputs.Output, overwrite: bool) -> Scored:
+    """The steps of a run, or of what is missing of one; `inputs` may hold credentials, the request does not."""
     home = state_folder()
     sweep_crashed(home)
-    sources = look_at_inputs(request, wanted)
+    sources = look_at_inputs(inputs, request, wanted)
     with claimed(wanted, overwrite) as sink:
         left = what_is_left(sink, request, sources, overwrite)
         version, second = resolve_pinned(request.asked, left), resolve_second(request.options.also, left)

@@ -14,6 +14,7 @@ from flows.score_options import (
     Also,
     Input,
     Keep,
+    Key,
     MaxRejects,
     Name,
     NewSince,
@@ -21,12 +22,14 @@ from flows.score_options import (
     Overwrite,
     Partition,
     Promote,
+    Query,
     Redeliver,
     ShardRows,
     Since,
     Time,
     Until,
     Verify,
+    VersionColumn,
     Why,
 )
 from flows.screen import show
@@ -53,11 +56,14 @@ def score(
     time: Time = None,
     partition: Partition = None,
     new_since: NewSince = None,
+    query: Query = None,
+    key: Key = None,
+    version_column: VersionColumn = None,
     verify: Verify = None,
     redeliver: Redeliver = None,
     as_json: AsJson = False,
 ) -> None:
-    """Score files into files.
+    """Score files and tables into files or tables, such as postgresql://host/db#table or sqlite:///file.db#table.
 
     Every row ends once, in the predictions or with a reason in the rejects.
     """
@@ -67,13 +73,13 @@ def score(
     if not (name and input and output):
         raise InputError("score: give a model, --input and --output; see perennial score --help")
     with prefect_ready():
-        require_files(input, output, overwrite)
+        require_files(input, output, overwrite, query, key, version_column)
         from flows.score import score as flow
 
     earlier = str(new_since.absolute()) if new_since else None
     done = watched(flow)(
-        name, [absolute(uri) for uri in input], output.absolute(), keep, overwrite, promote, why, also, max_rejects,
-        shard_rows, since, until, time, partition or [], earlier,
+        name, [absolute(uri) for uri in input], absolute(output), keep, overwrite, promote, why, query, key,
+        version_column, also, max_rejects, shard_rows, since, until, time, partition or [], earlier,
     )  # fmt: skip
     show(done, as_json, _lines(done))
     _require_delivered(done)

@@ -9,11 +9,11 @@ Name = Annotated[
     str | None, typer.Argument(metavar="NAME_OR_URI", help="NAME, NAME@ALIAS, NAME/VERSION or a models:/ URI.")
 ]
 Input = Annotated[
-    list[str] | None, typer.Option(metavar="DATA", help="A file, folder or glob. May be given several times.")
+    list[str] | None, typer.Option(metavar="DATA", help="A file, folder, glob, or table. May be given several times.")
 ]
 Output = Annotated[
-    Path | None,
-    typer.Option(metavar="PATH", help="A .parquet, .feather, .csv or .jsonl file, or a folder for Parquet files."),
+    str | None,
+    typer.Option(metavar="PATH", help="A .parquet, .feather, .csv or .jsonl file, a folder of Parquet, or a table."),
 ]
 Keep = Annotated[
     list[str] | None,
@@ -43,6 +43,11 @@ Partition = Annotated[
 ]
 NewSince = Annotated[
     Path | None, typer.Option(metavar="OUTPUT", help="Leave out files that an earlier output has scored.")
+]
+Query = Annotated[str | None, typer.Option(metavar="SQL", help="Of a database: score its rows.")]
+Key = Annotated[str | None, typer.Option(metavar="COLUMN", help="Of a table or query: unique, orders its rows.")]
+VersionColumn = Annotated[
+    str | None, typer.Option(metavar="COLUMN", help="Of a table or query: grows with each change of a row.")
 ]
 Verify = Annotated[
     Path | None, typer.Option(metavar="OUTPUT", help="Check that an output is whole and unchanged; score nothing.")

@@ -1,15 +1,18 @@
 """Servers that tests start for themselves, on free ports of 127.0.0.1: PostgreSQL, and a store that speaks S3."""
 
 import os
+import pwd
 import shutil
 import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+USER = "postgres"
 Address = Callable[[str], str]
 KEYS = {
     "AWS_ACCESS_KEY_ID": "testing",
@@ -19,27 +22,86 @@ KEYS = {
 }
 
 
+@dataclass(frozen=True)
+class PostgresServer:
+    """A PostgreSQL server of its own, in a temporary folder."""
+
+    binaries: Path
+    folder: Path
+    port: int
+
+    @property
+    def uri(self) -> str:
+        return f"postgresql://{USER}@127.0.0.1:{self.port}/postgres"
+
+    def start(self) -> None:
+        settings = f"-p {self.port} -k {self.folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+        self._control("-w", "-l", str(self.folder / "log"), "-o", settings, "start")
+
+    def stop(self, mode: str = "immediate") -> None:
+        self._control("-m", mode, "stop")
+
+    def psql(self, sql: str) -> str:
+        """What psql prints, an independent view of the tables."""
+        return self.run("psql", "-h", "127.0.0.1", "-p", str(self.port), "-U", USER, "-d", USER, "-XAtc", sql)
+
+    def run(self, program: str, *words: str) -> str:
+        done = subprocess.run(
+            [self.binaries / program, *words], check=True, capture_output=True, text=True, **_as_somebody()
+        )
+        return done.stdout.strip()
+
+    def _control(self, *words: str) -> None:
+        # Its output would be held open by the server.
+        subprocess.run(
+            [self.binaries / "pg_ctl", "-D", self.folder / "data", *words],
+            check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **_as_somebody(),
+        )  # fmt: skip
+
+
+def _as_somebody() -> dict[str, str]:
+    """PostgreSQL refuses to run as root."""
+    return {"user": USER, "cwd": "/"} if os.geteuid() == 0 else {"cwd": "/"}
+
+
+def _binaries() -> Path | None:
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name), reverse=True)
+    on_path = shutil.which("initdb")
+    return Path(on_path).resolve().parent if on_path else next(iter(installed), None)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """The URI of an empty database of a PostgreSQL server."""
-    programs = _postgres_programs()
-    # It refuses to run as root. The temporary folders of pytest are closed to other users.
-    user = "postgres" if os.geteuid() == 0 else None
+def postgres_server() -> Iterator[PostgresServer]:
+    """Skips where PostgreSQL is not installed, or nobody but root could run it."""
+    binaries = _binaries()
+    if binaries is None:
+        pytest.skip("PostgreSQL's initdb is neither on the PATH nor in /usr/lib/postgresql")
+    if os.geteuid() == 0 and USER not in {user.pw_name for user in pwd.getpwall()}:
+        pytest.skip(f"PostgreSQL refuses to run as root, and there is no user {USER}")
     folder = Path(tempfile.mkdtemp(prefix="perennial-postgres-"))
-    if user:
-        shutil.chown(folder, user, user)
+    try:
+        if os.geteuid() == 0:
+            shutil.chown(folder, USER)
+        server = PostgresServer(binaries, folder, _free_port())
+        server.run("initdb", "-D", str(folder / "data"), "-U", USER, "-A", "trust", "--no-sync")
+        server.start()
+        yield server
+        server.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
-    def run(program: str, *words: str) -> None:
-        line = [programs / program, "-D", folder / "data", *words]
-        done = subprocess.run(line, cwd=folder, user=user, group=user, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
 
-    port = _free_port()
-    run("initdb", "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
-    run("pg_ctl", "start", "-w", "-l", str(folder / "log.txt"), "-o", f"-h 127.0.0.1 -p {port} -k '' -F")
-    yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
-    run("pg_ctl", "stop", "-m", "immediate")
-    shutil.rmtree(folder)
+@pytest.fixture(scope="session")
+def postgres(postgres_server: PostgresServer) -> str:
+    """The URI of the server's database."""
+    return postgres_server.uri
 
 
 @pytest.fixture(scope="session")
@@ -59,20 +121,3 @@ def s3() -> Iterator[Address]:
         )
         yield lambda path: f"s3://tests/{path}?endpoint_override={host}:{port}&scheme=http"
     server.stop()
-
-
-def _postgres_programs() -> Path:
-    """The folder of the newest PostgreSQL's programs, which Debian keeps off the path; skips where there is none."""
-    found = shutil.which("pg_ctl")
-    folders = [Path(found).resolve().parent] if found else []
-    folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name), reverse=True)
-    complete = [folder for folder in folders if (folder / "initdb").exists() and (folder / "postgres").exists()]
-    if not complete:
-        pytest.skip("needs PostgreSQL, such as Debian's package postgresql")
-    return complete[0]
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -11,10 +11,13 @@ from pyarrow import fs
 
 from models.errors import InputError
 
+if TYPE_CHECKING:
+    from tasks.data.query import Query
+
 BATCH_ROWS = 65_536
 BATCH_BYTES = 1 << 28
 """Of a batch whose rows are large."""
-Format = Literal["csv", "jsonl", "parquet", "feather", "folder"]
+Format = Literal["csv", "jsonl", "parquet", "feather", "folder", "query"]
 
 
 class NoRowsError(InputError):
@@ -38,6 +41,8 @@ class SourceFile:
     """Of a folder: its pictures and recordings, relative to it."""
     strays: tuple[str, ...] = ()
     """Of a folder: tables that only accompany them and are not read, relative to it."""
+    query: "Query | None" = None
+    """What is read of a database."""
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,18 @@ ENDS = 1 << 16
 """Bytes at both ends of a file that are looked at; a Parquet file has its statistics there."""
 
 
+class ChangedError(InputError):
+    """A source is other than when the run began, so that its rows can't be told from those that were done."""
+
+
 def fingerprint(file: SourceFile) -> dict[str, Any]:
     """Size, time of the last change in nanoseconds, and a hash of both ends; of a folder a hash of its listing.
 
+    Of a query its words: its rows are compared with those that were pinned while they are read.
     Raises InputError where the file is gone.
     """
+    if file.query:
+        return file.query.asked()
     if file.format == "folder":
         return {"files": len(file.listed), "names": hashlib.sha256("\0".join(file.listed).encode()).hexdigest()}
     info = file.filesystem.get_file_info(file.path)

@@ -19,7 +19,7 @@ from pyarrow import fs
 
 from models.errors import InputError, OutsideError
 from models.problems import shortened
-from tasks.data import columnar, delimited, folders, jsonlines
+from tasks.data import columnar, delimited, folders, jsonlines, query
 from tasks.data.batches import BATCH_ROWS, Format, Malformed, RawBatch, SourceFile, check_names, constant
 
 __all__ = ["BATCH_ROWS", "Malformed", "Peek", "RawBatch", "SourceFile", "peek", "read_batches", "resolve"]
@@ -45,8 +45,15 @@ FOREIGN = {
     b"\x89PNG": "a picture",
     b"SQLite format 3": "an SQLite database",
 }
-READERS = {"csv": delimited, "jsonl": jsonlines, "parquet": columnar, "feather": columnar, "folder": folders}
-SEEKABLE = ("parquet",)
+READERS = {
+    "csv": delimited,
+    "jsonl": jsonlines,
+    "parquet": columnar,
+    "feather": columnar,
+    "folder": folders,
+    "query": query,
+}
+SEEKABLE = ("parquet", "query")
 """Formats that are read from a row in the middle without reading those before it."""
 NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 
@@ -134,7 +141,8 @@ def stops(file: SourceFile, most: int) -> list[int] | None:
     if file.format not in SEEKABLE:
         return None
     try:
-        return columnar.stops(file, most)
+        found: list[int] = READERS[file.format].stops(file, most)
+        return found
     except OSError as error:
         raise _unreadable(file, error) from None
 

@@ -13,11 +13,15 @@ from models.contract import Contract
 from models.errors import InputError
 from tasks.data.batches import SourceFile
 from tasks.data.checks import require_columns, require_types
+from tasks.data.database import is_database
 from tasks.data.fingerprint import fingerprint
+from tasks.data.query import Asked, find_query
 from tasks.data.sharing import identities, read_twice
 from tasks.data.sources import Peek, Unreadable, peek, read_batches, resolve_each
 from tasks.scoring.destination import Destination
+from tasks.scoring.tabledestination import TableDestination
 
+NOTHING = Asked()
 EXACT = 2**53
 """Whole numbers up to here are the same as float64."""
 SMALL = 1 << 23
@@ -43,19 +47,23 @@ class Sources:
 
 def look_at(
     inputs: Sequence[str],
-    wanted: Destination,
+    wanted: Destination | TableDestination,
     partitions: Sequence[str] = (),
     known: Sequence[Mapping[str, Any]] = (),
+    asked: Asked = NOTHING,
 ) -> Sources:
-    """The files behind all inputs, each once, in folders of these `partitions` (NAME=VALUE).
+    """The files behind all inputs, each once, in folders of these `partitions` (NAME=VALUE), and queries as `asked`.
 
     Files that look as they do in `known`, the sources of an earlier run, are not to be read again. Raises InputError
     for a file that two inputs reach, for inputs that the output would become a part of, and where no file at all can be
     read.
     """
-    found = _in_partitions([file for uri in inputs for file in resolve_each(uri)], partitions)
+    if asked != NOTHING and not any(map(is_database, inputs)):
+        raise InputError("--query, --key and --version-column are for inputs from databases; no input is one")
+    found = _in_partitions([file for uri in inputs for file in _resolved(uri, asked)], partitions)
     tables = [file for file in found if isinstance(file, SourceFile)]
-    problems = [*read_twice(tables, "inputs"), *_overlaps(inputs, tables, wanted)]
+    overlaps = _overlaps(inputs, tables, wanted) if isinstance(wanted, Destination) else wanted.overlaps(tables)
+    problems = [*read_twice(tables, "inputs"), *overlaps]
     if problems:
         raise InputError(*problems)
     looks = [_look(file) for file in found]
@@ -84,6 +92,10 @@ def _in_partitions(
     return found
 
 
+def _resolved(uri: str, asked: Asked) -> Sequence[SourceFile | Unreadable]:
+    return [find_query(uri, asked)] if is_database(uri) else resolve_each(uri)
+
+
 def _look(file: SourceFile | Unreadable) -> tuple[SourceFile | Unreadable, dict[str, Any], Peek | None]:
     if isinstance(file, SourceFile):
         try:
@@ -91,6 +103,12 @@ def _look(file: SourceFile | Unreadable) -> tuple[SourceFile | Unreadable, dict[
         except InputError as error:
             file = Unreadable(file.source, file.path, str(error), file.partitions)
     return file, {"path": file.path, "problem": file.problem}, None
+
+
+def pin_sources(sources: Sources, shard_rows: int) -> tuple[Mapping[str, Any], ...]:
+    """What the sources look like, queries with the bounds of their shards. Raises InputError for keys that are none."""
+    looks = zip(sources.files, sources.fingerprints, strict=True)
+    return tuple({**seen, **pin(file, shard_rows)} if isinstance(file, SourceFile) else seen for file, seen in looks)
 
 
 def kept_schema(

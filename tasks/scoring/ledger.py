@@ -82,16 +82,7 @@ class Ledger:
     def pinned(self) -> Pinned | None:
         """What the run that began here has pinned; None where none did."""
         raw = self._json(RUN_FILE)
-        if raw is None:
-            return None
-        if raw["format_version"] > FORMAT_VERSION:
-            raise InputError(
-                f"{RUN_FILE}: ledger of format version {raw['format_version']} is newer than {FORMAT_VERSION}, this "
-                "release's; upgrade perennial"
-            )
-        lists = {name: tuple(raw[name]) for name in ("inputs", "sources")}
-        also = tuple(raw["also"]) if raw["also"] else None
-        return Pinned(**{**raw, **lists, "also": also})
+        return None if raw is None else pinned_of(raw, RUN_FILE)
 
     def pin(self, pinned: Pinned) -> None:
         """Begins a run."""
@@ -103,8 +94,7 @@ class Ledger:
         for name in self.store.names(SHARDS):
             raw = self._json(f"{SHARDS}/{name}")
             if raw is not None:
-                files = {what: PartFile(**file) for what, file in raw["files"].items()}
-                found[raw["shard"]] = Entry(**{**raw, "files": files})
+                found[raw["shard"]] = entry_of(raw)
         return found
 
     def enter(self, entry: Entry) -> None:
@@ -123,6 +113,23 @@ class Ledger:
     def _json(self, name: str) -> Any:
         content = self.store.read(name)
         return None if content is None else json.loads(content)
+
+
+def pinned_of(raw: Mapping[str, Any], where: str) -> Pinned:
+    """What was pinned, from JSON. Raises InputError where a newer release wrote it."""
+    if raw["format_version"] > FORMAT_VERSION:
+        raise InputError(
+            f"{where}: ledger of format version {raw['format_version']} is newer than {FORMAT_VERSION}, this "
+            "release's; upgrade perennial"
+        )
+    lists = {name: tuple(raw[name]) for name in ("inputs", "sources")}
+    also = tuple(raw["also"]) if raw["also"] else None
+    return Pinned(**{**raw, **lists, "also": also})
+
+
+def entry_of(raw: Mapping[str, Any]) -> Entry:
+    """An entry, from JSON."""
+    return Entry(**{**raw, "files": {what: PartFile(**file) for what, file in raw["files"].items()}})
 
 
 def as_json(value: Mapping[str, Any]) -> bytes:

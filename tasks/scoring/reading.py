@@ -14,7 +14,8 @@ from models.contract import Contract
 from models.errors import InputError
 from tasks.data.batches import BATCH_ROWS, Malformed, NoRowsError, RawBatch, SourceFile
 from tasks.data.contents import with_contents
-from tasks.data.fingerprint import require_unchanged
+from tasks.data.fingerprint import ChangedError, require_unchanged
+from tasks.data.query import bound
 from tasks.data.sources import Unreadable, read_batches, stops
 from tasks.data.windows import windows_of
 from tasks.scoring.batch import last_row
@@ -61,8 +62,10 @@ class Reading:
         shard_rows: int,
     ) -> None:
         """`fingerprints` are those of the sources from when the run began."""
-        self._sources, self._fingerprints, self._contract = sources, fingerprints, contract
-        self._tables = {n: source for n, source in enumerate(sources) if isinstance(source, SourceFile)}
+        pairs = zip(sources, fingerprints, strict=True)
+        self._sources = [bound(source, seen) if isinstance(source, SourceFile) else source for source, seen in pairs]
+        self._fingerprints, self._contract = fingerprints, contract
+        self._tables = {n: source for n, source in enumerate(self._sources) if isinstance(source, SourceFile)}
         self._columns = {column.name: column.settings for column in contract.columns}
         self._wanted = {*contract.raw_columns, *kept}
         self._windows = windows_of(contract.series, self._columns, contract.missing)
@@ -117,6 +120,8 @@ class Reading:
                     yield piece
         except NoRowsError:
             self._require_unchanged(position)
+        except ChangedError:
+            raise
         except InputError as error:
             self._require_unchanged(position)
             damaged = int(cuts.shards_of(np.array([row + 1]))[0])

@@ -1,10 +1,12 @@
 """What a scoring run is asked to do, and whether an unfinished one was asked the same."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from models.errors import InputError
+from tasks.data.database import without_user
+from tasks.data.query import BOUNDS, Asked
 from tasks.scoring.inputs import Sources
 from tasks.scoring.ledger import Pinned
 from tasks.scoring.sinks import Sink
@@ -33,6 +35,16 @@ class Options:
     """NAME=VALUE of Hive partitions: only files in these folders are read."""
     new_since: str | None = None
     """An earlier output: input files that it has scored already, and that have not changed, are left out."""
+    query: str | None = None
+    """What databases among the inputs are asked for, instead of a table."""
+    key: str | None = None
+    version_column: str | None = None
+    """See `Asked`."""
+
+    @property
+    def asked(self) -> Asked:
+        """What is said about databases."""
+        return Asked(self.query, self.key, self.version_column)
 
 
 @dataclass(frozen=True)
@@ -42,7 +54,14 @@ class Request:
     asked: str
     """The version, as the command names it."""
     inputs: tuple[str, ...]
+    """Without credentials."""
     options: Options = Options()
+
+    @classmethod
+    def of(cls, asked: str, inputs: Sequence[str], options: Options, keep: Sequence[str] | None) -> "Request":
+        """The request, which may be stored and shown; `keep` goes into its options."""
+        kept = None if keep is None else tuple(keep)
+        return cls(asked, tuple(map(without_user, inputs)), replace(options, keep=kept))
 
 
 def what_is_left(sink: Sink, request: Request, sources: Sources, overwrite: bool) -> Pinned | None:
@@ -77,8 +96,8 @@ def _differences(pinned: Pinned, request: Request, sources: Sources) -> Iterator
 
 
 def _changes(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Files that look other than they did."""
-    known = {source["path"]: source for source in before}
+    """Files that look other than they did; the rows of queries are compared when they are read."""
+    known = {source["path"]: {name: source[name] for name in source.keys() - BOUNDS} for source in before}
     for source in now:
         if source["path"] not in known:
             yield f"begun without {source['path']}"

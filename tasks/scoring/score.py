@@ -15,10 +15,10 @@ from tasks.actions.select import Actions
 from tasks.data.contents import row_bytes
 from tasks.data.rejects import SCHEMA
 from tasks.scoring.batch import BatchScorer, Stamp
-from tasks.scoring.claim import claimed
-from tasks.scoring.destination import PREDICTIONS, REJECTS, destination
-from tasks.scoring.inputs import Sources, kept_schema, look_at
+from tasks.scoring.destination import PREDICTIONS, REJECTS
+from tasks.scoring.inputs import Sources, kept_schema, look_at, pin_sources
 from tasks.scoring.ledger import Entry, Pinned
+from tasks.scoring.outputs import claimed, wanted_output
 from tasks.scoring.period import Period
 from tasks.scoring.predictor import Predictor
 from tasks.scoring.reading import Reading
@@ -53,14 +53,15 @@ class Scores:
     """That this process took; what it took before a kill is not in it."""
     phases: dict[str, float]
     """Seconds of reading, scoring and writing, which overlap."""
-    predictions: Path
-    rejects: Path
+    predictions: Path | str
+    """A table by its URI, without credentials."""
+    rejects: Path | str
 
 
 def score_files(
     predictor: Predictor,
     inputs: Sequence[str],
-    output: Path,
+    output: Path | str,
     stamp: Stamp,
     keep: Sequence[str] | None = None,
     overwrite: bool = False,
@@ -74,9 +75,9 @@ def score_files(
     Raises InputError for inputs none of which can be read, missing columns, and columns that the output's format can't
     hold, before anything is written.
     """
-    wanted = destination(output)
-    options = Options(keep=None if keep is None else tuple(keep), shard_rows=shard_rows, why=stamp.why)
-    request = Request(f"{stamp.model}/{stamp.version}", tuple(inputs), options)
+    wanted = wanted_output(output)
+    options = Options(shard_rows=shard_rows, why=stamp.why)
+    request = Request.of(f"{stamp.model}/{stamp.version}", inputs, options, keep)
     sources = look_at(inputs, wanted)
     with claimed(wanted, overwrite) as sink:
         what_is_left(sink, request, sources, overwrite)
@@ -123,6 +124,7 @@ def score_into(
 
 def _pin(predictor: Predictor, sources: Sources, stamp: Stamp, request: Request, shadow: Shadow | None) -> Pinned:
     large = row_bytes({column.name: column.settings for column in predictor.contract.columns})
+    shard_rows = request.options.shard_rows or rows_of_shards(large)
     return Pinned(
         run_id=stamp.run_id,
         asked=request.asked,
@@ -131,8 +133,8 @@ def _pin(predictor: Predictor, sources: Sources, stamp: Stamp, request: Request,
         also=(shadow.model, shadow.version) if shadow else None,
         inputs=request.inputs,
         options=asdict(request.options),
-        sources=sources.fingerprints,
-        shard_rows=request.options.shard_rows or rows_of_shards(large),
+        sources=pin_sources(sources, shard_rows),
+        shard_rows=shard_rows,
         batch_rows=predictor.batch_rows,
         threads=predictor.threads,
         started=time.time(),

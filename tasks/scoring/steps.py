@@ -19,9 +19,9 @@ from tasks.registry import runs, versions
 from tasks.registry.runs import RunTitle
 from tasks.registry.versions import Version
 from tasks.scoring.batch import Stamp
-from tasks.scoring.destination import Destination
 from tasks.scoring.inputs import Sources, look_at
 from tasks.scoring.ledger import Pinned
+from tasks.scoring.outputs import Output
 from tasks.scoring.predictor import Predictor
 from tasks.scoring.request import Request
 from tasks.scoring.score import Scores, score_into
@@ -34,11 +34,11 @@ SECONDS_BETWEEN = 2.0
 
 
 @task(name="look at inputs", cache_policy=NO_CACHE)
-def look_at_inputs(request: Request, wanted: Destination) -> Sources:
-    """All files that are to be read, each with what it looks like now."""
+def look_at_inputs(inputs: Sequence[str], request: Request, wanted: Output) -> Sources:
+    """All files and queries that are to be read, each with what it looks like now; `inputs` may hold credentials."""
     options = request.options
     known = read_manifest(Path(options.new_since))["sources"] if options.new_since else ()
-    return look_at(request.inputs, wanted, options.partitions, known)
+    return look_at(inputs, wanted, options.partitions, known, options.asked)
 
 
 @task(name="resolve version to score with", cache_policy=NO_CACHE, **TRIED_AGAIN)

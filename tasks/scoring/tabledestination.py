@@ -1,0 +1,100 @@
+"""A table of a database that takes predictions, the one beside it that takes rejects, and whether they can."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from models.errors import InputError
+from tasks.data.batches import SourceFile
+from tasks.data.database import IDENTIFIER, Database, Table, locate, table_of
+from tasks.scoring.destination import PREDICTIONS, REJECTS
+from tasks.scoring.writers import plain_schema
+
+STAGING, LEDGER = "__run", "perennial_ledger"
+MOST_COLUMNS = {"postgresql": 1600, "sqlite": 2000}
+
+
+@dataclass(frozen=True)
+class TableDestination:
+    """Predictions go to a table, everything else to tables whose names begin with its name."""
+
+    table: Table
+
+    @property
+    def database(self) -> Database:
+        """Where the tables are."""
+        return self.table.database
+
+    @property
+    def ledger(self) -> Table:
+        """The table that tells what is done, of all outputs of a schema."""
+        return Table(self.database, self.table.schema, LEDGER)
+
+    def final(self, what: str) -> Table:
+        """The table of predictions, rejects or an action."""
+        return self.table if what == PREDICTIONS else self.table.beside(f"_{what.replace('/', '_')}")
+
+    def staging(self, what: str) -> Table:
+        """What the table is called until the run is complete."""
+        return self.final(what).beside(STAGING)
+
+    def overlaps(self, inputs: Sequence[SourceFile]) -> Iterator[str]:
+        """A line for each input that the output would replace."""
+        own = {self.final(what).shown for what in (PREDICTIONS, REJECTS)}
+        yield from (
+            f"{f.path}: is an input and would be replaced; choose another table" for f in inputs if f.path in own
+        )
+
+    def require_writable(self, schema: pa.Schema) -> None:
+        """Passes when a table can hold the columns. Raises InputError with a line for each that it can't."""
+        problems = list(_problems(self.table, plain_schema(schema)))
+        if problems:
+            raise InputError(*problems)
+
+
+def table_destination(output: str) -> TableDestination:
+    """The tables of a URI. Raises InputError where it names none, or one whose companions would have too long names."""
+    database, fragment = locate(output)
+    if not fragment:
+        raise InputError(f"{database.shown}: names no table; give {database.shown}#table")
+    wanted = TableDestination(table_of(database, fragment))
+    longest = wanted.staging(REJECTS).name
+    if database.dialect == "postgresql" and len(longest.encode()) > IDENTIFIER:
+        raise InputError(
+            f"{wanted.table.shown}: the name is too long: {longest!r} is needed while it is written, and PostgreSQL "
+            f"takes {IDENTIFIER} bytes; shorten it"
+        )
+    return wanted
+
+
+def _problems(table: Table, schema: pa.Schema) -> Iterator[str]:
+    dialect = table.database.dialect
+    advice = "name the columns to write with --keep, without it"
+    if len(schema) > MOST_COLUMNS[dialect]:
+        yield f"{table.shown}: {len(schema)} columns, and a table takes {MOST_COLUMNS[dialect]}; choose with --keep"
+    names: dict[str, str] = {}
+    for f in schema:
+        if not _holds(f.type, dialect):
+            yield f"{table.shown}: column {f.name!r} holds {f.type}, which a table can't; {advice}"
+        if dialect == "postgresql" and len(f.name.encode()) > IDENTIFIER:
+            yield f"{table.shown}: the name of column {f.name!r} is longer than {IDENTIFIER} bytes; {advice}"
+        if "\0" in f.name:
+            yield f"{table.shown}: the name of column {f.name!r} holds a zero byte; {advice}"
+        # SQLite takes both for the same.
+        folded = f.name.translate(_LOWER) if dialect == "sqlite" else f.name
+        if folded in names:
+            yield f"{table.shown}: the columns {names[folded]!r} and {f.name!r} are one for SQLite; {advice}"
+        names[folded] = f.name
+
+
+_LOWER = {ord(letter): letter.lower() for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
+
+
+def _holds(kind: pa.DataType, dialect: str) -> bool:
+    """What the drivers write; SQLite has no lists."""
+    types = pa.types
+    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+        return dialect == "postgresql" and not types.is_nested(kind.value_type) and _holds(kind.value_type, dialect)
+    foreign = isinstance(kind, pa.BaseExtensionType) or types.is_date64(kind)
+    return not (foreign or types.is_nested(kind) or types.is_dictionary(kind))

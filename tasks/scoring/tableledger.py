@@ -1,0 +1,96 @@
+"""What a run into tables has pinned and done, in a table beside them: a row for the run, and one for each shard."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from adbc_driver_manager.dbapi import Connection
+
+from tasks.data.database import Table, literal, quoted, rows, run, tables
+from tasks.scoring.ledger import FORMAT_VERSION, Entry, Pinned, as_json, entry_of, pinned_of
+
+RUN = ""
+"""The shard's name in the row of the run; its entry is the manifest of a finished run."""
+
+
+class TableLedger:
+    """The rows of one output; nothing is committed here."""
+
+    def __init__(self, connection: Connection, table: Table, output: str) -> None:
+        self._connection, self._table = connection, table
+        self._own = f"output = {literal(output)}"
+        self._output = output
+
+    def create(self) -> None:
+        """Makes the table where it is missing."""
+        if self._table.database.dialect == "postgresql":
+            # Two that find it missing at once would collide.
+            rows(self._connection, "SELECT CAST(pg_advisory_xact_lock(7011366) AS text)")
+        run(
+            self._connection,
+            f"CREATE TABLE IF NOT EXISTS {self._table.sql} (output text NOT NULL, run_id text NOT NULL, "
+            "shard text NOT NULL, format_version integer NOT NULL, entry text, pinned text, "
+            "PRIMARY KEY (output, run_id, shard))",
+        )
+
+    def unfinished(self) -> Pinned | None:
+        """What a run has pinned that did not come to its end."""
+        found = self._rows(f"shard = {literal(RUN)} AND entry IS NULL")
+        return pinned_of(json.loads(found[0]["pinned"]), self._table.shown) if found else None
+
+    def manifest(self) -> dict[str, Any] | None:
+        """Of the finished run."""
+        found = self._rows(f"shard = {literal(RUN)} AND entry IS NOT NULL")
+        return json.loads(found[0]["entry"]) if found else None
+
+    def done(self, run_id: str) -> dict[str, Entry]:
+        """Finished shards of a run by name."""
+        found = self._rows(f"shard <> {literal(RUN)} AND run_id = {literal(run_id)}")
+        return {row["shard"]: entry_of(json.loads(row["entry"])) for row in found}
+
+    def pin(self, pinned: Pinned) -> None:
+        """Begins a run."""
+        self._insert(pinned.run_id, RUN, None, asdict(pinned))
+
+    def enter(self, run_id: str, entry: Entry) -> bool:
+        """Whether the shard was not done yet; from here on it is."""
+        return self._insert(run_id, entry.shard, asdict(entry), None)
+
+    def finish(self, run_id: str, manifest: Mapping[str, Any]) -> None:
+        """The run is complete, and those before it are forgotten."""
+        run(
+            self._connection,
+            f"DELETE FROM {self._table.sql} WHERE {self._own} AND run_id <> {literal(run_id)}",
+            f"UPDATE {self._table.sql} SET entry = {_json(manifest)} WHERE {self._own} AND run_id = {literal(run_id)} "
+            f"AND shard = {literal(RUN)}",
+        )
+
+    def forget(self, run_id: str) -> None:
+        """Takes away the rows of a run."""
+        run(self._connection, f"DELETE FROM {self._table.sql} WHERE {self._own} AND run_id = {literal(run_id)}")
+
+    def _rows(self, condition: str) -> list[dict[str, Any]]:
+        if self._table.name not in tables(self._connection, self._table):
+            return []
+        columns = ", ".join(map(quoted, ("shard", "entry", "pinned")))
+        return rows(
+            self._connection,
+            f"SELECT {columns} FROM {self._table.sql} WHERE {self._own} AND {condition} ORDER BY shard",
+        )
+
+    def _insert(
+        self, run_id: str, shard: str, entry: Mapping[str, Any] | None, pinned: Mapping[str, Any] | None
+    ) -> bool:
+        values = f"{literal(self._output)}, {literal(run_id)}, {literal(shard)}, {FORMAT_VERSION}"
+        return bool(
+            rows(
+                self._connection,
+                f"INSERT INTO {self._table.sql} (output, run_id, shard, format_version, entry, pinned) "
+                f"VALUES ({values}, {_json(entry)}, {_json(pinned)}) ON CONFLICT DO NOTHING RETURNING shard",
+            )
+        )
+
+
+def _json(value: Mapping[str, Any] | None) -> str:
+    return "NULL" if value is None else literal(as_json(value).decode())

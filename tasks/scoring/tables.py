@@ -1,0 +1,276 @@
+"""Shards in tables: rows and ledger entry of a shard are one transaction, and a last one makes the tables visible."""
+
+import hashlib
+import os
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pyarrow as pa
+from adbc_driver_manager import DatabaseError
+from adbc_driver_manager.dbapi import Connection
+
+from models.errors import InputError, OutsideError
+from tasks.aside import HeldError, held
+from tasks.data.database import Database, answers, connect, connected, literal, plain_errors, quoted, rows, run, tables
+from tasks.scoring.destination import PREDICTIONS, REJECTS
+from tasks.scoring.ledger import Entry, Pinned
+from tasks.scoring.shards import Shard
+from tasks.scoring.tabledestination import TableDestination
+from tasks.scoring.tableledger import TableLedger
+from tasks.scoring.writers import plain_schema
+
+PATIENCE = 3.0
+"""Seconds in which a server may notice that the process before is gone."""
+STAMPED = ("run_id", "source", "row")
+"""Columns of the predictions by which their rows are counted."""
+
+
+@contextmanager
+def claimed_table(wanted: TableDestination, overwrite: bool) -> Iterator["TableSink"]:
+    """The tables, with what an unfinished run has left of them, kept to this process inside the block.
+
+    Raises InputError when they may not take their places, OutsideError when another run writes to them now.
+    """
+    me = f"process {os.getpid()} on {socket.gethostname()}"
+    try:
+        with _held_file(wanted, me) if wanted.database.dialect == "sqlite" else nullcontext():
+            sink = TableSink(wanted, overwrite, me)
+            try:
+                yield sink
+            finally:
+                sink.close()
+    except HeldError as other:
+        raise _is_taken(wanted, str(other)) from None
+
+
+def _held_file(wanted: TableDestination, holder: str) -> AbstractContextManager[object]:
+    path = wanted.database.path
+    return held(path.with_name(f".{path.name}.{quote(wanted.table.name, safe=' ')}.lock"), holder)
+
+
+def require_claimable_table(wanted: TableDestination, overwrite: bool) -> None:
+    """Passes when the tables may be written. Raises InputError otherwise, OutsideError when they can't be reached."""
+    if wanted.database.dialect == "sqlite" and not wanted.database.path.exists():
+        return
+    with plain_errors(wanted.database), connected(wanted.database, "perennial looks") as connection:
+        _require_free(connection, wanted, overwrite)
+
+
+def _require_free(connection: Connection, wanted: TableDestination, overwrite: bool) -> None:
+    taken = {wanted.final(what).name for what in (PREDICTIONS, REJECTS)} & tables(connection, wanted.table)
+    if taken and not overwrite:
+        raise InputError(
+            f"{wanted.table.shown}: {min(taken)!r} exists already; choose another table or pass --overwrite"
+        )
+
+
+def _is_taken(wanted: TableDestination, holder: str) -> OutsideError:
+    return OutsideError(f"{wanted.table.shown}: {holder} writes to it now; wait for it, or stop it first")
+
+
+class TableSink:
+    """One session writes and holds the lock, so that whoever has lost the lock can't write."""
+
+    def __init__(self, wanted: TableDestination, overwrite: bool, holder: str) -> None:
+        self.predictions: Path | str = wanted.final(PREDICTIONS).shown
+        self.rejects: Path | str = wanted.final(REJECTS).shown
+        self._wanted, self._overwrite, self._holder = wanted, overwrite, holder
+        self._schemas: Mapping[str, pa.Schema] = {}
+        self._journal = ""
+        self._connection = self._opened()
+        try:
+            with plain_errors(wanted.database, wanted.table.shown):
+                self.pinned: Pinned | None = self._ledger.unfinished()
+                _require_free(self._connection, wanted, overwrite)
+                self._connection.commit()
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def require_writable(self, schema: pa.Schema) -> None:
+        """Passes when a table can hold the columns."""
+        self._wanted.require_writable(schema)
+
+    def begin(self, pinned: Pinned, schemas: Mapping[str, pa.Schema]) -> dict[str, Entry]:
+        """The shards that are done already."""
+        self._schemas, self._holder = schemas, f"run {pinned.run_id}"
+        for schema in schemas.values():
+            self._wanted.require_writable(schema)
+        with self._transaction() as connection:
+            _tell(connection, self._wanted.database, self._holder)
+            if self.pinned is None:
+                self._ledger.create()
+                self._create(connection)
+                self._ledger.pin(pinned)
+                self.pinned = pinned
+            return self._ledger.done(pinned.run_id)
+
+    def reset(self) -> None:
+        """Takes away what an unfinished run has left."""
+        with self._transaction() as connection:
+            for what in {PREDICTIONS, REJECTS, *self._schemas}:
+                run(connection, f"DROP TABLE IF EXISTS {self._wanted.staging(what).sql}")
+            if self.pinned:
+                self._ledger.forget(self.pinned.run_id)
+        self.pinned = None
+
+    def part(self, shard: Shard) -> "TablePart":
+        """Takes the rows of a shard."""
+        self._come_back()
+        return TablePart(self._connection, self._wanted, self._ledger, self.pinned.run_id if self.pinned else "")
+
+    def finish(self, manifest: Mapping[str, Any]) -> None:
+        """Makes the tables visible under their names."""
+        names = self._schemas[PREDICTIONS].names
+        columns = {base: [name for name in names if name.rstrip("_") == base][-1] for base in STAMPED}
+        with self._transaction() as connection:
+            _require_free(connection, self._wanted, self._overwrite)
+            for what in self._schemas:
+                final, staging = self._wanted.final(what), self._wanted.staging(what)
+                run(
+                    connection,
+                    f"DROP TABLE IF EXISTS {final.sql}",
+                    f"ALTER TABLE {staging.sql} RENAME TO {quoted(final.name)}",
+                )
+            self._ledger.finish(str(manifest["run_id"]), {**manifest, "columns": columns})
+        self.pinned = None
+
+    def close(self) -> None:
+        """Ends the session; a run that has done nothing yet leaves nothing."""
+        try:
+            if answers(self._connection):
+                if self.pinned and not self._ledger.done(self.pinned.run_id):
+                    self.reset()
+                self._connection.rollback()
+                _set_journal(self._connection, self._journal)
+        finally:
+            self._connection.close()
+
+    @property
+    def _ledger(self) -> TableLedger:
+        return TableLedger(self._connection, self._wanted.ledger, self._wanted.table.name)
+
+    def _opened(self) -> Connection:
+        """A session that holds the lock."""
+        database = self._wanted.database
+        connection = connect(database, f"perennial {self._holder}", writes=True)
+        try:
+            with plain_errors(database):
+                if database.dialect == "postgresql":
+                    _lock(connection, self._wanted)
+                else:
+                    self._journal = self._journal or _let_read(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _create(self, connection: Connection) -> None:
+        for what, schema in self._schemas.items():
+            table = self._wanted.staging(what)
+            run(connection, f"DROP TABLE IF EXISTS {table.sql}")
+            with connection.cursor() as cursor:
+                empty = plain_schema(schema).empty_table()
+                cursor.adbc_ingest(table.name, empty, mode="create", db_schema_name=table.schema)
+
+    def _come_back(self) -> None:
+        """Opens a new session where the server was away; another run may have come meanwhile."""
+        if answers(self._connection):
+            return
+        self._connection.close()
+        self._connection = self._opened()
+        with plain_errors(self._wanted.database, self._wanted.table.shown):
+            now = self._ledger.unfinished()
+            self._connection.commit()
+        if self.pinned and (now is None or now.run_id != self.pinned.run_id):
+            raise OutsideError(f"{self._wanted.table.shown}: another run took it while the server was away")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        self._come_back()
+        try:
+            with plain_errors(self._wanted.database, self._wanted.table.shown):
+                yield self._connection
+                self._connection.commit()
+        except BaseException:
+            answers(self._connection)
+            raise
+
+
+class TablePart:
+    """The open transaction of one shard."""
+
+    def __init__(self, connection: Connection, wanted: TableDestination, ledger: TableLedger, run_id: str) -> None:
+        self._connection, self._wanted, self._ledger, self._run_id = connection, wanted, ledger, run_id
+
+    def write(self, what: str, table: pa.Table) -> int:
+        """Appends rows."""
+        if len(table):
+            to = self._wanted.staging(what)
+            with self._plain_errors(), self._connection.cursor() as cursor:
+                cursor.adbc_ingest(to.name, table, mode="append", db_schema_name=to.schema)
+        return len(table)
+
+    def commit(self, entry: Entry) -> Entry:
+        """Rows and entry are there for good; where the server had them before it went away, these are dropped."""
+        with self._plain_errors():
+            if not self._ledger.enter(self._run_id, entry):
+                self._connection.rollback()
+                return self._ledger.done(self._run_id)[entry.shard]
+            self._connection.commit()
+        return entry
+
+    def discard(self) -> None:
+        """Nothing of it is left."""
+        answers(self._connection)
+
+    def _plain_errors(self) -> AbstractContextManager[None]:
+        return plain_errors(self._wanted.database, self._wanted.table.shown)
+
+
+def _lock(connection: Connection, wanted: TableDestination) -> None:
+    """Passes when this session keeps the output. Raises OutsideError that names who does otherwise."""
+    schema = wanted.table.schema or rows(connection, "SELECT CAST(current_schema() AS text) AS name")[0]["name"]
+    name = f"{schema}.{wanted.table.name}"
+    key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
+    until = time.monotonic() + PATIENCE
+    while not rows(connection, f"SELECT pg_try_advisory_lock({key}) AS free")[0]["free"]:
+        holders = rows(
+            connection,
+            "SELECT application_name AS name FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE granted "
+            "AND locktype = 'advisory' AND objsubid = 1 AND "
+            f"(CAST(classid AS bigint) << 32) | CAST(objid AS bigint) = {key}",
+        )
+        connection.commit()
+        if time.monotonic() > until and holders:
+            raise _is_taken(wanted, str(holders[0]["name"]).removeprefix("perennial "))
+        time.sleep(PATIENCE / 20)
+    connection.commit()
+
+
+def _let_read(connection: Connection) -> str:
+    """While a shard's transaction is open, others may read, such as this run its input; the mode that was before."""
+    run(connection, "PRAGMA busy_timeout = 30000")
+    before = str(rows(connection, "PRAGMA journal_mode")[0]["journal_mode"])
+    _set_journal(connection, "wal")
+    return before
+
+
+def _set_journal(connection: Connection, mode: str) -> None:
+    """Nothing where no mode is given, and where others work with the database."""
+    if mode:
+        connection.adbc_connection.set_autocommit(True)
+        with suppress(DatabaseError):
+            rows(connection, f"PRAGMA journal_mode = {mode}")
+        connection.adbc_connection.set_autocommit(False)
+
+
+def _tell(connection: Connection, database: Database, holder: str) -> None:
+    """Names the run to those that find the output taken."""
+    if database.dialect == "postgresql":
+        rows(connection, f"SELECT set_config('application_name', {literal(f'perennial {holder}')}, false)")
