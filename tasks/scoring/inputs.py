@@ -15,7 +15,7 @@ from tasks.data.batches import SourceFile
 from tasks.data.checks import require_columns, require_types
 from tasks.data.database import is_database
 from tasks.data.fingerprint import fingerprint
-from tasks.data.query import Asked, find_query
+from tasks.data.query import Asked, find_query, pin
 from tasks.data.sharing import identities, read_twice
 from tasks.data.sources import Peek, Unreadable, peek, read_batches, resolve_each
 from tasks.scoring.destination import Destination
