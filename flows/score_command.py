@@ -1,7 +1,5 @@
 """The command `perennial score`: scores, verifies an output, or sends dead letters again."""
 
-from pathlib import Path
-
 import typer
 
 from flows.environment import prepare
@@ -76,7 +74,7 @@ def score(
         require_files(input, output, overwrite, query, key, version_column)
         from flows.score import score as flow
 
-    earlier = str(new_since.absolute()) if new_since else None
+    earlier = absolute(new_since) if new_since else None
     done = watched(flow)(
         name, [absolute(uri) for uri in input], absolute(output), keep, overwrite, promote, why, query, key,
         version_column, also, max_rejects, shard_rows, since, until, time, partition or [], earlier,
@@ -85,11 +83,11 @@ def score(
     _require_delivered(done)
 
 
-def _look_back(verified: Path | None, redelivered: Path | None, as_json: bool) -> None:
+def _look_back(verified: str | None, redelivered: str | None, as_json: bool) -> None:
     if verified:
-        _verify(verified, as_json)
+        _verify(absolute(verified), as_json)
     if redelivered:
-        _redeliver(redelivered, as_json)
+        _redeliver(absolute(redelivered), as_json)
 
 
 def _lines(done: Scored) -> list[str]:
@@ -116,23 +114,27 @@ def _require_delivered(done: Scored) -> None:
         )
 
 
-def _verify(output: Path, as_json: bool) -> None:
-    from tasks.scoring.verify import verify
+def _verify(output: str, as_json: bool) -> None:
+    from tasks.scoring.outputs import manifest_of, problems_of
 
-    found = verify(output)
-    head = f"{found.rows:,} rows: {found.scored:,} scored with {found.model} version {found.version}, "
-    state = "whole" if found.whole else "not whole"
-    lines = [f"{head}{found.rejected:,} rejected; {found.files} files, {state}", *found.problems]
-    show({**vars(found), "whole": found.whole}, as_json, lines)
-    if not found.whole:
+    manifest, problems = manifest_of(output), problems_of(output)
+    told = {name: manifest[name] for name in ("model", "version", "run_id", "rows", "scored", "rejected")}
+    head = f"{told['rows']:,} rows: {told['scored']:,} scored with {told['model']} version {told['version']}, "
+    state = "not whole" if problems else "whole"
+    show(
+        {**told, "whole": not problems, "problems": problems},
+        as_json,
+        [f"{head}{told['rejected']:,} rejected; {state}", *problems],
+    )
+    if problems:
         raise typer.Exit(RefusedError.exit_code)
 
 
-def _redeliver(output: Path, as_json: bool) -> None:
+def _redeliver(output: str, as_json: bool) -> None:
     with prefect_ready():
         from flows.redeliver import redeliver as flow
 
-    found = watched(flow)(output.absolute())
+    found = watched(flow)(output)
     lines = [
         f"action {act.action}: {act.delivered:,} of {act.selected:,} delivered, {act.dead:,} dead" for act in found
     ]

@@ -1,6 +1,5 @@
 """Arguments and options of `perennial score`."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -42,7 +41,7 @@ Partition = Annotated[
     list[str] | None, typer.Option(metavar="NAME=VALUE", help="Only files in folders of this Hive partition.")
 ]
 NewSince = Annotated[
-    Path | None, typer.Option(metavar="OUTPUT", help="Leave out files that an earlier output has scored.")
+    str | None, typer.Option(metavar="OUTPUT", help="Leave out files that an earlier output has scored.")
 ]
 Query = Annotated[str | None, typer.Option(metavar="SQL", help="Of a database: score its rows.")]
 Key = Annotated[str | None, typer.Option(metavar="COLUMN", help="Of a table or query: unique, orders its rows.")]
@@ -50,8 +49,8 @@ VersionColumn = Annotated[
     str | None, typer.Option(metavar="COLUMN", help="Of a table or query: grows with each change of a row.")
 ]
 Verify = Annotated[
-    Path | None, typer.Option(metavar="OUTPUT", help="Check that an output is whole and unchanged; score nothing.")
+    str | None, typer.Option(metavar="OUTPUT", help="Check that an output is whole and unchanged; score nothing.")
 ]
 Redeliver = Annotated[
-    Path | None, typer.Option(metavar="OUTPUT", help="Send an output's dead letters again; score nothing.")
+    str | None, typer.Option(metavar="OUTPUT", help="Send an output's dead letters again; score nothing.")
 ]

@@ -1,15 +1,13 @@
 """Prefect tasks of this package."""
 
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from models.errors import InputError
 from tasks.actions.deliver import Delivered
 from tasks.actions.outboxes import Outboxes
-from tasks.actions.whole import TableTarget
+from tasks.actions.tabletarget import open_table
 from tasks.policy import TRIED_AGAIN
 
 
@@ -25,8 +23,3 @@ def act(run_id: str, home: Path, again: bool = False) -> list[Delivered]:
     found = boxes.deliver(run_id, open_table, again)
     boxes.sweep(found)
     return found
-
-
-def open_table(address: str) -> AbstractContextManager[TableTarget]:
-    """The table behind an address."""
-    raise InputError(f"{address}: tables are not reached yet")

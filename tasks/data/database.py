@@ -250,10 +250,13 @@ def _located(uri: str) -> tuple[Database, str]:
     dialect = SCHEMES[scheme.lower()]
     address, _, fragment = rest.partition("#")
     if dialect == "sqlite":
-        path = str(Path(unquote(address)).expanduser().absolute())
-        if not address or path.endswith("/"):
-            raise InputError(f"{uri}: names no file; write sqlite:///path/file.db#table")
-        return Database("sqlite", f"sqlite://{_escaped(path, '%#')}", path), fragment
+        named = unquote(address.removeprefix("/"))
+        if not named or not address.startswith("/") or named.endswith("/"):
+            raise InputError(
+                f"{uri}: names no file; write sqlite:///file.db#table, or four strokes before a path from the root"
+            )
+        path = str(Path(named).expanduser().absolute())
+        return Database("sqlite", f"sqlite:///{_escaped(path, '%#')}", path), fragment
     parts = urlsplit(f"postgresql://{address}")
     try:
         host = f"{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"

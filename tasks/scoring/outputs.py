@@ -2,7 +2,7 @@
 
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from tasks.data.database import is_database
 from tasks.scoring import claim
@@ -10,6 +10,8 @@ from tasks.scoring.destination import Destination, destination
 from tasks.scoring.sinks import Sink
 from tasks.scoring.tabledestination import TableDestination, table_destination
 from tasks.scoring.tables import claimed_table, require_claimable_table
+from tasks.scoring.verify import read_manifest, verify
+from tasks.scoring.verifytable import table_manifest, verify_table
 
 Output: TypeAlias = Destination | TableDestination
 
@@ -22,6 +24,16 @@ def wanted_output(output: Path | str) -> Output:
 def claimed(wanted: Output, overwrite: bool) -> AbstractContextManager[Sink]:
     """The output, kept to this process inside the block; see `claim.claimed` and `claimed_table`."""
     return claim.claimed(wanted, overwrite) if isinstance(wanted, Destination) else claimed_table(wanted, overwrite)
+
+
+def manifest_of(output: str) -> dict[str, Any]:
+    """What the finished run of an output says of itself. Raises InputError where there is none."""
+    return table_manifest(output) if is_database(output) else read_manifest(Path(output))
+
+
+def problems_of(output: str) -> list[str]:
+    """What is wrong with a finished output; nothing where it is whole."""
+    return verify_table(output) if is_database(output) else verify(Path(output))
 
 
 def require_claimable(wanted: Output, overwrite: bool) -> None:

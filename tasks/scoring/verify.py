@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,35 +12,18 @@ from tasks.scoring.sinks import sha256_of
 from tasks.scoring.writers import stated_rows
 
 
-@dataclass(frozen=True)
-class Verified:
-    """What a finished run says of itself, and what is wrong with its output."""
+def verify(output: Path) -> list[str]:
+    """A line for each thing that is wrong, after reading every file of the output once.
 
-    model: str
-    version: str
-    run_id: str
-    rows: int
-    scored: int
-    rejected: int
-    files: int
-    problems: tuple[str, ...]
-
-    @property
-    def whole(self) -> bool:
-        """Whether nothing is wrong."""
-        return not self.problems
-
-
-def verify(output: Path) -> Verified:
-    """Reads every file of the output once. Raises InputError where no finished run has left its manifest."""
+    Raises InputError where no finished run has left its manifest.
+    """
     manifest = read_manifest(output)
     wanted = destination(output)
     root = wanted.output.parent if wanted.one_file else wanted.output
     problems = [*_file_problems(root, manifest["files"]), *_count_problems(manifest)]
     if not wanted.one_file:
         problems += _strays(root, {file["name"] for file in manifest["files"]})
-    told = {name: manifest[name] for name in ("model", "version", "run_id", "rows", "scored", "rejected")}
-    return Verified(**told, files=len(manifest["files"]), problems=tuple(problems))
+    return problems
 
 
 def read_manifest(output: Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Whether the tables of a finished run still hold what its ledger says, counted shard by shard."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -40,6 +41,17 @@ def verify_table(output: str) -> list[str]:
             cursor.execute(_places(wanted.final(REJECTS), "source", "row", ""))
             rejected, more = _counted(cursor.fetch_record_batch(), entries)
     return _problems(entries, {"scored": scored, "rejected": rejected}, sums + more, shown)
+
+
+def table_manifest(output: str) -> dict[str, Any]:
+    """What the finished run of a table says of itself. Raises InputError where none has written it."""
+    wanted = table_destination(output)
+    shown = wanted.table.shown
+    with plain_errors(wanted.database, shown), connected(wanted.database, "perennial looks back") as connection:
+        manifest = TableLedger(connection, wanted.ledger, wanted.table.name).manifest()
+    if manifest is None:
+        raise InputError(f"{shown}: no finished scoring run has written it")
+    return manifest
 
 
 def _absent(wanted: TableDestination, present: set[str]) -> list[str]:

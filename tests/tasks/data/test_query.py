@@ -40,7 +40,7 @@ def sqlite(tmp_path: Path) -> Callable[[str], str]:
     def run(script: str) -> str:
         with closing(sqlite3.connect(tmp_path / "in.db")) as database:
             database.executescript(script)
-        return f"sqlite://{tmp_path / 'in.db'}"
+        return f"sqlite:///{tmp_path / 'in.db'}"
 
     return run
 
@@ -161,7 +161,7 @@ def test_what_is_not_there_is_one_plain_line(postgres_server: PostgresServer, tm
         f"{uri}#custmers": r"#custmers: no such table; did you mean 'customers'\?",
         f"{uri}#customers": r"#customers: no rows",
         uri: r"give a table, as .*#table, or --query, and not both",
-        f"sqlite://{tmp_path}/no.db#t": r"no.db: no such database",
+        f"sqlite:///{tmp_path}/no.db#t": r"no.db: no such database",
         "postgresql://127.0.0.1:x/db#t": "the port is no number",
     }
     for where, line in lines.items():
@@ -249,13 +249,13 @@ def test_a_reader_that_is_left_closes_everything(postgres_server: PostgresServer
 
 
 def test_addresses_read_as_they_are_shown(tmp_path: Path) -> None:
-    for uri in (f"sqlite://{tmp_path}/a%2541%23 ü.db#t%25", "postgresql://h/d#s%2Et.a%2541 ü"):
+    for uri in (f"sqlite:///{tmp_path}/a%2541%23 ü.db#t%25", "postgresql://h/d#s%2Et.a%2541 ü"):
         database, fragment = locate(uri)
         table = table_of(database, fragment)
         again = table_of(*locate(table.shown))
         assert (again.sql, again.database.shown) == (table.sql, database.shown)
         assert again.shown == table.shown
-    assert locate(f"sqlite://{tmp_path}/a%2541%23 ü.db")[0].path.name == "a%41# ü.db"
+    assert locate(f"sqlite:///{tmp_path}/a%2541%23 ü.db")[0].path.name == "a%41# ü.db"
 
 
 def test_names_are_quoted(postgres_server: PostgresServer, sqlite: Callable[[str], str]) -> None:

@@ -44,7 +44,7 @@ def fill_sqlite(path: Path, name: str, frame: pd.DataFrame) -> str:
     """As `fill_postgres`."""
     with closing(sqlite3.connect(path)) as database:
         frame.sample(frac=1, random_state=0).to_sql(name, database, index=False, if_exists="replace")
-    return f"sqlite://{path}#{name}"
+    return f"sqlite:///{path}#{name}"
 
 
 def of_sqlite(path: Path, sql: str) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from models.actions import Action
 from models.contract import GRAPH_FILE
 from models.errors import InputError
 from tasks.actions.outboxes import Outboxes
-from tasks.actions.steps import open_table
+from tasks.actions.tabletarget import open_table
 from tasks.scoring.claim import claimed
 from tasks.scoring.destination import destination
 from tasks.scoring.inputs import look_at

@@ -99,7 +99,7 @@ def test_a_query_into_parquet_and_sqlite(
     found = pd.read_parquet(tmp_path / "out.parquet")
     assert found["id"].tolist() == expected["id"][expected["id"] < 300].tolist()
     assert found["source"].iloc[0].startswith(f"postgresql://127.0.0.1:{postgres_server.port}/postgres#query-")
-    score_rows(predictor, [postgres_server.uri], f"sqlite://{tmp_path / 'out.db'}#scored", **asked)
+    score_rows(predictor, [postgres_server.uri], f"sqlite:///{tmp_path / 'out.db'}#scored", **asked)
     again = of_sqlite(tmp_path / "out.db", "SELECT * FROM scored ORDER BY row")
     assert again["label"].tolist() == found["label"].tolist()
     assert again["row"].tolist() == found["row"].tolist()
@@ -170,7 +170,7 @@ def test_a_killed_run_into_sqlite_goes_on(
     predictor: Predictor, small: Small, tmp_path: Path, expected: pd.DataFrame
 ) -> None:
     source, path = fill_sqlite(tmp_path / "in.db", "in", rows_with_rejects(500)), tmp_path / "out.db"
-    output = f"sqlite://{path}#out"
+    output = f"sqlite:///{path}#out"
     process = slow_run(small.downloaded, source, output)
 
     def shards() -> int:
@@ -263,7 +263,7 @@ def test_a_commit_whose_answer_was_lost_is_not_repeated(predictor: Predictor, po
 def test_names_of_outputs_are_quoted(predictor: Predictor, postgres_server: PostgresServer, tmp_path: Path) -> None:
     frame = rows_with_rejects(50).rename(columns={"changed": 'Ä "b"; DROP TABLE in8; --'})
     source = fill_sqlite(tmp_path / "in.db", "in", frame)
-    for output in (f'{postgres_server.uri}#Out 8"; DROP TABLE x; --', f"sqlite://{tmp_path / 'out.db'}#Out 8\"; '"):
+    for output in (f'{postgres_server.uri}#Out 8"; DROP TABLE x; --', f"sqlite:///{tmp_path / 'out.db'}#Out 8\"; '"):
         score_rows(predictor, [source], output)
         assert verify_table(output) == []
     columns = postgres_server.psql(
@@ -285,7 +285,7 @@ def test_columns_that_a_table_cannot_hold_are_named_before_anything_is_written(
         f"the name of column {'ü' * 32!r} is longer than 63 bytes",
     ]
     with pytest.raises(InputError, match=r"the columns 'id' and 'ID' are one for SQLite"):
-        score_rows(predictor, [str(tmp_path / "in.parquet")], f"sqlite://{tmp_path / 'o.db'}#out9", key=None)
+        score_rows(predictor, [str(tmp_path / "in.parquet")], f"sqlite:///{tmp_path / 'o.db'}#out9", key=None)
     assert postgres_server.psql("SELECT count(*) FROM pg_tables WHERE tablename LIKE 'out9%'") == "0"
 
 
