@@ -55,7 +55,7 @@ def score(
 
     Args:
         model: Name of a registered model (its champion), NAME@ALIAS, NAME/VERSION, or a models:/ URI.
-        input: Files, folders, globs; tables as postgresql://host/db#schema.table or sqlite:////path/file.db#table. Leave
+        input: Files, folders, globs; tables: postgresql://host/db#schema.table or sqlite:////path/file.db#table. Leave
             users and passwords to PGUSER, PGPASSWORD, PGPASSFILE or PGSERVICE: what is typed here is stored.
         output: A .parquet, .feather, .csv(.gz) or .jsonl(.gz) file, a folder of Parquet files, or a table.
         keep: Input columns to write beside the predictions; all but sensitive ones if not given.
