@@ -74,7 +74,10 @@ def _look(file: SourceFile | Unreadable) -> tuple[SourceFile | Unreadable, dict[
 
 
 def kept_schema(sources: Sources, contract: Contract, keep: Sequence[str] | None) -> pa.Schema:
-    """Types of the input columns that go along, for all rows of all files; all must have the model's columns."""
+    """Types of the input columns that go along, for all rows of all files; all must have the model's columns.
+
+    Texts are dictionaries where some file is read so.
+    """
     tables = list(sources.tables())
     for file, schema in tables:
         require_columns(contract.raw_columns, schema.names, file.path)
@@ -83,12 +86,19 @@ def kept_schema(sources: Sources, contract: Contract, keep: Sequence[str] | None
     names = {name for _, schema in tables for name in schema.names}
     wanted = names - contract.sensitive if keep is None else set(keep)
     chosen = [_chosen(file, schema, wanted) for file, schema in tables]
+    coded = {f.name for _, schema in tables for f in schema if pa.types.is_dictionary(f.type)}
     try:
-        return pa.unify_schemas(chosen, promote_options="permissive")
+        return _with_dictionaries(pa.unify_schemas(chosen, promote_options="permissive"), coded)
     except (pa.ArrowTypeError, pa.ArrowInvalid) as error:
         raise InputError(
             f"{tables[0][0].source}: its files disagree on a column's type ({str(error).splitlines()[0]})"
         ) from None
+
+
+def _with_dictionaries(schema: pa.Schema, coded: set[str]) -> pa.Schema:
+    texts = [f.name in coded and pa.types.is_string(f.type) for f in schema]
+    kind = pa.dictionary(pa.int32(), pa.string())
+    return pa.schema([pa.field(f.name, kind) if text else f for f, text in zip(schema, texts, strict=True)])
 
 
 def _overlaps(inputs: Sequence[str], files: Sequence[SourceFile], wanted: Destination) -> Iterator[str]:
