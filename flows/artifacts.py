@@ -9,6 +9,9 @@ from tasks.registry.versions import Version
 from tasks.scoring.score import Scores
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tasks.actions.deliver import Delivered
     from tasks.registry.gates import Verdict
 
 MARKS = {"yes": "✅", "no": "❌", "undecided": "❔"}
@@ -22,15 +25,22 @@ def show_verdict(contest: Contest, verdict: "Verdict") -> None:
     create_markdown_artifact("\n".join([head, "", "| | gate | finding |", "|---|---|---|", *lines]), key="verdict")
 
 
-def show_scores(version: Version, scores: Scores) -> None:
-    """The counts of a scoring run."""
+def show_scores(version: Version, second: Version | None, scores: Scores, delivered: "Sequence[Delivered]") -> None:
+    """The counts of a scoring run, and what followed from them."""
     rows = [("read", scores.rows), ("scored", scores.scored), ("rejected", scores.rejected)]
     rows += [(f"rejected: {reason}", count) for reason, count in scores.reasons.items()]
     rows += [(f"label {label}", count) for label, count in scores.labels.items()]
+    rows += [(f"{act.action}: delivered", act.delivered) for act in delivered]
+    rows += [(f"{act.action}: dead letters", act.dead) for act in delivered if act.dead]
     title = f"# Scored with {_cell(version.model)} v{version.number}"
-    head = f"{title}\n\n{scores.seconds:.1f} s, into `{scores.predictions}`."
+    phases = ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in scores.phases.items())
+    head = f"{title}\n\n{scores.seconds:.1f} s ({phases}, which overlap), into `{scores.predictions}`."
     lines = [f"| {_cell(what)} | {count:,} |" for what, count in rows]
-    create_markdown_artifact("\n".join([head, "", "| rows | count |", "|---|---:|", *lines]), key="scores")
+    told = [head, "", "| rows | count |", "|---|---:|", *lines]
+    if second:
+        beside = [f"| {what} | {value:.4g} |" for what, value in scores.shadow.items()]
+        told += ["", f"Beside it {_cell(second.model)} v{second.number}:", "", "| over both | |", "|---|---:|", *beside]
+    create_markdown_artifact("\n".join(told), key="scores")
 
 
 def _cell(text: str) -> str:

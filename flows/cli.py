@@ -1,18 +1,31 @@
 """The command line: parses, calls a flow, prints. Everything heavy is imported by the command that needs it."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from flows.environment import keep_off_screen, prepare
-from flows.loading import loading, watched
-from flows.paths import absolute, require_files
-from flows.screen import rows_line, show, show_problems, tell_error, verdict_lines, without_warnings
+from flows.loading import watched
+from flows.options import (
+    AddressOption,
+    AsJson,
+    DebugOption,
+    DryRunOption,
+    EngineOption,
+    FreshOption,
+    ModelFileArgument,
+    ModelFilesArgument,
+    NameArgument,
+    VersionOption,
+    WhyOption,
+    WorkersOption,
+)
+from flows.ready import prefect_ready
+from flows.score_command import EXAMPLE, score
+from flows.screen import rows_line, show, show_problems, tell_error, trained_lines, verdict_lines, without_warnings
 from models.errors import InputError, RefusedError
+from tasks.training.engine import choose_engine
 
 app = typer.Typer(
     name="perennial",
@@ -26,11 +39,6 @@ app = typer.Typer(
 )
 
 INTERRUPTED = 130
-ModelFileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The model file.")]
-ModelFilesArgument = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Model files.")]
-NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The registered model.")]
-WhyOption = Annotated[str, typer.Option(metavar="TEXT", help="Goes into the history.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line, for machines.")]
 
 
 def main() -> None:
@@ -55,23 +63,10 @@ def main() -> None:
         sys.exit(tell_error(error, debug, as_json))
 
 
-def _say_version(wanted: bool) -> None:
-    if wanted:
-        from importlib.metadata import version
-
-        print(f"perennial {version('perennial')}")
-        raise typer.Exit
-
-
 @app.callback()
 def options(
-    version: Annotated[
-        bool,
-        typer.Option("--version", help="Say which release this is, and stop.", callback=_say_version, is_eager=True),
-    ] = False,
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Show tracebacks, warnings and log lines; works with every command.")
-    ] = False,
+    version: VersionOption = False,
+    debug: DebugOption = False,
 ) -> None:
     """The whole life of a model in one file: ingest, train, judge, promote, score, retrain."""
     # `main` has taken --debug out of the words before, so that it may stand anywhere.
@@ -113,12 +108,11 @@ def check(files: ModelFilesArgument, as_json: AsJson = False) -> None:
 @app.command(epilog="Example: perennial train churn.toml   then: perennial promote churn")
 def train(
     file: ModelFileArgument,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Start anew instead of going on with an interrupted training.")
-    ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say rows, parameters and expected time, and stop.")
-    ] = False,
+    fresh: FreshOption = False,
+    dry_run: DryRunOption = False,
+    engine: EngineOption = "local",
+    workers: WorkersOption = 1,
+    address: AddressOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Train a model and register it as challenger.
@@ -132,20 +126,15 @@ def train(
         planned = plan(file)
         show(planned, as_json, list(describe(planned)))
         return
-    with _prefect():
+    with prefect_ready():
         from models.modelfile import read_model_file
 
+        choose_engine(engine, workers, address)
         read_model_file(file)
         from flows.train import train as flow
 
-    trained = watched(flow)(file.resolve(), fresh)
-    lines = [f"{name.replace('_', ' ')}: {value:.4f}" for name, value in trained.metrics.items()]
-    head = f"{trained.model} version {trained.version} is trained and waits as challenger; on unseen rows:"
-    show(
-        trained,
-        as_json,
-        [*rows_line(trained), head, *(f"  {line}" for line in lines), f"next: perennial promote {trained.model}"],
-    )
+    trained = watched(flow)(file.resolve(), fresh, engine, workers, address)
+    show(trained, as_json, [*rows_line(trained), *trained_lines(trained)])
 
 
 @app.command(epilog="Example: perennial promote churn --why 'monthly review'")
@@ -161,7 +150,7 @@ def promote(
 
     The exit code is 1 when the answer is no, with the reasons.
     """
-    with _prefect():
+    with prefect_ready():
         from flows.promote import promote as flow
         from tasks.registry.versions import require_model
 
@@ -180,7 +169,7 @@ def rollback(
     as_json: AsJson = False,
 ) -> None:
     """Put the previous champion back."""
-    with _prefect():
+    with prefect_ready():
         from flows.rollback import rollback as flow
         from tasks.registry.versions import require_model
 
@@ -209,56 +198,31 @@ def history(
 
 
 @app.command(epilog="Example: perennial retrain churn.toml")
-def retrain(file: ModelFileArgument, as_json: AsJson = False) -> None:
+def retrain(
+    file: ModelFileArgument,
+    engine: EngineOption = "local",
+    workers: WorkersOption = 1,
+    address: AddressOption = None,
+    as_json: AsJson = False,
+) -> None:
     """Train again and promote if better.
 
     Does nothing when data, model file and code are unchanged. The exit code is 1 when the new version is refused.
     """
-    with _prefect():
+    with prefect_ready():
         from models.modelfile import read_model_file
 
+        choose_engine(engine, workers, address)
         read_model_file(file)
         from flows.retrain import retrain as flow
 
-    done = watched(flow)(file.resolve())
+    done = watched(flow)(file.resolve(), engine, workers, address)
     show(done, as_json, [*rows_line(done), *verdict_lines(done)])
     if not (done.promoted or done.unchanged):
         raise typer.Exit(RefusedError.exit_code)
 
 
-@app.command(epilog="Example: perennial score churn --input new.csv --output scored")
-def score(
-    name: Annotated[
-        str, typer.Argument(metavar="NAME_OR_URI", help="NAME, NAME@ALIAS, NAME/VERSION or a models:/ URI.")
-    ],
-    input: Annotated[  # noqa: A002
-        list[str], typer.Option(metavar="DATA", help="A file, folder or glob. May be given several times.")
-    ],
-    output: Annotated[
-        Path, typer.Option(metavar="PATH", help="A .parquet, .csv or .jsonl file, or a folder for Parquet files.")
-    ],
-    keep: Annotated[
-        list[str] | None,
-        typer.Option(metavar="COLUMN", help="Input columns to write along; all but sensitive ones if not given."),
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")] = False,
-    promote: Annotated[bool, typer.Option("--promote", help="Judge a waiting challenger first.")] = False,
-    why: Annotated[bool, typer.Option("--why", help="Name the words and columns that mattered most; slow.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Score files into files.
-
-    Every row ends once, in the predictions or with a reason in the rejects.
-    """
-    with _prefect():
-        require_files(input, output, overwrite)
-        from flows.score import score as flow
-
-    done = watched(flow)(name, [absolute(uri) for uri in input], output.absolute(), keep, overwrite, promote, why)
-    used = f"{done.model} version {done.version}"
-    counts = f"{done.rows:,} rows: {done.scored:,} scored with {used}, {done.rejected:,} rejected"
-    reasons = [f"  {count:,} {reason}" for reason, count in done.reasons.items()]
-    show(done, as_json, [counts, *reasons, f"predictions: {done.predictions}", f"rejects: {done.rejects}"])
+app.command(epilog=EXAMPLE)(score)
 
 
 @app.command(epilog="Example: perennial deploy models/*.toml   then: prefect worker start --pool perennial")
@@ -330,18 +294,3 @@ def demo(
 
     played = run_example(example, run) if example else run_demo(run)
     show(played, as_json, played.lines())
-
-
-@contextmanager
-def _prefect() -> Iterator[None]:
-    """Settings, and a Prefect server to run the flow that is imported in the block; one may start meanwhile."""
-    prepare()
-    from flows.temporary_server import prefect_server
-
-    with prefect_server(), loading():
-        yield
-        # Opening the tracking store takes a second, in which the server starts as well.
-        from tasks.registry.connection import connect, plain_errors
-
-        with plain_errors("opening the tracking store"):
-            connect()

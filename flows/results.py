@@ -1,11 +1,15 @@
 """What flows return: small, frozen, and what the command line prints as JSON."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tasks.actions.deliver import Delivered
     from tasks.data.snapshot import Ingested
+    from tasks.registry.versions import Version
+    from tasks.scoring.score import Scores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +68,18 @@ class Retrained(OnRows):
     reasons: list[str]
 
 
+def scored(
+    version: "Version", second: "Version | None", scores: "Scores", delivered: "Sequence[Delivered]"
+) -> "Scored":
+    """What a scoring run came to."""
+    beside = f"{second.model} version {second.number}" if second else None
+    return Scored(
+        version.model, version.number, scores.run_id, scores.rows, scores.scored, scores.rejected, scores.passed,
+        scores.reasons, scores.labels, scores.predictions, scores.rejects, beside,
+        dict(scores.shadow), list(delivered),
+    )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Scored:
     """A scoring run whose counts add up."""
@@ -74,7 +90,14 @@ class Scored:
     rows: int
     scored: int
     rejected: int
+    passed: int
+    """Rows outside of the period that was asked for."""
     reasons: dict[str, int]
     labels: dict[str, int]
     predictions: Path
     rejects: Path
+    also: str | None
+    """A second version that scored the same rows."""
+    shadow: dict[str, float]
+    """How far it is from the first: shares and means over the rows that both scored."""
+    actions: list["Delivered"]

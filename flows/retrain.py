@@ -12,21 +12,26 @@ from tasks.data.steps import ingest_data, read_model_file
 from tasks.registry.promotion import is_settled
 from tasks.registry.record import Origin
 from tasks.registry.steps import find_unchanged
+from tasks.training.engine import EngineName, choose_engine
 from tasks.training.job import plan_job
 
 
 @flow(name="retrain", flow_run_name="retrain {model_file}", timeout_seconds=LONGEST)
-def retrain(model_file: Path) -> Retrained:
+def retrain(model_file: Path, engine: EngineName = "local", workers: int = 1, address: str | None = None) -> Retrained:
     """Trains and promotes, unless data, model file and code are what the newest version was made from.
 
     A version that an interrupted retraining left unjudged is judged then.
 
     Args:
         model_file: The model file.
+        engine: `local` trains in this process, `ray` on workers that Ray starts.
+        workers: With ray: how many processes share each batch. It shapes the weights, if slightly.
+        address: With ray: a cluster that runs already, as HOST:PORT; without, one is started on this machine.
     """
+    chosen = choose_engine(engine, workers, address)
     settings = read_model_file(model_file)
     data = ingest_data(settings, state_folder())
-    job = plan_job(settings, data, state_folder())
+    job = plan_job(settings, data, state_folder(), chosen)
     same = find_unchanged(settings.name, Origin.of(job))
     if same and is_settled(same):
         return Retrained(same.model, same.number, True, False, "unchanged", [], **rows_of(data))

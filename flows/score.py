@@ -6,13 +6,15 @@ from pathlib import Path
 from prefect import flow
 
 from flows.artifacts import show_scores
+from flows.crashes import running, sweep_crashed
 from flows.environment import state_folder
 from flows.promote import promote_if_free
-from flows.results import Scored
+from flows.results import Scored, scored
+from tasks.actions.steps import act
 from tasks.registry.runs import finishing
 from tasks.registry.steps import waiting_challenger
 from tasks.scoring.claim import claimed
-from tasks.scoring.destination import destination
+from tasks.scoring.destination import Destination, destination
 from tasks.scoring.request import Options, Request, what_is_left
 from tasks.scoring.steps import (
     look_at_inputs,
@@ -36,6 +38,11 @@ def score(
     also: str | None = None,
     max_rejects: float = 1.0,
     shard_rows: int | None = None,
+    since: str | None = None,
+    until: str | None = None,
+    time: str | None = None,
+    partition: Sequence[str] = (),
+    new_since: str | None = None,
 ) -> Scored:
     """Scores files into files with one version, resolved once.
 
@@ -52,24 +59,34 @@ def score(
         also: A second version, such as NAME@challenger, that scores the same rows; its columns begin with also_.
         max_rejects: Share of rows, from 0 to 1; the run stops when more of them are rejected.
         shard_rows: Rows that are done, or lost by a kill, at a time; about a million if not given.
+        since: Only rows of this date or time, or later, such as 2026-11-24 or 2026-11-24T06:00:00+01:00.
+        until: Only rows that are earlier.
+        time: The column that since and until look at; the model's own time if not given.
+        partition: Only files in folders of these Hive partitions, such as year=2024.
+        new_since: An earlier output; files that it has scored, and that have not changed, are left out.
     """
-    wanted = destination(output)
-    options = Options(None if keep is None else tuple(keep), max_rejects, shard_rows, why, also)
-    request = Request(model, tuple(input), options)
-    sources = look_at_inputs(input, wanted)
-    with claimed(wanted, overwrite) as sink:
-        waiting = waiting_challenger(model) if promote else None
-        if waiting:
-            promote_if_free(waiting)
-        left = what_is_left(sink, request, sources, overwrite)
-        version = resolve_pinned(model, left)
-        second = resolve_second(also, left)
-        run_id = open_scoring_run(version, left, input, state_folder())
-        with finishing(run_id):
-            scores = score_inputs(sink, version, second, sources, request, run_id)
-            record_scores(run_id, scores)
-    show_scores(version, scores)
-    return Scored(
-        version.model, version.number, scores.run_id, scores.rows, scores.scored, scores.rejected,
-        scores.reasons, scores.labels, scores.predictions, scores.rejects,
+    options = Options(
+        None if keep is None else tuple(keep), max_rejects, shard_rows, why, also, since, until, time, tuple(partition),
+        new_since,
     )  # fmt: skip
+    waiting = waiting_challenger(model) if promote else None
+    if waiting:
+        promote_if_free(waiting)
+    return score_request(Request(model, tuple(input), options), destination(output), overwrite)
+
+
+def score_request(request: Request, wanted: Destination, overwrite: bool) -> Scored:
+    """The steps of a run, or of what is missing of one."""
+    home = state_folder()
+    sweep_crashed(home)
+    sources = look_at_inputs(request, wanted)
+    with claimed(wanted, overwrite) as sink:
+        left = what_is_left(sink, request, sources, overwrite)
+        version, second = resolve_pinned(request.asked, left), resolve_second(request.options.also, left)
+        run_id = open_scoring_run(version, left, request.inputs, home)
+        with running(run_id, home), finishing(run_id):
+            scores = score_inputs(sink, version, second, sources, request, run_id, home)
+            delivered = act(run_id, home) if scores.acts else []
+            record_scores(run_id, scores, delivered)
+    show_scores(version, second, scores, delivered)
+    return scored(version, second, scores, delivered)

@@ -16,7 +16,7 @@ from tasks.addresses import without_credentials
 CLIENTS_OF_PREFECT = ("httpx", "httpcore")
 
 if TYPE_CHECKING:
-    from flows.results import OnRows, Promoted, Retrained
+    from flows.results import OnRows, Promoted, Retrained, Trained
 
 
 def show(result: Any, as_json: bool, lines: Sequence[str]) -> None:
@@ -63,6 +63,13 @@ def rows_line(data: "OnRows") -> list[str]:
         return []
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in data.reject_reasons.items())
     return [f"{data.rows:,} of {data.read:,} rows used, {data.rejected:,} rejected ({reasons}): {data.rejects}"]
+
+
+def trained_lines(trained: "Trained") -> list[str]:
+    """The new version, how good it is, and what to do next."""
+    figures = [f"  {name.replace('_', ' ')}: {value:.4f}" for name, value in trained.metrics.items()]
+    head = f"{trained.model} version {trained.version} is trained and waits as challenger; on unseen rows:"
+    return [head, *figures, f"next: perennial promote {trained.model}"]
 
 
 def verdict_lines(verdict: "Promoted | Retrained") -> list[str]:

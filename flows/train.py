@@ -13,6 +13,7 @@ from tasks.export.steps import export_graph
 from tasks.registry.record import Origin
 from tasks.registry.runs import finishing
 from tasks.registry.steps import open_training_run, register_version
+from tasks.training.engine import EngineName, choose_engine
 from tasks.training.job import Job, alone, plan_job
 from tasks.training.steps import split_rows, train_network
 
@@ -20,16 +21,22 @@ LONGEST = 24 * 3600
 
 
 @flow(name="train", flow_run_name="train {model_file}", timeout_seconds=LONGEST)
-def train(model_file: Path, fresh: bool = False) -> Trained:
+def train(
+    model_file: Path, fresh: bool = False, engine: EngineName = "local", workers: int = 1, address: str | None = None
+) -> Trained:
     """Ingests, trains, exports, judges and registers a challenger.
 
     Args:
         model_file: The model file.
         fresh: Start anew instead of going on with an interrupted training.
+        engine: `local` trains in this process, `ray` on workers that Ray starts.
+        workers: With ray: how many processes share each batch. It shapes the weights, if slightly.
+        address: With ray: a cluster that runs already, as HOST:PORT; without, one is started on this machine.
     """
+    chosen = choose_engine(engine, workers, address)
     settings = read_model_file(model_file)
     data = ingest_data(settings, state_folder())
-    return train_on(plan_job(settings, data, state_folder()), data, fresh)
+    return train_on(plan_job(settings, data, state_folder(), chosen), data, fresh)
 
 
 def train_on(job: Job, data: Ingested, fresh: bool) -> Trained:

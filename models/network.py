@@ -15,6 +15,7 @@ from models.columns import KINDS, ColumnSettings, Statistics, tensor_groups
 from models.columns.kind import LargeSettings
 from models.errors import InputError
 from models.heads import Head, TargetStatistics, build_head
+from models.modelfile import ModelFile
 from models.ownnetwork import ROWS, own_encoder, own_text_encoder, own_trunk
 from models.sections import Network
 
@@ -117,6 +118,14 @@ def build_network(
             if "alloc" not in str(error):
                 raise
             raise InputError("[network]: too large for the memory; lower width, members or embedding") from None
+
+
+def untrained_network(
+    model_file: ModelFile, statistics: Mapping[str, Statistics], target: TargetStatistics
+) -> FusionNetwork:
+    """The network of a model file, for columns of these statistics and such a target."""
+    columns = [(settings, statistics[name]) for name, settings in model_file.columns.items()]
+    return build_network(columns, target, model_file.network, model_file.training.seed, model_file.own_code)
 
 
 def count_features(encoders: Mapping[str, nn.Module]) -> int:

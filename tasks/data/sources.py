@@ -8,7 +8,7 @@ import errno
 import fnmatch
 import glob
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
@@ -69,6 +69,7 @@ class Unreadable:
     source: str
     path: str
     problem: str
+    partitions: Mapping[str, str | None]
 
 
 @dataclass(frozen=True)
@@ -236,7 +237,7 @@ def _source_file(uri: str, filesystem: fs.FileSystem, path: str, found: Found) -
     try:
         form = _format(filesystem, found)
     except InputError as error:
-        return Unreadable(uri, path, str(error))
+        return Unreadable(uri, path, str(error), _partitions(path))
     return SourceFile(uri, path, filesystem, form, _partitions(path), found.size)
 
 

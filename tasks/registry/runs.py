@@ -1,6 +1,7 @@
 """Runs in MLflow, always addressed by their id: many may be written at once."""
 
 import json
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -54,9 +55,21 @@ def resume_run(run_id: str) -> bool:
     client = connect()
     try:
         client.update_run(run_id, status="RUNNING")
+        if "crashed" in client.get_run(run_id).data.tags:
+            client.delete_tag(run_id, "crashed")
+            client.set_tag(run_id, MLFLOW_RUN_NOTE, "crashed once, and went on")
     except MlflowException:
         return False
     return True
+
+
+@contextmanager
+def leniently() -> Iterator[None]:
+    """What MLflow can't be told is a warning."""
+    try:
+        yield
+    except OutsideError as error:
+        print(f"warning: {error}; the result is complete without it", file=sys.stderr)
 
 
 @contextmanager
@@ -74,7 +87,18 @@ def finishing(run_id: str) -> Iterator[None]:
             note_run(run_id, f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
             end_run(run_id, "FAILED")
         raise
-    end_run(run_id, "FINISHED")
+    with leniently():
+        end_run(run_id, "FINISHED")
+
+
+def mark_crashed(run_id: str, why: str) -> None:
+    """Ends a run that is said to be running although its process is gone; nothing where it has ended or is unknown."""
+    client = connect()
+    with plain_errors("marking a crashed run"), suppress(MlflowException):
+        if client.get_run(run_id).info.status == "RUNNING":
+            note_run(run_id, f"crashed: {why}")
+            client.set_tag(run_id, "crashed", "true")
+            client.set_terminated(run_id, "KILLED")
 
 
 def end_run(run_id: str, status: str) -> None:

@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from models.contract import Contract, free_name
 from models.errors import InputError
+from tasks.actions.select import Actions
 from tasks.data.batches import RawBatch
 from tasks.data.checks import Checked, check_batch
-from tasks.data.rejects import count_reasons, reject_malformed
+from tasks.data.rejects import count_reasons, no_rejects, reject_malformed
 from tasks.scoring.explain import explain
 from tasks.scoring.output import constant_column, no_predictions, output_columns, own_scores
+from tasks.scoring.period import Period
 from tasks.scoring.predictor import Predictions, Predictor
 from tasks.scoring.shadow import Shadow
 from tasks.scoring.writers import value_type
@@ -42,6 +44,8 @@ class Tally:
     """Highest row number."""
     scored: int = 0
     rejected: int = 0
+    passed: int = 0
+    """Rows that were passed over on purpose."""
     reasons: Counter[str] = field(default_factory=Counter)
     labels: Counter[str] = field(default_factory=Counter)
     sums: Counter[str] = field(default_factory=Counter)
@@ -54,14 +58,25 @@ class Finished:
 
     predictions: pa.Table
     rejects: pa.Table
+    taken: Mapping[str, pa.Table] = field(default_factory=dict)
+    """Rows that actions take, by the names of the actions."""
 
 
 class BatchScorer:
     """Scores batches of one run."""
 
-    def __init__(self, predictor: Predictor, kept: pa.Schema, stamp: Stamp, shadow: Shadow | None = None) -> None:
+    def __init__(
+        self,
+        predictor: Predictor,
+        kept: pa.Schema,
+        stamp: Stamp,
+        shadow: Shadow | None = None,
+        actions: Actions | None = None,
+        period: Period | None = None,
+    ) -> None:
         """`kept` are the input columns that are written along."""
-        self.predictor, self.stamp, self.shadow = predictor, stamp, shadow
+        self.predictor, self.stamp, self.shadow, self.actions = predictor, stamp, shadow, actions
+        self.period = period
         self._columns = {column.name: column.settings for column in predictor.contract.columns}
         self._kept = len(kept)
         self.schema = self._output_schema(kept)
@@ -71,15 +86,19 @@ class BatchScorer:
         contract = self.predictor.contract
         tally.read += len(batch.rows) + len(batch.malformed)
         tally.last = max(tally.last, last_row(batch))
+        untimed = no_rejects()
+        if self.period and len(batch.rows):
+            batch, untimed, passed = self.period.cut(batch, contract.missing, contract.sensitive)
+            tally.passed += passed
         if not len(batch.rows):
-            rejects = reject_malformed(batch.source, batch.malformed, contract.sensitive)
-            tally.rejected += len(rejects)
-            tally.reasons.update(count_reasons(rejects))
-            return Finished(self.schema.empty_table(), rejects)
+            bad = reject_malformed(batch.source, batch.malformed, contract.sensitive)
+            return Finished(self.schema.empty_table(), _counted(pa.concat_tables([bad, untimed]), tally))
         checked = check_batch(batch, self._columns, contract.missing, sensitive=contract.sensitive)
         parsed = {name: checked.table.column(name).combine_chunks() for name in self._columns}
         predictions = self.predictor.predict(parsed)
         added = self._added_columns(predictions, batch.source, checked.rows)
+        raw = _accepted(batch, checked)
+        taken = self.actions.select(pa.table(added), raw) if self.actions else {}
         if self.shadow:
             also, compared = self.shadow.beside(batch, checked, self.predictor, predictions)
             added |= also
@@ -87,11 +106,10 @@ class BatchScorer:
         if self.stamp.why:
             added[WHY] = pa.array(explain(self.predictor, parsed, predictions), pa.string())
         tally.scored += len(checked.table)
-        tally.rejected += len(checked.rejects)
-        tally.reasons.update(count_reasons(checked.rejects))
+        rejects = _counted(pa.concat_tables([checked.rejects, untimed]), tally)
         tally.labels.update(_count_labels(predictions, contract))
         tally.sums.update(_summed(predictions))
-        return Finished(self._assemble(batch, checked, added), checked.rejects)
+        return Finished(self._assemble(raw, batch.source, added), rejects, taken)
 
     def _output_schema(self, kept: pa.Schema) -> pa.Schema:
         """Kept columns, then the columns that scoring adds under free names."""
@@ -114,13 +132,23 @@ class BatchScorer:
             "row": pa.array(rows),
         }
 
-    def _assemble(self, batch: RawBatch, checked: Checked, added: Mapping[str, pa.Array]) -> pa.Table:
+    def _assemble(self, raw: pa.Table, source: str, added: Mapping[str, pa.Array]) -> pa.Table:
         """The accepted raw rows with the added columns, in the schema of the whole output."""
-        raw = batch.table
-        if len(checked.rows) < len(batch.rows):
-            raw = raw.take(pa.array(np.searchsorted(batch.rows, checked.rows)))
-        kept = [_as_type(raw, self.schema.field(i), batch.source) for i in range(self._kept)]
+        kept = [_as_type(raw, self.schema.field(i), source) for i in range(self._kept)]
         return pa.Table.from_arrays([*kept, *added.values()], schema=self.schema)
+
+
+def _counted(rejects: pa.Table, tally: Tally) -> pa.Table:
+    tally.rejected += len(rejects)
+    tally.reasons.update(count_reasons(rejects))
+    return rejects
+
+
+def _accepted(batch: RawBatch, checked: Checked) -> pa.Table:
+    """The raw rows that are no rejects."""
+    if len(checked.rows) == len(batch.rows):
+        return batch.table
+    return batch.table.take(pa.array(np.searchsorted(batch.rows, checked.rows)))
 
 
 def last_row(batch: RawBatch) -> int:

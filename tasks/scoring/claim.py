@@ -127,15 +127,15 @@ class LocalPlace:
             path.hardlink_to(self._out / parts[0].name)
         else:
             join([self.store.open(part.name) for part in parts], path, schema, self._wanted.format)
-        return self._seen(path, path.name, sum(part.rows for part in parts))
+        return self._seen(path, path.name, what, sum(part.rows for part in parts))
 
     def _empty(self, what: str, schema: pa.Schema) -> PartFile:
         name = f"{what}/part-empty{PART_SUFFIXES[self._wanted.format]}"
         path = self._out / name
         path.parent.mkdir(parents=True, exist_ok=True)
         open_writer(path, schema, self._wanted.format).close()
-        return self._seen(path, name, 0)
+        return self._seen(path, name, what, 0)
 
-    def _seen(self, path: Path, name: str, rows: int) -> PartFile:
+    def _seen(self, path: Path, name: str, what: str, rows: int) -> PartFile:
         flush_to_disk(path)
-        return PartFile(name, rows, path.stat().st_size, sha256_of(path))
+        return PartFile(name, what, rows, path.stat().st_size, sha256_of(path))

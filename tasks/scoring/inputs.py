@@ -31,6 +31,8 @@ class Sources:
     files: tuple[SourceFile | Unreadable, ...]
     fingerprints: tuple[Mapping[str, Any], ...]
     peeks: tuple[Peek | None, ...]
+    tables: tuple[tuple[SourceFile, pa.Schema], ...]
+    """All that can be read with their columns, those that are not to be read again too."""
 
     @property
     def rows(self) -> int | None:
@@ -38,20 +40,20 @@ class Sources:
         stated = [peeked.rows for peeked in self.peeks if peeked]
         return sum(rows for rows in stated if rows is not None) if None not in stated else None
 
-    def tables(self) -> Iterator[tuple[SourceFile, pa.Schema]]:
-        """Those that can be read, with their columns."""
-        for file, peeked in zip(self.files, self.peeks, strict=True):
-            if isinstance(file, SourceFile) and peeked:
-                yield file, peeked.schema
 
+def look_at(
+    inputs: Sequence[str],
+    wanted: Destination,
+    partitions: Sequence[str] = (),
+    known: Sequence[Mapping[str, Any]] = (),
+) -> Sources:
+    """The files behind all inputs, each once, in folders of these `partitions` (NAME=VALUE).
 
-def look_at(inputs: Sequence[str], wanted: Destination) -> Sources:
-    """The files behind all inputs, each once.
-
-    Raises InputError for a file that two inputs reach, for inputs that the output would become a part of, and where no
-    file at all can be read.
+    Files that look as they do in `known`, the sources of an earlier run, are not to be read again. Raises InputError
+    for a file that two inputs reach, for inputs that the output would become a part of, and where no file at all can be
+    read.
     """
-    found = [file for uri in inputs for file in resolve_each(uri)]
+    found = _in_partitions([file for uri in inputs for file in resolve_each(uri)], partitions)
     tables = [file for file in found if isinstance(file, SourceFile)]
     problems = [*read_twice(tables, "inputs"), *_overlaps(inputs, tables, wanted)]
     if problems:
@@ -60,8 +62,26 @@ def look_at(inputs: Sequence[str], wanted: Destination) -> Sources:
     damaged = [file.problem for file, _, _ in looks if isinstance(file, Unreadable)]
     if len(damaged) == len(looks):
         raise InputError(*damaged)
-    files, fingerprints, peeks = zip(*looks, strict=True)
-    return Sources(files, fingerprints, peeks)
+    seen = {source["path"]: source for source in known}
+    new = [look for look in looks if look[1] != seen.get(look[1]["path"])]
+    files, fingerprints, peeks = zip(*new, strict=True) if new else ((), (), ())
+    columns = tuple((file, peeked.schema) for file, _, peeked in looks if isinstance(file, SourceFile) and peeked)
+    return Sources(files, fingerprints, peeks, columns)
+
+
+def _in_partitions(
+    files: Sequence[SourceFile | Unreadable], partitions: Sequence[str]
+) -> list[SourceFile | Unreadable]:
+    wanted: dict[str, set[str]] = {}
+    for each in partitions:
+        name, equals, value = each.partition("=")
+        if not equals:
+            raise InputError(f"--partition {each}: write NAME=VALUE, such as year=2024")
+        wanted.setdefault(name, set()).add(value)
+    found = [file for file in files if all(file.partitions.get(name) in values for name, values in wanted.items())]
+    if not found:
+        raise InputError(f"--partition {' '.join(partitions)}: no file lies in such a folder")
+    return found
 
 
 def _look(file: SourceFile | Unreadable) -> tuple[SourceFile | Unreadable, dict[str, Any], Peek | None]:
@@ -69,20 +89,22 @@ def _look(file: SourceFile | Unreadable) -> tuple[SourceFile | Unreadable, dict[
         try:
             return file, {"path": file.path, "format": file.format, **fingerprint(file)}, peek(file)
         except InputError as error:
-            file = Unreadable(file.source, file.path, str(error))
+            file = Unreadable(file.source, file.path, str(error), file.partitions)
     return file, {"path": file.path, "problem": file.problem}, None
 
 
-def kept_schema(sources: Sources, contract: Contract, keep: Sequence[str] | None) -> pa.Schema:
-    """Types of the input columns that go along, for all rows of all files; all must have the model's columns.
+def kept_schema(
+    sources: Sources, contract: Contract, keep: Sequence[str] | None, others: Sequence[str] = ()
+) -> pa.Schema:
+    """Types of the input columns that go along, for all rows of all files.
 
-    Texts are dictionaries where some file is read so.
+    All must have the model's columns, and `others`. Texts are dictionaries where some file is read so.
     """
-    tables = list(sources.tables())
+    tables = sources.tables
     for file, schema in tables:
         require_columns(contract.raw_columns, schema.names, file.path)
         require_types(schema, {column.name: column.settings for column in contract.columns}, file.path)
-        require_columns(keep or (), schema.names, file.path)
+        require_columns([*(keep or ()), *others], schema.names, file.path)
     names = {name for _, schema in tables for name in schema.names}
     wanted = names - contract.sensitive if keep is None else set(keep)
     chosen = [_chosen(file, schema, wanted) for file, schema in tables]

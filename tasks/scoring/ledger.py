@@ -42,6 +42,8 @@ class PartFile:
     """One file of the output, under its name there."""
 
     name: str
+    what: str
+    """What it holds: predictions or rejects."""
     rows: int
     bytes: int
     sha256: str
@@ -59,6 +61,8 @@ class Entry:
     rows: int
     scored: int
     rejected: int
+    passed: int
+    """Rows outside of the period that was asked for."""
     reasons: Mapping[str, int]
     labels: Mapping[str, int]
     files: Mapping[str, PartFile] = field(default_factory=dict)

@@ -33,8 +33,7 @@ def label_array(index: np.ndarray[tuple[int], np.dtype[np.int64]], contract: Con
 def own_scores(predictions: Predictions) -> NDArray[np.float32]:
     """The value, or the probability of the label; [N]."""
     if predictions.index is None or predictions.probabilities is None:
-        assert predictions.values is not None
-        return predictions.values
+        return np.asarray(predictions.values)
     return np.take_along_axis(predictions.probabilities, predictions.index[:, None], axis=1)[:, 0]
 
 

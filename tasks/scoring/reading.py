@@ -62,6 +62,7 @@ class Reading:
     ) -> None:
         """`fingerprints` are those of the sources from when the run began."""
         self._sources, self._fingerprints, self._contract = sources, fingerprints, contract
+        self._tables = {n: source for n, source in enumerate(sources) if isinstance(source, SourceFile)}
         self._columns = {column.name: column.settings for column in contract.columns}
         self._wanted = {*contract.raw_columns, *kept}
         self._windows = windows_of(contract.series, self._columns, contract.missing)
@@ -133,8 +134,7 @@ class Reading:
 
     def _shards(self, position: int, cuts: Cuts, start: int, stop: int | None) -> Iterator[tuple[int, Iterator[Piece]]]:
         """Shards with their pieces, in the order of the rows."""
-        source = self._sources[position]
-        assert isinstance(source, SourceFile)
+        source = self._tables[position]
         batches = read_batches(source, self._wanted, cuts.first_of(start))
         numbered = cuts.cut(self._windows.of(batches) if self._windows else batches)
         wanted = takewhile(lambda cut: stop is None or cut[0] < stop, (cut for cut in numbered if cut[0] >= start))
@@ -148,9 +148,7 @@ class Reading:
         return Ended(Shard(position, shard), path, cuts.first_of(shard), cuts.last_of(shard), end)
 
     def _require_unchanged(self, position: int) -> None:
-        source = self._sources[position]
-        assert isinstance(source, SourceFile)
-        require_unchanged(source, self._fingerprints[position])
+        require_unchanged(self._tables[position], self._fingerprints[position])
 
 
 def _rejected(shard: Shard, source: Unreadable) -> Steps:

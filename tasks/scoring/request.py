@@ -24,6 +24,15 @@ class Options:
     """Whether each row says which of its words and columns mattered most."""
     also: str | None = None
     """A second version that scores the same rows."""
+    since: str | None = None
+    until: str | None = None
+    """Rows whose time is earlier than `since`, or not earlier than `until`, are passed over; ISO 8601."""
+    time: str | None = None
+    """The column that holds the time; the model's own where it is None."""
+    partitions: tuple[str, ...] = ()
+    """NAME=VALUE of Hive partitions: only files in these folders are read."""
+    new_since: str | None = None
+    """An earlier output: input files that it has scored already, and that have not changed, are left out."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from models.errors import InputError, PerennialError
+from tasks.actions.outboxes import Outboxes, ShardOutbox
 from tasks.scoring.batch import BatchScorer, Finished, Tally
 from tasks.scoring.destination import PREDICTIONS, REJECTS
 from tasks.scoring.ledger import Entry
@@ -23,14 +24,28 @@ OnRows: TypeAlias = Callable[[int], None]
 class Run:
     """Holds the shard in flight."""
 
-    def __init__(self, scorer: BatchScorer, sink: Sink, done: dict[str, Entry], max_rejects: float) -> None:
-        """`done` grows shard by shard."""
+    def __init__(
+        self,
+        scorer: BatchScorer,
+        sink: Sink,
+        done: dict[str, Entry],
+        max_rejects: float = 1.0,
+        outboxes: Outboxes | None = None,
+    ) -> None:
+        """`done` grows shard by shard; `outboxes` take the rows of actions."""
         self.done = done
         self.seconds = dict.fromkeys(("reading", "scoring", "writing"), 0.0)
         self._scorer, self._sink, self._max_rejects = scorer, sink, max_rejects
         self._tally = Tally()
+        self._outboxes = outboxes
         self._part: Part | None = None
+        self._outbox: ShardOutbox | None = None
         self._written: Counter[str] = Counter()
+
+    @property
+    def acts(self) -> bool:
+        """Whether rows are acted upon."""
+        return self._outboxes is not None
 
     def go(self, reading: Reading, on_rows: OnRows) -> None:
         """Scores what is missing; a shard is in the ledger before the next one is scored.
@@ -54,6 +69,8 @@ class Run:
         finally:
             if self._part is not None:
                 self._part.discard()
+            if self._outbox is not None:
+                self._outbox.discard()
 
     def _score(self, piece: Piece) -> tuple[Shard, Finished]:
         started = time.perf_counter()
@@ -73,6 +90,7 @@ class Run:
             rows=tally.read,
             scored=tally.scored,
             rejected=tally.rejected,
+            passed=tally.passed,
             reasons=dict(tally.reasons),
             labels=dict(tally.labels),
             sums=dict(tally.sums),
@@ -89,13 +107,19 @@ class Run:
             self._part = self._part or self._sink.part(shard)
             self._written[PREDICTIONS] += self._part.write(PREDICTIONS, finished.predictions)
             self._written[REJECTS] += self._part.write(REJECTS, finished.rejects)
+            if self._outboxes:
+                self._outbox = self._outbox or self._outboxes.shard(shard.name)
+                self._outbox.write(finished.taken)
         self.seconds["writing"] += time.perf_counter() - started
 
     def _commit(self, entry: Entry) -> None:
         _require_written(entry, self._written)
-        assert self._part is not None
-        self.done[entry.shard] = self._part.commit(entry)
-        self._part = None
+        if self._outbox is not None:
+            # Before the ledger: what is done again is replaced, what is not in the outbox would never be delivered.
+            self._outbox.commit()
+            self._outbox = None
+        part, self._part = self._part or self._sink.part(Shard.of(entry.shard)), None
+        self.done[entry.shard] = part.commit(entry)
         self._written.clear()
 
     def _require_few_rejects(self, enough: int) -> None:
@@ -113,7 +137,7 @@ def _require_all(step: Ended, tally: Tally) -> None:
     due = last - step.first + 1 if last else 1
     if tally.read != due:
         raise PerennialError(f"{step.source}: {tally.read} of {due} rows up to row {last} were read; it was not scored")
-    if tally.read != tally.scored + tally.rejected:
+    if tally.read != tally.scored + tally.rejected + tally.passed:
         ends = f"{tally.scored} scored and {tally.rejected} rejected"
         raise PerennialError(f"{step.source}: {tally.read} rows were read, but {ends}; it was not scored")
 

@@ -1,24 +1,30 @@
 """Scoring: shard after shard, read ahead and written behind, each row in exactly one of predictions and rejects."""
 
+import math
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from models.errors import InputError
+from tasks.actions.deliver import require_tokens
+from tasks.actions.outboxes import Outboxes
+from tasks.actions.select import Actions
 from tasks.data.contents import row_bytes
 from tasks.data.rejects import SCHEMA
 from tasks.scoring.batch import BatchScorer, Stamp
 from tasks.scoring.claim import claimed
 from tasks.scoring.destination import PREDICTIONS, REJECTS, destination
 from tasks.scoring.inputs import Sources, kept_schema, look_at
-from tasks.scoring.ledger import Pinned
+from tasks.scoring.ledger import Entry, Pinned
+from tasks.scoring.period import Period
 from tasks.scoring.predictor import Predictor
 from tasks.scoring.reading import Reading
 from tasks.scoring.request import Options, Request, what_is_left
 from tasks.scoring.run import OnRows, Run
-from tasks.scoring.shadow import Shadow
+from tasks.scoring.shadow import Shadow, shadow_means
 from tasks.scoring.shards import rows_of_shards
 from tasks.scoring.sinks import Sink
 
@@ -31,11 +37,18 @@ class Scores:
     rows: int
     scored: int
     rejected: int
+    passed: int
+    """Rows outside of the period that was asked for."""
     reasons: dict[str, int]
     labels: dict[str, int]
     """Rows by label; empty for a regression."""
-    sums: dict[str, float]
-    """Over the scored rows, see `BatchScorer` and `Shadow`."""
+    mean: float
+    deviation: float
+    """Of the values, or of the probabilities of the labels."""
+    shadow: dict[str, float]
+    """Means over the rows that a second version scored too; empty without one."""
+    acts: bool
+    """Whether rows wait to be acted upon."""
     seconds: float
     """That this process took; what it took before a kill is not in it."""
     phases: dict[str, float]
@@ -78,32 +91,33 @@ def score_into(
     request: Request,
     on_rows: OnRows | None = None,
     shadow: Shadow | None = None,
+    outboxes: Callable[[str], Outboxes] | None = None,
 ) -> Scores:
-    """Scores what is missing of an output that is kept to this process, and makes it visible when it is whole."""
+    """Scores what is missing of an output that is kept to this process, and makes it visible when it is whole.
+
+    `outboxes` gives those of a run by its id, where rows are to be acted upon; they are filled, and not delivered yet.
+    """
     started = time.perf_counter()
     contract, options = predictor.contract, request.options
-    kept = kept_schema(sources, contract, options.keep)
+    actions = Actions(contract.actions, contract.classes) if outboxes and contract.actions else None
+    require_tokens(contract.actions if actions else ())
+    kept = kept_schema(sources, contract, options.keep, actions.inputs if actions else ())
     sink.require_writable(kept)
     pinned = sink.pinned or _pin(predictor, sources, stamp, request, shadow)
-    scorer = BatchScorer(predictor, kept, replace(stamp, run_id=pinned.run_id), shadow)
+    period = Period.of(options.time, options.since, options.until, contract)
+    scorer = BatchScorer(predictor, kept, replace(stamp, run_id=pinned.run_id), shadow, actions, period)
     done = sink.begin(pinned, {PREDICTIONS: scorer.schema, REJECTS: SCHEMA})
-    reading = Reading(sources.files, pinned.sources, contract, kept.names, pinned.shard_rows)
-    run = Run(scorer, sink, done, options.max_rejects)
+    columns = {*kept.names, *(actions.inputs if actions else ()), *([period.column] if period else [])}
+    reading = Reading(sources.files, pinned.sources, contract, columns, pinned.shard_rows)
+    boxes = outboxes(pinned.run_id) if outboxes and actions else None
+    if boxes:
+        boxes.begin(contract.actions)
+    run = Run(scorer, sink, done, options.max_rejects, boxes)
     run.go(reading, on_rows or (lambda _: None))
-    if not run.done:
+    if not run.done and sources.files:
         raise InputError(f"{', '.join(request.inputs)}: no rows")
     scores = _summed_up(run, pinned, sink, time.perf_counter() - started)
-    sink.finish(
-        {
-            **asdict(pinned),
-            "finished": time.time(),
-            "rows": scores.rows,
-            "scored": scores.scored,
-            "rejected": scores.rejected,
-            "reasons": scores.reasons,
-            "labels": scores.labels,
-        }
-    )
+    sink.finish(_manifest(pinned, scores, done))
     return scores
 
 
@@ -125,22 +139,41 @@ def _pin(predictor: Predictor, sources: Sources, stamp: Stamp, request: Request,
     )
 
 
+def _manifest(pinned: Pinned, scores: Scores, done: Mapping[str, Entry]) -> dict[str, Any]:
+    """What a finished run says of itself; the sink adds the files."""
+    shards = [asdict(entry) for _, entry in sorted(done.items())]
+    counts = {name: getattr(scores, name) for name in ("rows", "scored", "rejected", "passed", "reasons", "labels")}
+    return {**asdict(pinned), "finished": time.time(), **counts, "shards": shards}
+
+
 def _summed_up(run: Run, pinned: Pinned, sink: Sink, seconds: float) -> Scores:
     entries = list(run.done.values())
+    sums = _added(entry.sums for entry in entries)
+    mean, deviation = _spread(sums, sum(entry.scored for entry in entries))
     reasons, labels = (_added(entry.reasons for entry in entries), _added(entry.labels for entry in entries))
     return Scores(
         run_id=pinned.run_id,
         rows=sum(entry.rows for entry in entries),
         scored=sum(entry.scored for entry in entries),
         rejected=sum(entry.rejected for entry in entries),
+        passed=sum(entry.passed for entry in entries),
         reasons={name: int(count) for name, count in reasons.most_common()},
         labels={name: int(count) for name, count in labels.most_common()},
-        sums=dict(_added(entry.sums for entry in entries)),
+        mean=mean,
+        deviation=deviation,
+        shadow=shadow_means(sums),
+        acts=run.acts,
         seconds=seconds,
         phases=dict(run.seconds),
         predictions=sink.predictions,
         rejects=sink.rejects,
     )
+
+
+def _spread(sums: Mapping[str, float], rows: int) -> tuple[float, float]:
+    """Mean and standard deviation, of sums of the scores and of their squares."""
+    mean = sums["scores"] / rows if rows else 0.0
+    return mean, math.sqrt(max(sums["squares"] / rows - mean**2, 0.0)) if rows else 0.0
 
 
 def _added(counts: Iterable[Mapping[str, float]]) -> Counter[str]:

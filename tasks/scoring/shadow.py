@@ -59,15 +59,15 @@ class Shadow:
         """
         both = np.flatnonzero(np.asarray(place.is_valid()))
         there = place.drop_null().to_numpy()
+        sums = {"compared": float(len(both))}
         if one.values is not None and other.values is not None:
             apart = other.values[there].astype(np.float64) - one.values[both]
-            return {"compared": len(both), "shift": float(apart.sum()), "distance": float(np.abs(apart).sum())}
-        assert one.index is not None and other.index is not None
-        assert one.probabilities is not None and other.probabilities is not None
+            return sums | {"shift": float(apart.sum()), "distance": float(np.abs(apart).sum())}
         classes, own = first.contract.classes, self.predictor.contract.classes
-        known = np.array([classes.index(name) if name in classes else -1 for name in own])
-        sums = {"compared": len(both), "agree": float((known[other.index[there]] == one.index[both]).sum())}
-        if classes == own:
+        if one.index is not None and other.index is not None:
+            known = np.array([classes.index(name) if name in classes else -1 for name in own])
+            sums["agree"] = float((known[other.index[there]] == one.index[both]).sum())
+        if classes == own and one.probabilities is not None and other.probabilities is not None:
             sums |= _distances(one.probabilities[both], other.probabilities[there])
         return sums
 
@@ -76,3 +76,10 @@ def _distances(one: NDArray[np.float32], other: NDArray[np.float32]) -> Mapping[
     apart = other.astype(np.float64) - one
     found = {"distance": float(np.abs(apart).sum() / 2)}
     return {**found, "shift": float(apart[:, 1].sum())} if apart.shape[1] == 2 else found
+
+
+def shadow_means(sums: Mapping[str, float]) -> dict[str, float]:
+    """Share of rows on which both agree, mean distance and mean shift, of sums over them; and their number."""
+    rows = sums.get("compared", 0.0)
+    means = {name: sums[name] / rows for name in ("agree", "distance", "shift") if name in sums and rows}
+    return {"compared": rows, **means} if rows else {}

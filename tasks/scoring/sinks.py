@@ -150,7 +150,7 @@ class FilePart:
             path = self._path(what)
             name = f"{what}/part-{self._name}{PART_SUFFIXES[self._form]}"
             _require_rows(path, self._form, self._rows[what], name)
-            files[what] = PartFile(name, self._rows[what], path.stat().st_size, sha256_of(path))
+            files[what] = PartFile(name, what, self._rows[what], path.stat().st_size, sha256_of(path))
             self._products.put(path, name)
         done = replace(entry, files=files)
         self._ledger.enter(done)

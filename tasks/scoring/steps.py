@@ -1,14 +1,20 @@
 """Prefect tasks of this package."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
+from uuid import UUID
 
 from prefect import task
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 
+from tasks.actions.deliver import Delivered
+from tasks.actions.steps import outboxes_of
 from tasks.policy import TRIED_AGAIN
-from tasks.progress import progress
+from tasks.progress import Advance, progress
 from tasks.registry import runs, versions
 from tasks.registry.runs import RunTitle
 from tasks.registry.versions import Version
@@ -21,12 +27,18 @@ from tasks.scoring.request import Request
 from tasks.scoring.score import Scores, score_into
 from tasks.scoring.shadow import Shadow
 from tasks.scoring.sinks import Sink
+from tasks.scoring.verify import read_manifest
+
+SECONDS_BETWEEN = 2.0
+"""Of progress in Prefect."""
 
 
 @task(name="look at inputs", cache_policy=NO_CACHE)
-def look_at_inputs(inputs: Sequence[str], wanted: Destination) -> Sources:
-    """All files, each with what it looks like now."""
-    return look_at(inputs, wanted)
+def look_at_inputs(request: Request, wanted: Destination) -> Sources:
+    """All files that are to be read, each with what it looks like now."""
+    options = request.options
+    known = read_manifest(Path(options.new_since))["sources"] if options.new_since else ()
+    return look_at(request.inputs, wanted, options.partitions, known)
 
 
 @task(name="resolve version to score with", cache_policy=NO_CACHE, **TRIED_AGAIN)
@@ -54,18 +66,45 @@ def open_scoring_run(version: Version, left: Pinned | None, inputs: Sequence[str
 
 @task(name="score", cache_policy=NO_CACHE)
 def score_inputs(
-    sink: Sink, version: Version, also: Version | None, sources: Sources, request: Request, run_id: str
+    sink: Sink, version: Version, also: Version | None, sources: Sources, request: Request, run_id: str, home: Path
 ) -> Scores:
     """Every row of the inputs in predictions or rejects."""
     predictor = _loaded(version)
     shadow = Shadow(_loaded(also), also.model, also.number) if also else None
     stamp = Stamp(version.model, version.number, run_id, request.options.why)
-    started = time.monotonic()
-    with progress(f"scoring with {version.model} v{version.number}", sources.rows, time_left=True) as advance:
+    title, started = f"scoring with {version.model} v{version.number}", time.monotonic()
+    with progress(title, sources.rows, time_left=True) as advance, shown_in_prefect(title, sources.rows) as show:
+
+        def on_rows(done: int) -> None:
+            text = progress_text(done, sources.rows, time.monotonic() - started)
+            advance(done, text)
+            show(done, text)
+
         return score_into(
-            sink, predictor, sources, stamp, request,
-            lambda done: advance(done, progress_text(done, sources.rows, time.monotonic() - started)), shadow,
+            sink, predictor, sources, stamp, request, on_rows, shadow, lambda run: outboxes_of(run, home)
         )  # fmt: skip
+
+
+@contextmanager
+def shown_in_prefect(title: str, total: int | None) -> Iterator[Advance]:
+    """A progress artifact of the flow run for as long as the block runs, told every few seconds.
+
+    There is none where the total is not known.
+    """
+    if not total:
+        yield lambda done, text="": None
+        return
+    artifact = UUID(str(create_progress_artifact(0.0, key="scoring-progress", description=title)))
+    told = time.monotonic()
+
+    def show(done: int, text: str = "") -> None:
+        nonlocal told
+        if time.monotonic() - told >= SECONDS_BETWEEN:
+            told = time.monotonic()
+            update_progress_artifact(artifact, min(100 * done / total, 100.0), f"{title}: {text}")
+
+    yield show
+    update_progress_artifact(artifact, 100.0, title)
 
 
 def _loaded(version: Version) -> Predictor:
@@ -79,10 +118,21 @@ def progress_text(done: int, total: int | None, seconds: float) -> str:
     return f"{rows}  {done / max(seconds, 1e-3):,.0f} rows/s"
 
 
-@task(name="record scores", cache_policy=NO_CACHE, **TRIED_AGAIN)
-def record_scores(run_id: str, scores: Scores) -> None:
-    """Counts, reasons and labels on the run."""
-    counts = {"rows": scores.rows, "scored": scores.scored, "rejected": scores.rejected, "seconds": scores.seconds}
-    runs.log_metrics(run_id, counts)
-    runs.log_json(run_id, {"rejected by reason": scores.reasons, "scored by label": scores.labels}, "scores.json")
-    runs.rename_run(run_id, f"{scores.rows:,} rows, {scores.rejected:,} rejected")
+@task(name="record scores", cache_policy=NO_CACHE)
+def record_scores(run_id: str, scores: Scores, delivered: Sequence[Delivered]) -> None:
+    """Counts, reasons, distribution of the predictions, seconds by phase and what was acted upon, on the run.
+
+    The output is whole by now: that MLflow can't be told does not undo it.
+    """
+    metrics = {
+        "rows": scores.rows, "scored": scores.scored, "rejected": scores.rejected, "seconds": scores.seconds,
+        "score_mean": scores.mean, "score_deviation": scores.deviation,
+        **{f"seconds_{phase}": seconds for phase, seconds in scores.phases.items()},
+        **{f"shadow_{what}": value for what, value in scores.shadow.items()},
+        **{f"{what}_{act.action}": getattr(act, what) for act in delivered for what in ("delivered", "dead")},
+    }  # fmt: skip
+    told = {"rejected by reason": scores.reasons, "scored by label": scores.labels}
+    with runs.leniently():
+        runs.log_metrics(run_id, metrics)
+        runs.log_json(run_id, {**told, "actions": [asdict(act) for act in delivered]}, "scores.json")
+        runs.rename_run(run_id, f"{scores.rows:,} rows, {scores.rejected:,} rejected")

@@ -67,7 +67,7 @@ class LocalStore:
         """The file's bytes; None where there is none."""
         try:
             return (self.root / name).read_bytes()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
 
     def open(self, name: str) -> pa.NativeFile:

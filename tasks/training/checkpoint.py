@@ -21,7 +21,7 @@ def save_checkpoint(state: dict[str, Any], path: Path) -> None:
             os.fsync(file.fileno())
         partial.replace(path)
     except (OSError, RuntimeError) as error:
-        raise OutsideError(f"{path}: the checkpoint could not be written: {error}") from None
+        raise OutsideError(f"{path}: could not be written: {error}") from None
 
 
 def load_checkpoint(path: Path) -> dict[str, Any] | None:

@@ -18,14 +18,17 @@ from models.contract import SplitSpec
 from models.errors import OutsideError
 from models.heads import TargetStatistics
 from models.modelfile import ModelFile
-from models.network import FusionNetwork, build_network
+from models.network import FusionNetwork, untrained_network
 from models.sections import Training
 from tasks.data.rows import assign_rows, masked_batches
 from tasks.data.snapshot import Snapshot
 from tasks.data.splits import TRAIN, VALIDATION
 from tasks.training.classes import order_classes
+from tasks.training.engine import LOCAL, Engine
 from tasks.training.fitted import Fitted
-from tasks.training.loop import EpochReport, train_network
+from tasks.training.loop import EpochReport, Trained, train_network
+from tasks.training.ray_train import Assignment, train_on_ray
+from tasks.training.sharedrows import write_rows
 from tasks.training.tensors import Layout, Tensors, encode_rows, fit_statistics, fit_target
 
 FEWEST_STEPS, SMALLEST_BATCH = 16, 8
@@ -58,6 +61,7 @@ def fit_model(
     checkpoint: Path,
     weights: Path,
     on_epoch: Callable[[EpochReport], None] | None = None,
+    engine: Engine = LOCAL,
 ) -> Fitted:
     """Trains, calibrates on the validation rows, and writes `weights`. Test rows are never read.
 
@@ -65,10 +69,8 @@ def fit_model(
     """
     started = time.perf_counter()
     prepared = prepare(model_file, snapshot, split, checkpoint.parent / "tensors")
-    network, training = prepared.build(model_file), prepared.settle(model_file)
-    trained = train_network(
-        network, prepared.train, prepared.validation, prepared.target, training, checkpoint, on_epoch
-    )
+    network = prepared.build(model_file)
+    trained = _learn(network, model_file, prepared, checkpoint, on_epoch, engine)
     temperature = _calibrate(model_file, prepared, network)
     threshold = choose_threshold(model_file.target.cost) if snapshot.task == "binary" else None
     _save(weights, network, prepared, temperature, threshold)
@@ -84,6 +86,29 @@ def fit_model(
     )
 
 
+def _learn(
+    network: FusionNetwork,
+    model_file: ModelFile,
+    prepared: "Prepared",
+    checkpoint: Path,
+    on_epoch: Callable[[EpochReport], None] | None,
+    engine: Engine,
+) -> Trained:
+    """How the training went; `network` ends with its weights."""
+    training = prepared.settle(model_file)
+    if engine.name == "local":
+        rows = prepared.train, prepared.validation
+        return train_network(network, *rows, prepared.target, training, checkpoint, on_epoch)
+    train, validation = (checkpoint.with_name(f"{name}.rows") for name in ("train", "validation"))
+    write_rows(prepared.train, train)
+    write_rows(prepared.validation, validation)
+    known = prepared.statistics, prepared.target
+    trained = train_on_ray(Assignment(model_file, *known, training, train, validation, checkpoint), engine, on_epoch)
+    network.load_state_dict(trained.state)
+    network.eval()
+    return trained
+
+
 @dataclass(frozen=True)
 class Prepared:
     """Encoded training and validation rows, and what was learnt from the training rows to encode them."""
@@ -96,8 +121,7 @@ class Prepared:
 
     def build(self, model_file: ModelFile) -> FusionNetwork:
         """An untrained network that fits the rows."""
-        columns = [(settings, self.statistics[name]) for name, settings in model_file.columns.items()]
-        return build_network(columns, self.target, model_file.network, model_file.training.seed, model_file.own_code)
+        return untrained_network(model_file, self.statistics, self.target)
 
     def settle(self, model_file: ModelFile) -> Training:
         """The training settings, with a batch size where none is given.
@@ -179,8 +203,7 @@ def load_weights(path: Path, model_file: ModelFile) -> Weights:
         for name, settings in model_file.columns.items()
     }
     target = TargetStatistics(tuple(kept["target"]["prior"]), kept["target"]["mean"], kept["target"]["scale"])
-    columns = [(settings, statistics[name]) for name, settings in model_file.columns.items()]
-    network = build_network(columns, target, model_file.network, model_file.training.seed, model_file.own_code)
+    network = untrained_network(model_file, statistics, target)
     state: dict[str, Tensor] = kept["state"]
     network.load_state_dict(state)
     return Weights(

@@ -13,13 +13,14 @@ from pathlib import Path
 from models.errors import OutsideError
 from models.modelfile import ModelFile
 from tasks.data.snapshot import Ingested
+from tasks.training.engine import LOCAL, Engine
 
 ROOT = Path(__file__).resolve().parents[2]
 SHAPING = ("models", "tasks/data", "tasks/training", "tasks/export")
 """Where the code lives that decides what a graph becomes."""
 LOOKING = {
     "tasks/data": (
-        "examine", "files", "inspect", "leaks", "learnt", "measures", "modeltext", "observe", "propose",
+        "examine", "files", "fingerprint", "inspect", "leaks", "learnt", "measures", "modeltext", "observe", "propose",
         "proposedsplit", "prose", "sample", "sequences", "steps", "together",
     ),
     "models": ("actions", "condition"),
@@ -30,7 +31,7 @@ LOOKING = {
 
 @dataclass(frozen=True)
 class Job:
-    """One training of one model file on one snapshot by one state of the code."""
+    """One training of one model file on one snapshot by one state of the code and so many workers."""
 
     model_file: ModelFile
     home: Path
@@ -38,11 +39,12 @@ class Job:
     """The snapshot's manifest."""
     snapshot_digest: str
     code: str
+    engine: Engine = LOCAL
 
     @property
     def digest(self) -> str:
         """SHA-256 of everything that decides the weights."""
-        parts = (self.snapshot_digest, self.model_file.digest(), self.code)
+        parts = (self.snapshot_digest, self.model_file.digest(), self.code, self.engine.workers)
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     @property
@@ -85,9 +87,12 @@ class Job:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def plan_job(model_file: ModelFile, data: Ingested, home: Path) -> Job:
-    """The job of training this model file on this snapshot with the code as it stands."""
-    return Job(model_file, home, data.manifest, data.digest, code_digest())
+def plan_job(model_file: ModelFile, data: Ingested, home: Path, engine: Engine = LOCAL) -> Job:
+    """The job of training this model file on this snapshot with the code as it stands.
+
+    Another number of workers is another job: a training that was interrupted with fewer stays as it is.
+    """
+    return Job(model_file, home, data.manifest, data.digest, code_digest(), engine)
 
 
 @contextmanager

@@ -11,11 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.errors import InputError
+from models.errors import InputError, OutsideError
 from models.heads import TargetStatistics
 from models.network import FusionNetwork
 from models.sections import Training
 from tasks.training.checkpoint import load_checkpoint, save_checkpoint
+from tasks.training.team import ALONE, Team
 from tasks.training.tensors import Tensors
 
 WARM_UP_STEPS = 50
@@ -58,6 +59,9 @@ class Run:
     network: FusionNetwork
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
+    team: Team
+    joined: nn.Module
+    """The network as the team trains it."""
     best_epoch: int = 0
     best_loss: float = math.inf
     best_state: dict[str, Tensor] = field(default_factory=dict)
@@ -80,11 +84,17 @@ class Run:
             "scaler": self.scaler.state_dict(),
             "best": (self.best_epoch, self.best_loss, self.best_state),
             "mean": (self.mean, self.averaged),
+            "workers": self.team.size,
             "history": [asdict(report) for report in self.history],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a saved state."""
+        """Go on from a saved state. Raises InputError where another number of workers left it."""
+        if state["workers"] != self.team.size:
+            raise InputError(
+                f"training: interrupted with {state['workers']} workers, which {self.team.size} can't go on with; "
+                f"give --workers {state['workers']}, or --fresh to start anew"
+            )
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
@@ -128,30 +138,45 @@ def train_network(
     checkpoint: Path | None = None,
     on_epoch: Callable[[EpochReport], None] | None = None,
     device: torch.device | None = None,
+    team: Team = ALONE,
 ) -> Trained:
     """The weights with the least validation loss; `network` ends with them too, on the CPU and ready to predict.
 
     With a checkpoint path, a killed training of the same arguments goes on after its last epoch and ends with the same
-    weights. Raises InputError when a split is empty or the loss stops being finite.
+    weights. Each member of a team calls this with the same arguments; the first alone reports and writes. Raises
+    InputError when a split is empty, a batch is smaller than the team, or the loss stops being finite.
     """
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     _check_rows(train, validation)
-    train, validation = (_place(_weighted(rows, target, training), device, training) for rows in (train, validation))
-    run = _start(network.to(device), training, device)
-    saved = load_checkpoint(checkpoint) if checkpoint else None
+    _check_shares(len(train), settled_size(training), team)
+    train, validation = (_weighted(rows, target, training) for rows in (train, validation))
+    validation = validation.slice(*team.part(len(validation)))
+    train, validation = (_place(rows, device, training) for rows in (train, validation))
+    run = _start(network.to(device), training, device, team)
+    # Of files that several machines see, the first member's view counts.
+    saved = team.told(load_checkpoint(checkpoint) if checkpoint and team.leads else None)
     if saved:
         run.restore(saved)
     with torch.random.fork_rng():
         while run.epoch < training.epochs and run.epoch - run.best_epoch < training.patience:
             report = _run_epoch(run, train, validation, training, device)
             # Told first: an epoch that could not be told of is repeated, rather than missing in the record.
-            if on_epoch:
+            if on_epoch and team.leads:
                 on_epoch(report)
-            if checkpoint:
+            if checkpoint and team.leads:
                 save_checkpoint(run.state(), checkpoint)
     network.load_state_dict(run.best_state)
     network.to("cpu").eval()
     return Trained(run.best_state, run.best_epoch, tuple(run.history))
+
+
+def trained_in(checkpoint: Path) -> Trained:
+    """What a training that came to its end left in its checkpoint. Raises OutsideError where there is none."""
+    state = load_checkpoint(checkpoint)
+    if state is None:
+        raise OutsideError(f"{checkpoint}: the training left no checkpoint there")
+    best_epoch, _, best_state = state["best"]
+    return Trained(best_state, best_epoch, tuple(EpochReport(**report) for report in state["history"]))
 
 
 def _check_rows(train: Tensors, validation: Tensors) -> None:
@@ -160,6 +185,15 @@ def _check_rows(train: Tensors, validation: Tensors) -> None:
             raise InputError(f"training: no row of the {name} split has a weight above 0; check training.weight")
         if not len(rows):
             raise InputError(f"training: the {name} split has no rows; give more data or other split shares")
+
+
+def _check_shares(rows: int, batch_size: int, team: Team) -> None:
+    fewest = rows // math.ceil(rows / batch_size)
+    if fewest < team.size:
+        raise InputError(
+            f"training: {team.size} workers can't share batches of {fewest} rows; "
+            "give fewer workers or a larger training.batch_size"
+        )
 
 
 def _weighted(rows: Tensors, target: TargetStatistics, training: Training) -> Tensors:
@@ -178,22 +212,23 @@ def _place(rows: Tensors, device: torch.device, training: Training) -> Tensors:
     return rows.to(device) if device.type != "cpu" and rows.nbytes <= training.memory_gb * 1e9 else rows
 
 
-def _start(network: FusionNetwork, training: Training, device: torch.device) -> Run:
+def _start(network: FusionNetwork, training: Training, device: torch.device, team: Team = ALONE) -> Run:
     decayed = [p for name, p in network.named_parameters() if name.endswith("weight")]
     others = [p for name, p in network.named_parameters() if not name.endswith("weight")]
     groups = [{"params": decayed, "weight_decay": training.weight_decay}, {"params": others, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=training.learning_rate, fused=True)
-    return Run(network, optimizer, torch.amp.GradScaler(device.type, enabled=device.type == "cuda"))
+    scaler = torch.amp.GradScaler(device.type, enabled=device.type == "cuda")
+    return Run(network, optimizer, scaler, team, team.joined(network))
 
 
 def _run_epoch(run: Run, train: Tensors, validation: Tensors, training: Training, device: torch.device) -> EpochReport:
     """One epoch, seeded by its number alone, so that a resumed training needs no random state."""
-    torch.manual_seed(training.seed * 1_000_003 + run.epoch)
+    torch.manual_seed(_seed(run, training))
     started = time.perf_counter()
     train_loss = _train_epoch(run, train, training, device)
     rows_per_second = len(train) / (time.perf_counter() - started)
     with run.averaging():
-        validation_loss = _validate(run.network, validation, device)
+        validation_loss = _validate(run, validation, device)
         if validation_loss < run.best_loss:
             run.best_epoch, run.best_loss = run.epoch + 1, validation_loss
             run.best_state = {n: value.detach().to("cpu", copy=True) for n, value in run.network.state_dict().items()}
@@ -211,21 +246,28 @@ def _run_epoch(run: Run, train: Tensors, validation: Tensors, training: Training
     return run.history[-1]
 
 
+def _seed(run: Run, training: Training) -> int:
+    return training.seed * 1_000_003 + run.epoch
+
+
 def _train_epoch(run: Run, train: Tensors, training: Training, device: torch.device) -> float:
     """Mean training loss of one pass in random order. No step waits for the device."""
-    network, optimizer, scaler = run.network.train(), run.optimizer, run.scaler
+    network, optimizer, scaler, team = run.network.train(), run.optimizer, run.scaler, run.team
     parameters = list(network.parameters())
     total = torch.zeros((), device=device)
     batches = _shuffle(train, settled_size(training))
+    team.seed(_seed(run, training))
     rate = scheduled_rate([report.validation_loss for report in run.history], training)
     for position, index in enumerate(batches):
         warm_up = min(1.0, (run.epoch * len(batches) + position + 1) / WARM_UP_STEPS)
         for group in optimizer.param_groups:
             group["lr"] = rate * warm_up
-        batch = train.take(index).to(device)
+        share = team.share(index)
+        batch = train.take(share).to(device)
         with torch.autocast(device.type, enabled=device.type == "cuda"):
-            losses = network.head.member_losses(network(batch.inputs), batch.target)
+            losses = network.head.member_losses(run.joined(batch.inputs), batch.target)
             loss = losses.mean() if batch.weight is None else (losses * batch.weight).mean()
+            loss = team.scaled(loss, share, index)
         optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(scaler.scale(loss))
         scaler.unscale_(optimizer)
@@ -235,6 +277,9 @@ def _train_epoch(run: Run, train: Tensors, training: Training, device: torch.dev
         if (position + 1) % math.ceil(len(batches) / AVERAGED) == 0 or position + 1 == len(batches):
             run.take_in(min(AVERAGED, len(batches)))
         total += loss.detach() * len(index)
+    team.average(total)
+    # Running statistics of normalisations, of which each member has seen its own shares.
+    team.follow(network.buffers())
     return float(total) / len(train)
 
 
@@ -266,13 +311,14 @@ def scheduled_rate(losses: Sequence[float], training: Training) -> float:
 
 
 @torch.no_grad()
-def _validate(network: FusionNetwork, validation: Tensors, device: torch.device) -> float:
-    """Weighted mean loss of the members' common prediction."""
-    network.eval()
+def _validate(run: Run, validation: Tensors, device: torch.device) -> float:
+    """Weighted mean loss of the common prediction, over the parts of the whole team."""
+    network = run.network.eval()
     total, weights = torch.zeros((), device=device), torch.zeros((), device=device)
     for rows in validation.chunks():
         batch = rows.to(device)
         losses = network.head.losses(network.aggregate(network(batch.inputs)), batch.target)
         weight = torch.ones_like(losses) if batch.weight is None else batch.weight
         total, weights = total + (losses * weight).sum(), weights + weight.sum()
+    run.team.average(total, weights)
     return float(total / weights)

@@ -26,6 +26,7 @@ def split_rows(model_file: ModelFile, data: Ingested) -> SplitSpec:
 def train_network(job: Job, split: SplitSpec, run_id: str) -> Fitted:
     """Trained weights in the job's folder; each epoch is in MLflow as it ends."""
     epochs = job.model_file.training.epochs
+    runs.log_params(run_id, {"engine": job.engine.name, "workers": job.engine.workers})
     with system_metrics(run_id), progress("training", epochs) as advance:
 
         def on_epoch(report: EpochReport) -> None:
@@ -33,7 +34,7 @@ def train_network(job: Job, split: SplitSpec, run_id: str) -> Fitted:
             advance(report.epoch, _line(report))
 
         fitted = fit.fit_model(
-            job.model_file, open_snapshot(job.snapshot), split, job.checkpoint, job.weights, on_epoch
+            job.model_file, open_snapshot(job.snapshot), split, job.checkpoint, job.weights, on_epoch, job.engine
         )
     runs.log_metrics(run_id, {"best_epoch": fitted.best_epoch, "parameters": fitted.parameters})
     return fitted

@@ -1,21 +1,25 @@
 """Promise 4: each row ends once, counts are reconciled and recorded; a killed run that starts again loses nothing."""
 
 import hashlib
+import json
 import signal
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from prefect import get_client
 
 from tasks.registry.connection import connect
 from tasks.scoring.batch import Stamp
 from tasks.scoring.predictor import Predictor
-from tasks.scoring.score import score_files
+from tasks.scoring.score import Scores, score_files
 from tests.conftest import Small
 from tests.promises.conftest import Mixed
 from tests.small import cli, command, finished, table
@@ -94,21 +98,59 @@ def digest(folder: Path) -> str:
     return hashlib.sha256(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes()).hexdigest()
 
 
+def test_only_what_is_missing_is_scored_again(small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table(100, seed=8).drop(columns="broken").to_csv(tmp_path / "in.csv", index=False)
+    predictor = Predictor.load(small.downloaded)
+
+    def score(run_id: str, **more: Any) -> Scores:
+        return score_files(
+            predictor, [str(tmp_path / "in.csv")], tmp_path / "out", Stamp("m", "1", run_id), shard_rows=30, **more
+        )
+
+    def stop(done: int) -> None:
+        if done > 60:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        score("first", on_rows=stop)
+    parts = {path.name: path.stat().st_mtime_ns for path in (tmp_path / ".out.partial/out/predictions").iterdir()}
+    assert len(parts) == 2
+    scored: list[int] = []
+    done = score("second", on_rows=scored.append)
+    assert (done.rows, done.run_id, scored) == (100, "first", [90, 100])
+    after = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out/predictions").iterdir()}
+    assert len(after) == 4 and parts.items() <= after.items()
+    assert set(pd.read_parquet(done.predictions)["run_id"]) == {"first"}
+
+
 @pytest.mark.slow
-def test_a_killed_run_that_starts_again_ends_with_the_same_output(small: Small, server: str, tmp_path: Path) -> None:
+def test_a_killed_run_that_starts_again_ends_with_the_same_output(
+    small: Small, server: str, home: Path, tmp_path: Path
+) -> None:
     rows = table(300_000, seed=8).drop(columns="broken")
     rows["text"] = np.arange(len(rows)).astype(str)
     rows.to_csv(tmp_path / "in.csv", index=False)
-    words = ("score", "small", "--input", tmp_path / "in.csv", "--output")
+    words = ("score", "small", "--input", tmp_path / "in.csv", "--shard-rows", "10000", "--output")
     assert cli(*words, tmp_path / "whole").code == 0
     process = command(*words, tmp_path / "out", PREFECT_API_URL=server)
-    while process.poll() is None and not list(tmp_path.glob(".out.*")):
+    ledger = tmp_path / ".out.partial" / "ledger"
+    while process.poll() is None and len(list((ledger / "shards").glob("*.json"))) < 3:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     assert finished(process).code == -signal.SIGKILL
     assert not (tmp_path / "out").exists()
+    pinned = json.loads((ledger / "run.json").read_text())
+    (note,) = (home / "running").glob("*.json")
+    crashed = json.loads(note.read_text())
+    assert crashed["run_id"] == pinned["run_id"]
+    assert connect().get_run(pinned["run_id"]).info.status == "RUNNING"
     again = finished(command(*words, tmp_path / "out", "--json", PREFECT_API_URL=server))
     assert again.code == 0, again.both
     assert again.json["rows"] == again.json["scored"] + again.json["rejected"] == 300_000
+    assert again.json["run_id"] == pinned["run_id"]
+    assert connect().get_run(pinned["run_id"]).info.status == "FINISHED"
+    with get_client(sync_client=True) as client:
+        assert client.read_flow_run(UUID(crashed["flow_run_id"])).state_type == "CRASHED"
     assert digest(tmp_path / "out") == digest(tmp_path / "whole")
     assert {path.name for path in tmp_path.iterdir()} == {"in.csv", "whole", "out"}
+    assert not list((note.parent).iterdir())

@@ -1,6 +1,7 @@
 import ast
 import hashlib
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from models.errors import OutsideError
 from models.modelfile import ModelFile, read_model_file
 from tasks.training import job as job_module
+from tasks.training.engine import Engine
 from tasks.training.job import Job, alone, code_digest, git_commit
 from tests.small import write_model
 
@@ -30,6 +32,15 @@ def test_a_job_is_named_by_data_model_file_and_code(job: Job, model_file: ModelF
     other = model_file.model_copy(update={"training": model_file.training.model_copy(update={"seed": 1})})
     assert len({digest(), digest(data="other"), digest(code="other"), digest(file=other)}) == 4
     assert job.folder == tmp_path / "training" / "job" / job.digest[:16]
+
+
+def test_another_number_of_workers_is_another_job_wherever_they_run(job: Job) -> None:
+    def folder(engine: Engine) -> Path:
+        return replace(job, engine=engine).folder
+
+    assert folder(Engine("ray", 2)) not in (job.folder, folder(Engine("ray", 3)))
+    assert folder(Engine("ray", 2, "head:6379")) == folder(Engine("ray", 2))
+    assert folder(Engine("ray", 1)) == job.folder
 
 
 def test_an_interrupted_run_is_remembered_until_it_is_forgotten(job: Job) -> None:

@@ -37,9 +37,9 @@ def rows(count: int, seed: int, classes: int = 2) -> Tensors:
     return Tensors({"number": torch.from_numpy(x)}, (product > 0).long() if classes else product * 7 + 100)
 
 
-def network_for(train: Tensors, target: TargetStatistics) -> FusionNetwork:
+def network_for(train: Tensors, target: TargetStatistics, network: Network = NETWORK) -> FusionNetwork:
     columns = [(KINDS["number"].settings(), fit_number(column)) for column in train.inputs["number"].numpy().T]
-    return build_network(columns, target, NETWORK)
+    return build_network(columns, target, network)
 
 
 def fit(

@@ -1,0 +1,50 @@
+"""Runs whose process was killed: noticed at the next start, and marked in Prefect and MLflow."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from uuid import UUID
+
+from prefect import get_client
+from prefect.exceptions import ObjectNotFound, PrefectException
+from prefect.runtime import flow_run
+from prefect.states import Crashed
+
+from models.errors import OutsideError
+from tasks.aside import HeldError, held
+from tasks.registry.runs import mark_crashed
+
+WHY = "its process ended without a word, as a killed one does"
+
+
+@contextmanager
+def running(run_id: str, home: Path) -> Iterator[None]:
+    """Tells later commands that the MLflow run and this flow run are at work, as long as this process lives."""
+    folder = home / "running"
+    note = folder / f"{run_id}.json"
+    with held(folder / f"{run_id}.lock", run_id):
+        note.write_text(json.dumps({"run_id": run_id, "flow_run_id": flow_run.id}), encoding="utf-8")
+        try:
+            yield
+        finally:
+            note.unlink(missing_ok=True)
+
+
+def sweep_crashed(home: Path) -> None:
+    """Marks what is noted as running and whose process is gone; what can't be told now is told at a later start."""
+    for note in sorted((home / "running").glob("*.json")):
+        with suppress(HeldError, OutsideError, PrefectException), held(note.with_suffix(".lock"), str(os.getpid())):
+            told = json.loads(note.read_text(encoding="utf-8"))
+            mark_crashed(told["run_id"], WHY)
+            _mark_flow_run(told)
+            note.unlink()
+
+
+def _mark_flow_run(told: dict[str, str]) -> None:
+    """Where this server knows it, and unless it has come to an end."""
+    with get_client(sync_client=True) as client, suppress(ObjectNotFound):
+        run = client.read_flow_run(UUID(told["flow_run_id"]))
+        if run.state is None or not run.state.is_final():
+            client.set_flow_run_state(run.id, Crashed(message=WHY), force=True)

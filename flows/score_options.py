@@ -1,0 +1,52 @@
+"""Arguments and options of `perennial score`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Name = Annotated[
+    str | None, typer.Argument(metavar="NAME_OR_URI", help="NAME, NAME@ALIAS, NAME/VERSION or a models:/ URI.")
+]
+Input = Annotated[
+    list[str] | None, typer.Option(metavar="DATA", help="A file, folder or glob. May be given several times.")
+]
+Output = Annotated[
+    Path | None,
+    typer.Option(metavar="PATH", help="A .parquet, .feather, .csv or .jsonl file, or a folder for Parquet files."),
+]
+Keep = Annotated[
+    list[str] | None,
+    typer.Option(metavar="COLUMN", help="Input columns to write along; all but sensitive ones if not given."),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")]
+Promote = Annotated[bool, typer.Option("--promote", help="Judge a waiting challenger first.")]
+Why = Annotated[bool, typer.Option("--why", help="Name the words and columns that mattered most; slow.")]
+Also = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="A second version to score the same rows with, such as churn@challenger."),
+]
+MaxRejects = Annotated[
+    float, typer.Option(metavar="SHARE", min=0.0, max=1.0, help="Stop when a larger share of rows is rejected.")
+]
+ShardRows = Annotated[
+    int | None, typer.Option(metavar="ROWS", min=1, help="Rows that a kill can lose; about a million if not given.")
+]
+Since = Annotated[str | None, typer.Option(metavar="TIME", help="Only rows of this date or time, or later.")]
+Until = Annotated[str | None, typer.Option(metavar="TIME", help="Only rows that are earlier.")]
+Time = Annotated[
+    str | None,
+    typer.Option(metavar="COLUMN", help="What --since and --until look at; the model's own time if not given."),
+]
+Partition = Annotated[
+    list[str] | None, typer.Option(metavar="NAME=VALUE", help="Only files in folders of this Hive partition.")
+]
+NewSince = Annotated[
+    Path | None, typer.Option(metavar="OUTPUT", help="Leave out files that an earlier output has scored.")
+]
+Verify = Annotated[
+    Path | None, typer.Option(metavar="OUTPUT", help="Check that an output is whole and unchanged; score nothing.")
+]
+Redeliver = Annotated[
+    Path | None, typer.Option(metavar="OUTPUT", help="Send an output's dead letters again; score nothing.")
+]

@@ -1,0 +1,106 @@
+"""The outboxes of one scoring run: filled shard by shard, delivered at its end, kept while there are dead letters."""
+
+import json
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from models.actions import Action
+from models.errors import InputError
+from tasks.actions.deliver import Delivered, deliver
+from tasks.actions.journal import flush_folder
+from tasks.actions.letters import Parcel
+from tasks.actions.outbox import OutboxWriter
+from tasks.actions.whole import OpenTable
+
+ACTIONS_FILE = "actions.json"
+
+
+class Outboxes:
+    """A folder with a folder for each action, in which each shard has its file."""
+
+    def __init__(self, folder: Path) -> None:
+        """`folder` belongs to one run."""
+        self._folder = folder
+
+    def begin(self, actions: Iterable[Action]) -> None:
+        """Notes what is delivered, and where."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        told = [action.model_dump(mode="json") for action in actions]
+        (self._folder / ACTIONS_FILE).write_text(json.dumps(told, indent=1), encoding="utf-8")
+
+    def shard(self, name: str) -> "ShardOutbox":
+        """Takes the rows of one shard."""
+        return ShardOutbox(self._folder, name)
+
+    def deliver(self, run_id: str, open_table: OpenTable, again: bool = False) -> list[Delivered]:
+        """Delivers what has no receipt, and `again` also what is dead; see `deliver`.
+
+        Raises InputError where the run has left nothing to deliver.
+        """
+        return [
+            deliver(action, self._parcels(action), run_id, open_table, again=again) for action in self._read_actions()
+        ]
+
+    def sweep(self, found: Sequence[Delivered]) -> None:
+        """Takes the outboxes away, unless there are dead letters in them."""
+        if not any(each.dead for each in found):
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def dead_letters(self) -> list[Path]:
+        """Files of letters that could not be delivered."""
+        return sorted(self._folder.glob("*/*.dead.jsonl"))
+
+    def _read_actions(self) -> list[Action]:
+        try:
+            told = json.loads((self._folder / ACTIONS_FILE).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise InputError(
+                f"{self._folder}: nothing is left to deliver; all letters of the run have arrived"
+            ) from None
+        return [Action.model_validate(each) for each in told]
+
+    def _parcels(self, action: Action) -> list[Parcel]:
+        outboxes = sorted((self._folder / action.name).glob("*.parquet"))
+        return [
+            Parcel(box.stem, box, box.with_suffix(".receipts.jsonl"), box.with_suffix(".dead.jsonl"))
+            for box in outboxes
+        ]
+
+
+class ShardOutbox:
+    """Rows of one shard on their way to the outboxes."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._folder, self._name = folder, name
+        self._writers: dict[str, OutboxWriter] = {}
+
+    def write(self, taken: Mapping[str, pa.Table]) -> None:
+        """Appends the rows that each action takes."""
+        for action, table in taken.items():
+            if len(table):
+                self._writer(action, table.schema).write_table(table)
+
+    def commit(self) -> None:
+        """The rows are there for good; a shard that is done again replaces them by the same."""
+        for action, writer in self._writers.items():
+            writer.close()
+            self._aside(action).replace(self._folder / action / f"{self._name}.parquet")
+            flush_folder(self._folder / action)
+
+    def discard(self) -> None:
+        """Nothing of it is left."""
+        for action, writer in self._writers.items():
+            writer.close()
+            self._aside(action).unlink(missing_ok=True)
+
+    def _writer(self, action: str, schema: pa.Schema) -> OutboxWriter:
+        if action not in self._writers:
+            (self._folder / action).mkdir(exist_ok=True)
+            self._writers[action] = OutboxWriter(self._aside(action), schema)
+        return self._writers[action]
+
+    def _aside(self, action: str) -> Path:
+        return self._folder / action / f".{self._name}.partial"

@@ -1,0 +1,158 @@
+"""The training loop on several workers that Ray Train starts, watches, and starts again where one dies."""
+
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from models.columns import Statistics
+from models.errors import OutsideError, PerennialError
+from models.heads import TargetStatistics
+from models.modelfile import ModelFile
+from models.network import untrained_network
+from models.sections import Training
+from tasks.cluster import connected, cores_each, has_gpus
+from tasks.training.engine import Engine
+from tasks.training.loop import EpochReport, Trained, train_network, trained_in
+from tasks.training.sharedrows import map_rows
+from tasks.training.team import Team
+
+MOST_FAILURES = 3
+"""Times that the workers are started again, from the last checkpoint."""
+LISTENING_SECONDS = 0.5
+"""Between two looks at whether Ray Train has ended."""
+
+ENDING_SECONDS = 20
+"""That Ray Train has to stop its workers."""
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What each worker is given; rows and checkpoint by path."""
+
+    model_file: ModelFile
+    statistics: dict[str, Statistics]
+    target: TargetStatistics
+    training: Training
+    train: Path
+    validation: Path
+    checkpoint: Path
+
+
+def train_on_ray(
+    assignment: Assignment, engine: Engine, on_epoch: Callable[[EpochReport], None] | None = None
+) -> Trained:
+    """What the workers trained together; goes on after the last epoch when the checkpoint exists.
+
+    Raises what a worker raises for people to read, OutsideError when workers failed time and again.
+    """
+    with connected(engine.address, engine.workers):
+        import ray
+        from ray.util.queue import Queue
+
+        told, heard = Queue(actor_options={"num_cpus": 0}), Queue(actor_options={"num_cpus": 0})
+        run = _start(assignment, engine.workers, told, heard)
+        try:
+            _listen(run, told, heard, on_epoch)
+        finally:
+            # Where an interrupt or error ended the listening: Ray Train then stops its workers and gives back its room.
+            ray.cancel(run)
+            if not ray.wait([run], timeout=ENDING_SECONDS)[0]:
+                ray.cancel(run, force=True)
+    return trained_in(assignment.checkpoint)
+
+
+def _start(assignment: Assignment, workers: int, told: Any, heard: Any) -> Any:
+    """Ray Train's run, in a process of its own: what this one is told, such as an interrupt, it need not wait for."""
+    import ray
+
+    return ray.remote(num_cpus=0)(_run).remote(assignment, workers, cores_each(workers), has_gpus(workers), told, heard)
+
+
+def _run(assignment: Assignment, workers: int, cores: int, gpus: bool, told: Any, heard: Any) -> None:
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchTrainer
+
+    TorchTrainer(
+        lambda: _work(assignment, told, heard),
+        scaling_config=ScalingConfig(num_workers=workers, use_gpu=gpus, resources_per_worker={"CPU": cores}),
+        run_config=RunConfig(
+            name="ray",
+            storage_path=str(assignment.checkpoint.parent),
+            failure_config=FailureConfig(max_failures=MOST_FAILURES),
+        ),
+    ).fit()
+
+
+def _work(assignment: Assignment, told: Any, heard: Any) -> None:
+    """One worker: the loop as one of a team."""
+    from ray import train
+    from ray.train.torch import get_device
+
+    def tell(report: EpochReport) -> None:
+        told.put(report)
+        # What is heard may be about what a worker told that died then.
+        while heard.get() != report.epoch:
+            continue
+
+    context = train.get_context()
+    team = Team(context.get_world_rank(), context.get_world_size())
+    try:
+        _require(assignment.train, assignment.validation)
+        network = untrained_network(assignment.model_file, assignment.statistics, assignment.target)
+        rows = map_rows(assignment.train), map_rows(assignment.validation)
+        train_network(
+            network, *rows, assignment.target, assignment.training, assignment.checkpoint, tell, get_device(), team
+        )
+    except PerennialError as error:
+        # Told, not raised: Ray Train would start the workers again, to no avail.
+        told.put(error)
+
+
+def _require(*files: Path) -> None:
+    for file in files:
+        if not file.exists():
+            raise OutsideError(
+                f"{socket.gethostname()}: a worker there can't see {file}; all machines of the Ray cluster must share "
+                "the file system that PERENNIAL_HOME and the model file are on"
+            )
+
+
+def _listen(run: Any, told: Any, heard: Any, on_epoch: Callable[[EpochReport], None] | None) -> None:
+    """Hands on what workers tell until the run has ended; each epoch is acknowledged when it has been handed on."""
+    import ray
+    from ray.util.queue import Empty
+
+    ended, last = False, 0
+    while not ended:
+        # Looked at first, so that what was told before the end is heard.
+        ended = bool(ray.wait([run], timeout=0)[0])
+        try:
+            said = told.get(timeout=0 if ended else LISTENING_SECONDS)
+        except Empty:
+            continue
+        ended = False
+        if isinstance(said, PerennialError):
+            # Mostly all workers find the same, and end by themselves.
+            ray.wait([run], timeout=ENDING_SECONDS)
+            raise said
+        # Workers that were started again may repeat an epoch.
+        if on_epoch and said.epoch > last:
+            on_epoch(said)
+        last = max(last, said.epoch)
+        heard.put(said.epoch)
+    _require_success(run)
+
+
+def _require_success(run: Any) -> None:
+    import ray
+
+    try:
+        ray.get(run)
+    except ray.exceptions.RayError as error:
+        cause = error.__cause__ or error
+        lines = [line for line in str(cause).splitlines() if line.strip()]
+        raise OutsideError(
+            f"training on Ray failed {MOST_FAILURES + 1} times: {lines[-1] if lines else cause!r}"
+        ) from None

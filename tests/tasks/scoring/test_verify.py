@@ -1,0 +1,64 @@
+"""An output is whole, or what is wrong with it is told."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from models.errors import InputError
+from tasks.scoring.verify import verify
+from tests.tasks.scoring.scored_files import Run, only
+
+
+@pytest.mark.parametrize("form", ["out", "out.csv", "out.csv.gz", "out.parquet", "out.jsonl", "out.feather"])
+def test_an_output_is_whole_when_it_is_written(run: Run, rows_csv: Path, tmp_path: Path, form: str) -> None:
+    run(rows_csv, output=form, shard_rows=70)
+    found = verify(tmp_path / form)
+    assert (found.rows, found.scored, found.rejected, found.problems) == (200, 198, 2, ())
+    assert found.files == (4 if form == "out" else 2) and found.whole
+    assert (found.model, found.version, found.run_id) == ("small", "1", "run-1")
+
+
+def flip_a_byte(out: Path) -> None:
+    path = only(out / "rejects")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def change_a_count(out: Path) -> None:
+    manifest = json.loads((out / "manifest.json").read_text())
+    (out / "manifest.json").write_text(json.dumps({**manifest, "scored": manifest["scored"] - 1}))
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "missing": (lambda out: only(out / "rejects").unlink(), r"part-000000-000000\.parquet: missing; it held 2 rows"),
+    "changed": (flip_a_byte, "changed since it was written"),
+    "shorter": (lambda out: only(out / "rejects").write_bytes(b"PAR1"), "changed since it was written"),
+    "more": (lambda out: (out / "predictions" / "mine.parquet").write_text(""), r"mine\.parquet: no part of the run"),
+    "counts": (change_a_count, "200 rows were read, but 197 scored and 2 rejected"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_what_is_wrong_with_an_output_is_told(run: Run, rows_csv: Path, tmp_path: Path, damage: str) -> None:
+    run(rows_csv)
+    do, told = DAMAGES[damage]
+    do(tmp_path / "out")
+    found = verify(tmp_path / "out")
+    assert not found.whole
+    assert any(re.search(told, line) for line in found.problems), found.problems
+
+
+def test_an_output_of_nobody_is_a_plain_line(run: Run, rows_csv: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no finished scoring run has written here"):
+        verify(tmp_path / "out")
+    run(rows_csv)
+    (tmp_path / "out" / "manifest.json").write_text("{")
+    with pytest.raises(InputError, match=r"manifest\.json: damaged"):
+        verify(tmp_path / "out")
+    (tmp_path / "out" / "manifest.json").write_text('{"format_version": 99}')
+    with pytest.raises(InputError, match="newer than 1, this release's; upgrade perennial"):
+        verify(tmp_path / "out")

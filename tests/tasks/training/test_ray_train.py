@@ -1,0 +1,144 @@
+"""The loop on two workers of a real Ray on this machine: the same weights however often, interrupted or killed."""
+
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+from torch import Tensor
+
+from models.errors import InputError, OutsideError
+from models.modelfile import ModelFile, read_model_file
+from tasks.cluster import connected
+from tasks.data.snapshot import ingest, open_snapshot
+from tasks.data.splits import fit_split
+from tasks.training import fit
+from tasks.training.checkpoint import load_checkpoint
+from tasks.training.engine import LOCAL, Engine
+from tasks.training.fit import fit_model
+from tasks.training.fitted import Fitted
+from tasks.training.loop import EpochReport
+from tests.small import table, write_model
+
+pytest.importorskip("ray", reason="Ray, an optional extra, is not installed")
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
+
+TWO = Engine("ray", 2)
+LONGER = """
+[network]
+width = 16
+depth = 2
+members = 4
+[training]
+epochs = 6
+batch_size = 32
+weight = "heat"
+"""
+COLUMNS = '[columns]\n"load" = "number"\n"shop" = "category"\n"night" = "boolean"\n'
+Heard = Callable[[EpochReport], None]
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """Trains one model file on one snapshot, as often as asked."""
+
+    model_file: ModelFile
+    folder: Path
+
+    def fit(self, name: str, engine: Engine, heard: Heard | None = None, **training: object) -> Fitted:
+        changed = self.model_file.training.model_copy(update=training)
+        model_file = self.model_file.model_copy(update={"training": changed})
+        snapshot = open_snapshot(ingest(model_file, self.folder / "home").manifest)
+        job = self.folder / name
+        split = fit_split(model_file, snapshot)
+        return fit_model(model_file, snapshot, split, job / "checkpoint.pt", job / "trained.pt", heard, engine)
+
+    def weights(self, name: str) -> dict[str, Tensor]:
+        state: dict[str, Tensor] = torch.load(self.folder / name / "trained.pt", weights_only=True)["state"]
+        return state
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ray() -> Iterator[None]:
+    with connected(None, 2):
+        yield
+
+
+@pytest.fixture(scope="module")
+def trainer(tmp_path_factory: pytest.TempPathFactory) -> Trainer:
+    folder = tmp_path_factory.mktemp("ray")
+    frame = table(800)
+    frame["heat"] = frame["heat"].fillna(300.0) - 280
+    return Trainer(read_model_file(write_model(folder, "many", frame, quick=LONGER, columns=COLUMNS)), folder)
+
+
+@pytest.fixture(scope="module")
+def whole(trainer: Trainer) -> Fitted:
+    return trainer.fit("whole", TWO)
+
+
+def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
+    return all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+def workers() -> list[psutil.Process]:
+    """The processes that train."""
+    beneath = psutil.Process().children(recursive=True)
+    return [p for p in beneath if p.name().startswith("ray::RayTrainW") and p.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_two_workers_learn_about_as_well_as_one(trainer: Trainer, whole: Fitted) -> None:
+    alone = trainer.fit("alone", LOCAL)
+    assert (whole.rows, whole.parameters) == (alone.rows, alone.parameters)
+    assert whole.validation_loss[-1] == pytest.approx(alone.validation_loss[-1], rel=0.1)
+    assert not same(trainer.weights("whole"), trainer.weights("alone"))
+
+
+def test_an_interrupted_training_ends_with_the_same_weights(trainer: Trainer, whole: Fitted) -> None:
+    told: list[int] = []
+
+    def interrupt(report: EpochReport) -> None:
+        if report.epoch == 3:
+            raise KeyboardInterrupt
+        told.append(report.epoch)
+
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit("interrupted", TWO, interrupt)
+    psutil.wait_procs(workers(), timeout=60)
+    assert not workers()
+    kept = load_checkpoint(trainer.folder / "interrupted" / "checkpoint.pt")
+    assert kept is not None
+    assert (len(kept["history"]), kept["workers"]) == (2, 2)
+    resumed = trainer.fit("interrupted", TWO, lambda report: told.append(report.epoch))
+    assert told == [1, 2, 3, 4, 5, 6]
+    assert (resumed.validation_loss, resumed.best_epoch) == (whole.validation_loss, whole.best_epoch)
+    assert same(trainer.weights("interrupted"), trainer.weights("whole"))
+
+
+def test_a_killed_worker_is_replaced_and_the_weights_are_the_same(trainer: Trainer, whole: Fitted) -> None:
+    told: list[int] = []
+
+    def kill(report: EpochReport) -> None:
+        told.append(report.epoch)
+        if report.epoch == 2:
+            victims = workers()
+            assert len(victims) == 2
+            victims[1].send_signal(signal.SIGKILL)
+
+    trainer.fit("killed", TWO, kill)
+    assert told == [1, 2, 3, 4, 5, 6]
+    assert same(trainer.weights("killed"), trainer.weights("whole"))
+
+
+def test_an_error_for_people_arrives_as_it_is(trainer: Trainer) -> None:
+    with pytest.raises(InputError, match=r"^training: 2 workers can't share batches of 1 rows"):
+        trainer.fit("tiny", TWO, batch_size=1)
+
+
+def test_files_that_a_worker_cannot_see_are_named(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fit, "write_rows", lambda *_: None)
+    with pytest.raises(OutsideError, match=r"can't see .*train\.rows; all machines .* must share .*PERENNIAL_HOME"):
+        trainer.fit("unseen", TWO)
