@@ -11,13 +11,12 @@ def absolute(uri: str) -> str:
     return uri if "://" in uri else str(Path(uri).expanduser().absolute())
 
 
-def require_files(inputs: Sequence[str], output: Path, overwrite: bool) -> None:
+def require_files(inputs: Sequence[str], output: str, overwrite: bool) -> None:
     """Raises InputError for what a scoring run would refuse anyway, before anybody waits for a server."""
     from tasks.data.sources import resolve_each
-    from tasks.scoring.claim import require_claimable
-    from tasks.scoring.destination import destination
+    from tasks.scoring.outputs import require_claimable, wanted_output
 
-    require_claimable(destination(output.absolute()), overwrite)
+    require_claimable(wanted_output(absolute(output)), overwrite)
     for uri in inputs:
         if not uri.strip():
             raise InputError("--input: nothing is named; give a file, folder or glob")

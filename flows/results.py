@@ -94,8 +94,8 @@ class Scored:
     """Rows outside of the period that was asked for."""
     reasons: dict[str, int]
     labels: dict[str, int]
-    predictions: Path
-    rejects: Path
+    predictions: Path | str
+    rejects: Path | str
     also: str | None
     """A second version that scored the same rows."""
     shadow: dict[str, float]

@@ -1,9 +1,10 @@
 """From rows to predictions, each row accounted for."""
 
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Annotated
 
 from prefect import flow
+from pydantic import BeforeValidator
 
 from flows.artifacts import show_scores
 from flows.crashes import running, sweep_crashed
@@ -13,8 +14,8 @@ from flows.results import Scored, scored
 from tasks.actions.steps import act
 from tasks.registry.runs import finishing
 from tasks.registry.steps import waiting_challenger
-from tasks.scoring.claim import claimed
-from tasks.scoring.destination import Destination, destination
+from tasks.scoring.destination import AnyDestination
+from tasks.scoring.outputs import claimed, wanted_output
 from tasks.scoring.request import Options, Request, what_is_left
 from tasks.scoring.steps import (
     look_at_inputs,
@@ -25,12 +26,15 @@ from tasks.scoring.steps import (
     score_inputs,
 )
 
+Output = Annotated[str, BeforeValidator(str)]
+"""A name or a Path."""
+
 
 @flow(name="score", flow_run_name="score with {model}", timeout_seconds=24 * 3600)
 def score(
     model: str,
     input: Sequence[str],  # noqa: A002 - the name is a parameter of the deployment's form
-    output: Path,
+    output: Output,
     keep: Sequence[str] | None = None,
     overwrite: bool = False,
     promote: bool = False,
@@ -51,7 +55,8 @@ def score(
     Args:
         model: Name of a registered model (its champion), NAME@ALIAS, NAME/VERSION, or a models:/ URI.
         input: Files, folders or globs: CSV, TSV, JSON lines, Parquet, Feather.
-        output: A file (.parquet, .feather, .csv, .jsonl, the last two also with .gz), or a folder of Parquet files.
+        output: A file (.parquet, .feather, .csv, .jsonl, the last two also with .gz), or a folder of Parquet files,
+            which may lie in an object store.
         keep: Input columns to write beside the predictions; all but sensitive ones if not given.
         overwrite: Replace an output that exists.
         promote: Judge a waiting challenger first, and score with it if it wins.
@@ -72,10 +77,10 @@ def score(
     waiting = waiting_challenger(model) if promote else None
     if waiting:
         promote_if_free(waiting)
-    return score_request(Request(model, tuple(input), options), destination(output), overwrite)
+    return score_request(Request(model, tuple(input), options), wanted_output(output), overwrite)
 
 
-def score_request(request: Request, wanted: Destination, overwrite: bool) -> Scored:
+def score_request(request: Request, wanted: AnyDestination, overwrite: bool) -> Scored:
     """The steps of a run, or of what is missing of one."""
     home = state_folder()
     sweep_crashed(home)

@@ -72,7 +72,7 @@ def score(
 
     earlier = str(new_since.absolute()) if new_since else None
     done = watched(flow)(
-        name, [absolute(uri) for uri in input], output.absolute(), keep, overwrite, promote, why, also, max_rejects,
+        name, [absolute(uri) for uri in input], absolute(output), keep, overwrite, promote, why, also, max_rejects,
         shard_rows, since, until, time, partition or [], earlier,
     )  # fmt: skip
     show(done, as_json, _lines(done))

@@ -12,8 +12,10 @@ Input = Annotated[
     list[str] | None, typer.Option(metavar="DATA", help="A file, folder or glob. May be given several times.")
 ]
 Output = Annotated[
-    Path | None,
-    typer.Option(metavar="PATH", help="A .parquet, .feather, .csv or .jsonl file, or a folder for Parquet files."),
+    str | None,
+    typer.Option(
+        metavar="PATH", help="A .parquet, .feather, .csv or .jsonl file, or a folder for Parquet files, s3:// too."
+    ),
 ]
 Keep = Annotated[
     list[str] | None,

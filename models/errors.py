@@ -25,6 +25,10 @@ class OutsideError(PerennialError):
     exit_code = 3
 
 
+class UnreachableError(OutsideError):
+    """Something outside does not answer now, and may answer again shortly."""
+
+
 class RefusedError(PerennialError):
     """The judgement was no: a gate failed, or there is nothing to go back to."""
 

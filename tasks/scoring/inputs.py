@@ -16,7 +16,7 @@ from tasks.data.checks import require_columns, require_types
 from tasks.data.fingerprint import fingerprint
 from tasks.data.sharing import identities, read_twice
 from tasks.data.sources import Peek, Unreadable, peek, read_batches, resolve_each
-from tasks.scoring.destination import Destination
+from tasks.scoring.destination import AnyDestination, Destination, RemoteDestination, without_credentials
 
 EXACT = 2**53
 """Whole numbers up to here are the same as float64."""
@@ -43,7 +43,7 @@ class Sources:
 
 def look_at(
     inputs: Sequence[str],
-    wanted: Destination,
+    wanted: AnyDestination,
     partitions: Sequence[str] = (),
     known: Sequence[Mapping[str, Any]] = (),
 ) -> Sources:
@@ -55,7 +55,8 @@ def look_at(
     """
     found = _in_partitions([file for uri in inputs for file in resolve_each(uri)], partitions)
     tables = [file for file in found if isinstance(file, SourceFile)]
-    problems = [*read_twice(tables, "inputs"), *_overlaps(inputs, tables, wanted)]
+    overlaps = _overlaps(inputs, tables, wanted) if isinstance(wanted, Destination) else _overlaps_store(tables, wanted)
+    problems = [*read_twice(tables, "inputs"), *overlaps]
     if problems:
         raise InputError(*problems)
     looks = [_look(file) for file in found]
@@ -133,6 +134,16 @@ def _overlaps(inputs: Sequence[str], files: Sequence[SourceFile], wanted: Destin
         folder = _local(uri)
         if folder and folder.is_dir() and folder in (output, *output.parents):
             yield f"{wanted.output}: lies in the input folder {uri} and would be read from there; choose another place"
+
+
+def _overlaps_store(files: Sequence[SourceFile], wanted: RemoteDestination) -> Iterator[str]:
+    """A line for each input of which an output in an object store would become a part, or the other way round."""
+    _, root = fs.FileSystem.from_uri(wanted.uri)
+    for source in dict.fromkeys(file.source for file in files if not isinstance(file.filesystem, fs.LocalFileSystem)):
+        given = fs.FileSystem.from_uri(source)[1].rstrip("/")
+        if f"{given}/".startswith(f"{root}/") or f"{root}/".startswith(f"{given}/"):
+            shown = without_credentials(source)
+            yield f"{wanted.output}: shares a folder with the input {shown}; choose another place"
 
 
 def _local(uri: str) -> Path | None:

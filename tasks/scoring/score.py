@@ -8,17 +8,17 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from models.errors import InputError
+from models.errors import InputError, UnreachableError
 from tasks.actions.deliver import require_tokens
 from tasks.actions.outboxes import Outboxes
 from tasks.actions.select import Actions
 from tasks.data.contents import row_bytes
 from tasks.data.rejects import SCHEMA
 from tasks.scoring.batch import BatchScorer, Stamp
-from tasks.scoring.claim import claimed
-from tasks.scoring.destination import PREDICTIONS, REJECTS, destination
+from tasks.scoring.destination import PREDICTIONS, REJECTS
 from tasks.scoring.inputs import Sources, kept_schema, look_at
 from tasks.scoring.ledger import Entry, Pinned
+from tasks.scoring.outputs import claimed, wanted_output
 from tasks.scoring.period import Period
 from tasks.scoring.predictor import Predictor
 from tasks.scoring.reading import Reading
@@ -27,6 +27,7 @@ from tasks.scoring.run import OnRows, Run
 from tasks.scoring.shadow import Shadow, shadow_means
 from tasks.scoring.shards import rows_of_shards
 from tasks.scoring.sinks import Sink
+from tasks.scoring.store import WAITS
 
 
 @dataclass(frozen=True)
@@ -53,14 +54,15 @@ class Scores:
     """That this process took; what it took before a kill is not in it."""
     phases: dict[str, float]
     """Seconds of reading, scoring and writing, which overlap."""
-    predictions: Path
-    rejects: Path
+    predictions: Path | str
+    """A folder in an object store by its URI, without credentials."""
+    rejects: Path | str
 
 
 def score_files(
     predictor: Predictor,
     inputs: Sequence[str],
-    output: Path,
+    output: Path | str,
     stamp: Stamp,
     keep: Sequence[str] | None = None,
     overwrite: bool = False,
@@ -74,7 +76,7 @@ def score_files(
     Raises InputError for inputs none of which can be read, missing columns, and columns that the output's format can't
     hold, before anything is written.
     """
-    wanted = destination(output)
+    wanted = wanted_output(output)
     options = Options(keep=None if keep is None else tuple(keep), shard_rows=shard_rows, why=stamp.why)
     request = Request(f"{stamp.model}/{stamp.version}", tuple(inputs), options)
     sources = look_at(inputs, wanted)
@@ -112,13 +114,33 @@ def score_into(
     boxes = outboxes(pinned.run_id) if outboxes and actions else None
     if boxes:
         boxes.begin(contract.actions)
-    run = Run(scorer, sink, done, options.max_rejects, boxes)
-    run.go(reading, on_rows or (lambda _: None))
+    run = _go(lambda: Run(scorer, sink, done, options.max_rejects, boxes), reading, on_rows or (lambda _: None))
     if not run.done and sources.files:
         raise InputError(f"{', '.join(request.inputs)}: no rows")
     scores = _summed_up(run, pinned, sink, time.perf_counter() - started)
     sink.finish(_manifest(pinned, scores, done))
     return scores
+
+
+def _go(begin: Callable[[], Run], reading: Reading, on_rows: OnRows) -> Run:
+    """A run that has done all shards; while sources are away it begins again with the missing ones.
+
+    Raises UnreachableError when that has helped to no further shard for about a minute.
+    """
+    held, waits = -1, iter(WAITS)
+    while True:
+        run = begin()
+        try:
+            run.go(reading, on_rows)
+        except UnreachableError:
+            if len(run.done) > held:
+                held, waits = len(run.done), iter(WAITS)
+            wait = next(waits, None)
+            if wait is None:
+                raise
+            time.sleep(wait)
+        else:
+            return run
 
 
 def _pin(predictor: Predictor, sources: Sources, stamp: Stamp, request: Request, shadow: Shadow | None) -> Pinned:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from models.errors import PerennialError
-from tasks.scoring.destination import PREDICTIONS, REJECTS, Destination, require_writable
+from tasks.scoring.destination import PREDICTIONS, REJECTS, AnyDestination, require_writable
 from tasks.scoring.ledger import RUN_FILE, SHARDS, Entry, Ledger, PartFile, Pinned, as_json
 from tasks.scoring.shards import Shard
 from tasks.scoring.store import Store
@@ -36,8 +36,8 @@ class Sink(Protocol):
 
     pinned: Pinned | None
     """What a run has pinned here that did not come to its end."""
-    predictions: Path
-    rejects: Path
+    predictions: Path | str
+    rejects: Path | str
 
     def require_writable(self, schema: pa.Schema) -> None:
         """Passes when the output can hold the columns. Raises InputError with a line for each that it can't."""
@@ -75,10 +75,11 @@ class Place(Protocol):
 class FileSink:
     """Parts are files."""
 
-    def __init__(self, wanted: Destination, place: Place, ledger: Ledger, tell: Callable[[str], None]) -> None:
+    def __init__(self, wanted: AnyDestination, place: Place, ledger: Ledger, tell: Callable[[str], None]) -> None:
         """`tell` is told whose the output is."""
         self.pinned = ledger.pinned()
-        self.predictions, self.rejects = wanted.predictions, wanted.rejects
+        self.predictions: Path | str = wanted.predictions
+        self.rejects: Path | str = wanted.rejects
         self._wanted, self._place, self._ledger, self._tell = wanted, place, ledger, tell
         self._schemas: Mapping[str, pa.Schema] = {}
 

@@ -19,7 +19,7 @@ from tasks.registry import runs, versions
 from tasks.registry.runs import RunTitle
 from tasks.registry.versions import Version
 from tasks.scoring.batch import Stamp
-from tasks.scoring.destination import Destination
+from tasks.scoring.destination import AnyDestination
 from tasks.scoring.inputs import Sources, look_at
 from tasks.scoring.ledger import Pinned
 from tasks.scoring.predictor import Predictor
@@ -34,7 +34,7 @@ SECONDS_BETWEEN = 2.0
 
 
 @task(name="look at inputs", cache_policy=NO_CACHE)
-def look_at_inputs(request: Request, wanted: Destination) -> Sources:
+def look_at_inputs(request: Request, wanted: AnyDestination) -> Sources:
     """All files that are to be read, each with what it looks like now."""
     options = request.options
     known = read_manifest(Path(options.new_since))["sources"] if options.new_since else ()
