@@ -1,178 +1,171 @@
-"""Parquet to Parquet: rows/s of a scoring run over the sum of its parts, each measured alone at the same thread count.
+"""Parquet to Parquet: rows/s of a scoring run over the sum of its parts and over what people write by hand.
 
     make bench NAME=scoring
     .venv/bin/python -m benchmarks.scoring --rows 100000 --repeats 1   # a quick look, not an official result
 
-The parts are: reading the same columns with pyarrow, ONNX Runtime on arrays that are ready, writing the same output
-with pyarrow. The model files are as `new` writes them, but for a training of two epochs, which changes no speed; the
-second one asks for a light network besides. The default network computes for so long on each row that an eighth of the
-rows say the same.
+All ways are measured in turns, at the same thread count. The parts are: reading the same columns with pyarrow, ONNX
+Runtime on arrays that are ready, writing the same output with pyarrow. The judged network is so light that what the
+platform adds shows. The default network computes for so long on each row that an eighth of the rows say the same; it
+and the one for texts are as `new` writes them, but for a training of two epochs, which changes no speed.
 """
 
-import shutil
+import importlib.util
 import statistics
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import numpy as np
-import onnxruntime as ort
 import pyarrow.parquet as pq
 import typer
-from numpy.typing import NDArray
 
+from benchmarks.measuring import object_store
+from benchmarks.measuring.light import export_light
+from benchmarks.measuring.parts import Parts
+from benchmarks.measuring.peak import peak_of
 from benchmarks.measuring.reporting import Figure, report, temporary_home
-from benchmarks.measuring.tables import TARGET, write_table
+from benchmarks.measuring.tables import TARGET, write_table, write_texts
 from benchmarks.measuring.trained import new_model_file, train
-from models.columns import KINDS
-from models.columns.cells import as_array
+from benchmarks.references import pandas_model, plain_loop, ray_data
 from models.contract import GRAPH_FILE
-from tasks.data.batches import BATCH_ROWS
-from tasks.scoring.batch import Stamp
 from tasks.scoring.predictor import Predictor
-from tasks.scoring.score import score_files
 
-ROWS, REPEATS, TRAINING_ROWS = 2_000_000, 3, 6_000
-SHARE = 8
-"""The default network scores one row in so many."""
-ORT_BATCHES = (1024, 8192, 65_536)
+ROWS, REPEATS, TRAINING_ROWS, MORE = 2_000_000, 3, 6_000, 10
+"""The peak of memory is compared with that of so many times the rows."""
+SHARE, TEXT_SHARE = 8, 4
+"""The default network scores one row in so many; there is a text for one in so many."""
 FEW = "[training]\nepochs = 2\n"
-LIGHT = "[network]\nmembers = 1\nwidth = 64\ndepth = 1\n"
-
-
-@dataclass(frozen=True)
-class Seconds:
-    """Medians over the repeats."""
-
-    whole: float
-    read: float
-    run: float
-    write: float
-
-    @property
-    def parts(self) -> float:
-        """Sum of the parts."""
-        return self.read + self.run + self.write
+BOUNDS = {
+    "the sum of its parts": (0.75, 1.1),
+    "a PythonModel in a pandas loop": (3.0, 6.0),
+    "Ray Data map_batches": (8.0, 15.0),
+    "a plain loop with strings": (1.5, 2.5),
+}
+GIGABYTE = 1e9
 
 
 def main(
     rows: Annotated[int, typer.Option(help="Rows to score with the light network.")] = ROWS,
     repeats: Annotated[int, typer.Option(help="Repeats of each measurement, interleaved.")] = REPEATS,
+    memory: Annotated[bool, typer.Option(help=f"Also score {MORE} times the rows, for the peak of memory.")] = True,
 ) -> None:
-    """Scores one file with the default and with a light network."""
-    figures = []
+    """Scores a table with a light and with the default network, and short texts."""
     with temporary_home() as home:
         learnt = write_table(home / "learnt" / "rows.parquet", TRAINING_ROWS, seed=0)
-        for title, extra, count in (("default network", FEW, rows // SHARE), ("light network", FEW + LIGHT, rows)):
-            name = title.split()[0]
-            file = new_model_file([learnt], TARGET, name, home / name, extra)
-            scratch = home / name / "training"
-            predictor, graph = train(file, home, scratch).predictor, scratch / "package" / GRAPH_FILE
-            data = write_table(home / name / "rows.parquet", count, seed=1, labelled=False)
-            found = measure(predictor, graph, data, home / name, repeats)
-            figures += _figures(f"{title}, {count:,} rows", found, count, judged=name == "default")
-            data.unlink()
+        package = home / "light" / "package"
+        predictor = export_light(pq.read_table(learnt), package)
+        data = write_table(home / "light" / "rows.parquet", rows, seed=1, labelled=False)
+        figures = measure_light(predictor, package / GRAPH_FILE, data, rows, repeats)
+        figures += measure_store(predictor, data, home, rows // TEXT_SHARE, repeats)
+        figures += measure_default(learnt, home, rows // SHARE, repeats)
+        figures += measure_texts(home, rows // TEXT_SHARE, repeats)
+        figures += measure_memory(package, data, rows) if memory else []
     title = f"Parquet to Parquet, 20 numbers, 3 categories and a key, median of {repeats}"
-    sys.exit(report("scoring", title, figures, official=rows >= ROWS and repeats >= REPEATS))
+    sys.exit(report("scoring", title, figures, official=rows >= ROWS and repeats >= REPEATS and memory))
 
 
-def measure(predictor: Predictor, graph: Path, data: Path, scratch: Path, repeats: int) -> Seconds:
-    """Medians of the whole and of each part, measured in turns after one round to warm up."""
-    parts = Parts(predictor, graph, data, scratch)
-    timed: list[tuple[Callable[[], None], list[float]]] = [
-        (step, []) for step in (parts.score, parts.read, parts.run, parts.write)
-    ]
-    for round_ in range(repeats + 1):
-        for step, seconds in timed:
-            started = time.perf_counter()
-            step()
-            seconds.append(time.perf_counter() - started)
-        told = ", ".join(f"{step.__name__} {seconds[-1]:.2f} s" for step, seconds in timed)
-        print(f"{scratch.name}, round {round_}: {told}", file=sys.stderr, flush=True)
-    return Seconds(*(statistics.median(seconds[1:]) for _, seconds in timed))
+def measure_light(predictor: Predictor, graph: Path, data: Path, rows: int, repeats: int) -> list[Figure]:
+    """The platform's way, its parts and every reference, in turns."""
+    scratch, parts = data.parent, Parts(predictor, graph, data, data.parent)
+    model = pandas_model.load(graph, predictor.threads, scratch / "pyfunc")
+    ways: dict[str, Callable[[], None]] = {
+        "scored": parts.score,
+        "read alone": parts.read,
+        "ONNX Runtime alone": parts.run,
+        "write alone": parts.write,
+        "a PythonModel in a pandas loop": lambda: pandas_model.score(model, data, scratch / "by_pandas.parquet"),
+        "a plain loop with strings": lambda: plain_loop.score(parts.session, data, scratch / "by_loop.parquet"),
+    }
+    with ExitStack() as stack:
+        if importlib.util.find_spec("ray"):
+            stack.enter_context(ray_data.started(predictor.threads))
+            ways["Ray Data map_batches"] = lambda: ray_data.score(graph, data, scratch / "by_ray", predictor.threads)
+        else:
+            print("Ray is not installed: left out; make with the ray extra to measure it", file=sys.stderr)
+        return _figures(f"light network, {rows:,} rows", timed("light", ways, repeats), rows, judged=True)
 
 
-class Parts:
-    """The whole and the parts of one scoring run, over the same rows."""
-
-    def __init__(self, predictor: Predictor, graph: Path, data: Path, scratch: Path) -> None:
-        self.predictor, self.data, self.output = predictor, data, scratch / "scored"
-        self.score()
-        self.written = pq.read_table(self.output / "predictions", read_dictionary=_texts(self.output))
-        self.feed = ready_arrays(predictor, data)
-        self.session = plain_session(predictor, graph)
-        self.batch = min(ORT_BATCHES, key=self._time_batch)
-
-    def score(self) -> None:
-        """The platform's way."""
-        shutil.rmtree(self.output, ignore_errors=True)
-        score_files(self.predictor, [str(self.data)], self.output, Stamp("bench", "1", "bench"))
-
-    def read(self) -> None:
-        """All columns, batch by batch."""
-        with pq.ParquetFile(self.data) as opened:
-            for _ in opened.iter_batches(BATCH_ROWS):
-                pass
-
-    def run(self) -> None:
-        """The graph on arrays that lie ready, in batches of the best size."""
-        for start in range(0, len(next(iter(self.feed.values()))), self.batch):
-            self._run_batch(start, self.batch)
-
-    def write(self) -> None:
-        """The table that scoring has written, texts as dictionaries."""
-        path = self.output.with_name("written.parquet")
-        pq.write_table(self.written, path, store_schema=False)
-        path.unlink()
-
-    def _run_batch(self, start: int, rows: int) -> None:
-        feed = {name: values[start : start + rows] for name, values in self.feed.items()}
-        self.session.run(["class_index", "probabilities"], feed)
-
-    def _time_batch(self, rows: int) -> float:
-        """Seconds a row, over a part of the rows that holds each size at least once."""
-        end = min(max(ORT_BATCHES), len(next(iter(self.feed.values()))))
-        started = time.perf_counter()
-        for start in range(0, end, rows):
-            self._run_batch(start, rows)
-        return time.perf_counter() - started
+def measure_default(learnt: Path, home: Path, rows: int, repeats: int) -> list[Figure]:
+    """The default network over its parts, which is told and not judged."""
+    folder = home / "default"
+    file = new_model_file([learnt], TARGET, "default", folder, FEW)
+    predictor = train(file, home, folder / "training").predictor
+    data = write_table(folder / "rows.parquet", rows, seed=1, labelled=False)
+    parts = Parts(predictor, folder / "training" / "package" / GRAPH_FILE, data, folder)
+    found = timed("default", parts.ways, repeats)
+    return _figures(f"default network, {rows:,} rows", found, rows, judged=False)
 
 
-def plain_session(predictor: Predictor, graph: Path) -> ort.InferenceSession:
-    """ONNX Runtime as it comes, but for the number of threads."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = predictor.threads
-    return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+def measure_texts(home: Path, rows: int, repeats: int) -> list[Figure]:
+    """Short texts over their parts."""
+    folder = home / "texts"
+    learnt = write_texts(folder / "learnt.parquet", TRAINING_ROWS, seed=0)
+    file = new_model_file([learnt], TARGET, "texts", folder, FEW)
+    predictor = train(file, home, folder / "training").predictor
+    data = write_texts(folder / "rows.parquet", rows, seed=1, labelled=False)
+    parts = Parts(predictor, folder / "training" / "package" / GRAPH_FILE, data, folder)
+    return _figures(f"short texts, {rows:,} rows", timed("texts", parts.ways, repeats), rows, judged=True)
 
 
-def ready_arrays(predictor: Predictor, data: Path) -> dict[str, NDArray[Any]]:
-    """The graph's inputs for all rows, by the kinds' own conversion."""
-    table, contract = pq.read_table(data), predictor.contract
-    feed = {}
-    for column in contract.columns:
-        kind = KINDS[column.settings.kind]
-        parsed = kind.parse(as_array(table.column(column.name)), column.settings, contract.missing)
-        feed[column.name] = np.ascontiguousarray(kind.to_input(parsed.values, column.settings))
-    return feed
-
-
-def _texts(output: Path) -> list[str]:
-    schema = pq.read_schema(next((output / "predictions").glob("*.parquet")))
-    return [field.name for field in schema if str(field.type) == "string"]
-
-
-def _figures(title: str, found: Seconds, rows: int, judged: bool) -> list[Figure]:
-    bounds = (0.5, 1.0) if judged else (None, None)
+def measure_store(predictor: Predictor, data: Path, home: Path, rows: int, repeats: int) -> list[Figure]:
+    """From and to an object store over from and to the local disk."""
+    few = data.with_name("few.parquet")
+    pq.write_table(pq.read_table(data).slice(0, rows), few)
+    with object_store.running_store() as port:
+        object_store.upload(few, port, "rows.parquet")
+        local = Parts.scoring(predictor, str(few), str(home / "scored"))
+        ways = {
+            "disk": local,
+            "store": Parts.scoring(predictor, object_store.uri(port, "rows.parquet"), object_store.uri(port, "scored")),
+        }
+        found = timed("store", ways, repeats)
     return [
-        Figure(f"{title}: scored", rows / found.whole, "rows/s", "higher"),
-        Figure(f"{title}: read alone", found.read, "s", "lower"),
-        Figure(f"{title}: ONNX Runtime alone", found.run, "s", "lower"),
-        Figure(f"{title}: write alone", found.write, "s", "lower"),
-        Figure(f"{title}: speed over the sum of the parts", found.parts / found.whole, "ratio", "higher", *bounds),
+        Figure(f"from and to S3, {rows:,} rows", rows / found["store"], "rows/s", "higher"),
+        Figure("from and to S3: speed over the local disk", found["disk"] / found["store"], "ratio", "higher", 0.7),
     ]
+
+
+def measure_memory(package: Path, data: Path, rows: int) -> list[Figure]:
+    """Peaks of processes that score the rows, and many times as many."""
+    more = write_table(data.with_name("more.parquet"), MORE * rows, seed=2, labelled=False)
+    less, most = (peak_of(package, path, data.with_name(f"peak-{path.stem}")) for path in (data, more))
+    return [
+        Figure(f"peak memory, {rows:,} rows", less / GIGABYTE, "GB", "lower"),
+        Figure(f"peak memory, {MORE * rows:,} rows", most / GIGABYTE, "GB", "lower", 1.0),
+        Figure(f"peak memory of {MORE} times the rows", most / less, "ratio", "lower", 1.1),
+    ]
+
+
+def timed(what: str, ways: Mapping[str, Callable[[], None]], repeats: int) -> dict[str, float]:
+    """Median seconds of each way, measured in turns after one round to warm up."""
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for round_ in range(repeats + 1):
+        for name, way in ways.items():
+            started = time.perf_counter()
+            way()
+            seconds[name].append(time.perf_counter() - started)
+        told = ", ".join(f"{name} {each[-1]:.2f} s" for name, each in seconds.items())
+        print(f"{what}, round {round_}: {told}", file=sys.stderr, flush=True)
+    return {name: statistics.median(each[1:]) for name, each in seconds.items()}
+
+
+def _figures(title: str, found: Mapping[str, float], rows: int, judged: bool) -> list[Figure]:
+    alone = ("read alone", "ONNX Runtime alone", "write alone")
+    compared = {"the sum of its parts": sum(found[name] for name in alone)}
+    compared |= {name: seconds for name, seconds in found.items() if name in BOUNDS}
+    return [
+        Figure(f"{title}: scored", rows / found["scored"], "rows/s", "higher"),
+        *(Figure(f"{title}: {name}", found[name], "s", "lower") for name in alone),
+        *(
+            Figure(
+                f"{title}: speed over {name}", seconds / found["scored"], "ratio", "higher",
+                *(BOUNDS[name] if judged else (None, None)),
+            )
+            for name, seconds in compared.items()
+        ),
+    ]  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ def folder_aside(parent: Path, label: str) -> Iterator[Path]:
     parent.mkdir(parents=True, exist_ok=True)
     for left in parent.iterdir():
         owner = left.name.removeprefix(prefix).partition(".")[0] if left.name.startswith(prefix) else ""
-        if owner.isdecimal() and not _runs(int(owner)):
+        if owner.isdecimal() and not runs(int(owner)):
             shutil.rmtree(left, ignore_errors=True)
     aside = Path(tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}.", dir=parent))
     try:
@@ -33,7 +33,8 @@ def folder_aside(parent: Path, label: str) -> Iterator[Path]:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _runs(process: int) -> bool:
+def runs(process: int) -> bool:
+    """Whether a process of this number is there."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+from benchmarks.measuring.resident import peak_bytes
 from models.modelfile import read_model_file
 from tasks.data.rows import assign_rows, masked_batches
 from tasks.data.snapshot import ingest, open_snapshot
@@ -22,24 +23,18 @@ def main(path: Path, home: Path) -> None:
     """Prints the bytes that were resident at most from the start to the end of each step."""
     model_file = read_model_file(path)
     data = ingest(model_file, home)
-    peaks = {"ingestion": _peak()}
+    peaks = {"ingestion": peak_bytes()}
     job, snapshot = plan_job(model_file, data, home), open_snapshot(data.manifest)
     split = fit_split(model_file, snapshot)
     fitted = fit_model(model_file, snapshot, split, job.checkpoint, job.weights)
-    peaks["training"] = _peak()
+    peaks["training"] = peak_bytes()
     test = masked_batches(snapshot, assign_rows(snapshot, split) == TEST, list(model_file.columns))
     digests = Digests(data.digest, model_file.digest(), job.code)
     exported = export_model(job.weights, model_file, snapshot.task, split, digests, test, job.package)
-    peaks["export"] = _peak()
+    peaks["export"] = peak_bytes()
     judge_graph(job, data, split, fitted, exported)
-    peaks["judgement"] = _peak()
+    peaks["judgement"] = peak_bytes()
     print(json.dumps(peaks))
-
-
-def _peak() -> int:
-    # Not getrusage: its maximum begins with what the process that started this one held.
-    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,9 @@ CATEGORIES = (5, 50, 500)
 """Distinct values of each category."""
 TARGET = "failed"
 CHUNK = 250_000
+SYLLABLES = ("ba", "den", "fir", "go", "lum", "mar", "no", "pel", "ris", "tor", "ul", "van", "wes", "yk", "zo")
+WORDS = 9
+"""Of a text."""
 
 
 def write_table(path: Path, rows: int, seed: int, numbers: int = NUMBERS, labelled: bool = True) -> Path:
@@ -20,6 +23,25 @@ def write_table(path: Path, rows: int, seed: int, numbers: int = NUMBERS, labell
     writer = None
     for start in range(0, rows, CHUNK):
         table = _rows(rng, start, min(CHUNK, rows - start), numbers)
+        table = table if labelled else table.drop_columns([TARGET])
+        writer = writer or pq.ParquetWriter(path, table.schema)
+        writer.write_table(table)
+    if writer:
+        writer.close()
+    return path
+
+
+def write_texts(path: Path, rows: int, seed: int, labelled: bool = True) -> Path:
+    """A Parquet file of a key and a text of about nine words a row, and the target if `labelled`; written in pieces."""
+    rng = np.random.default_rng(seed)
+    words = np.array([f"{a}{b}" for a in SYLLABLES for b in SYLLABLES], dtype=object)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer = None
+    for start in range(0, rows, CHUNK):
+        picked = rng.zipf(1.3, size=(min(CHUNK, rows - start), WORDS)) % len(words)
+        texts = [" ".join(row) for row in words[picked]]
+        found = pa.array((picked == 0).any(axis=1)).cast(pa.int64())
+        table = pa.table({"key": pa.array(range(start, start + len(texts))), "text": texts, TARGET: found})
         table = table if labelled else table.drop_columns([TARGET])
         writer = writer or pq.ParquetWriter(path, table.schema)
         writer.write_table(table)

@@ -1,5 +1,6 @@
 """Parquet and Feather files: typed columns, of which only the wanted ones are read."""
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
@@ -19,6 +20,9 @@ from tasks.data.batches import (
     wanted_names,
 )
 
+FEW_BYTES = 8
+"""Of a text in the file, on average; what repeats takes fewer, as it is stored as a place among the distinct texts."""
+
 
 def read(file: SourceFile, columns: Collection[str] | None, first: int = 1) -> Iterator[RawBatch]:
     """The rows of the file in batches. Raises InputError when it is truncated or of another format.
@@ -32,10 +36,15 @@ def read(file: SourceFile, columns: Collection[str] | None, first: int = 1) -> I
 
 
 def peek(file: SourceFile) -> tuple[pa.Schema, int | None]:
-    """The schema and the number of rows."""
+    """The schema and the number of rows; texts that are read as dictionaries are such."""
     if file.format == "parquet":
         with _open_parquet(file) as opened:
-            return opened.schema_arrow, opened.metadata.num_rows
+            schema = opened.schema_arrow
+            for name in _repeated(opened.metadata, schema):
+                schema = schema.set(
+                    schema.get_field_index(name), pa.field(name, pa.dictionary(pa.int32(), pa.string()))
+                )
+            return schema, opened.metadata.num_rows
     with _open_feather(file) as reader:
         return reader.schema, None
 
@@ -60,9 +69,10 @@ def stops(file: SourceFile, most: int) -> list[int]:
 def _parquet(file: SourceFile, columns: Collection[str] | None, first: int) -> Iterator[RawBatch]:
     with _open_parquet(file) as plain:
         schema = plain.schema_arrow
+        repeated = _repeated(plain.metadata, schema)
     check_names(schema.names, file.path)
     wanted = wanted_names(schema.names, columns)
-    texts = [field.name for field in schema if field.name in wanted and is_text(field.type)]
+    texts = [name for name in repeated if name in wanted]
     with _open_parquet(file, texts) as opened:
         if not opened.metadata.num_rows:
             raise NoRowsError(f"{file.path}: no rows")
@@ -80,6 +90,18 @@ def _numbered_from(
         table = pa.Table.from_batches([batch]).select(wanted)
         yield RawBatch(path, np.arange(start, start + batch.num_rows, dtype=np.int64), table)
         start += batch.num_rows
+
+
+def _repeated(metadata: pq.FileMetaData, schema: pa.Schema) -> list[str]:
+    """Columns of texts that repeat: a value is decoded once per row group instead of once per row."""
+    texts = {field.name for field in schema if is_text(field.type)}
+    bytes_of, values = Counter[str](), Counter[str]()
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        for column in map(group.column, range(group.num_columns)):
+            if column.path_in_schema in texts:
+                bytes_of[column.path_in_schema] += column.total_uncompressed_size
+                values[column.path_in_schema] += column.num_values
+    return [name for name in schema.names if bytes_of[name] < FEW_BYTES * values[name]]
 
 
 def _units(metadata: pq.FileMetaData) -> list[tuple[list[int], int]]:
@@ -102,7 +124,7 @@ def _rows_at_once(metadata: pq.FileMetaData) -> int:
 
 
 def _open_parquet(file: SourceFile, texts: Collection[str] = ()) -> pq.ParquetFile:
-    """Texts are read as dictionaries: a value is decoded once per row group instead of once per row."""
+    """`texts` are read as dictionaries."""
     try:
         return pq.ParquetFile(file.path, filesystem=file.filesystem, read_dictionary=list(texts), pre_buffer=True)
     except pa.ArrowInvalid as error:

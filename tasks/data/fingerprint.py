@@ -8,6 +8,7 @@ from pyarrow import fs
 
 from models.errors import InputError
 from tasks.data.batches import SourceFile
+from tasks.data.reach import is_away, outage
 
 ENDS = 1 << 16
 """Bytes at both ends of a file that are looked at; a Parquet file has its statistics there."""
@@ -21,10 +22,19 @@ def fingerprint(file: SourceFile) -> dict[str, Any]:
     """Size, time of the last change in nanoseconds, and a hash of both ends; of a folder a hash of its listing.
 
     Of a query its words: its rows are compared with those that were pinned while they are read.
-    Raises InputError where the file is gone.
+    Raises InputError where the file is gone, OutsideError where its store is.
     """
     if file.query:
         return file.query.asked()
+    try:
+        return _fingerprint(file)
+    except OSError as error:
+        if is_away(file.filesystem, file.path, error):
+            raise outage(file.path, error) from None
+        raise
+
+
+def _fingerprint(file: SourceFile) -> dict[str, Any]:
     if file.format == "folder":
         return {"files": len(file.listed), "names": hashlib.sha256("\0".join(file.listed).encode()).hexdigest()}
     info = file.filesystem.get_file_info(file.path)

@@ -21,6 +21,7 @@ from models.errors import InputError, OutsideError
 from models.problems import shortened
 from tasks.data import columnar, delimited, folders, jsonlines, query
 from tasks.data.batches import BATCH_ROWS, Format, Malformed, RawBatch, SourceFile, check_names, constant
+from tasks.data.reach import is_away, outage
 
 __all__ = ["BATCH_ROWS", "Malformed", "Peek", "RawBatch", "SourceFile", "peek", "read_batches", "resolve"]
 
@@ -296,6 +297,8 @@ def _unreadable(file: SourceFile, error: OSError) -> InputError | OutsideError:
     """Damaged contents are the user's to mend; everything with an error number is the system's."""
     if isinstance(error, FileNotFoundError):
         return InputError(f"{file.path}: the file is gone; it was there when the source was listed")
+    if is_away(file.filesystem, file.path, error):
+        return outage(file.path, error)
     if error.errno is not None:
         return OutsideError(f"{file.path}: can't be read ({_first_line(error)})")
     return InputError(f"{file.path}: truncated or damaged ({_first_line(error)})")

@@ -112,16 +112,15 @@ class BatchScorer:
         return Finished(self._assemble(raw, batch.source, added), rejects, taken)
 
     def _output_schema(self, kept: pa.Schema) -> pa.Schema:
-        """Kept columns, with texts as dictionaries, then the columns that scoring adds under free names."""
+        """Kept columns, then the columns that scoring adds under free names."""
         contract = self.predictor.contract
         nothing = no_predictions(contract)
         empty = self._added_columns(nothing, "", np.empty(0, dtype=np.int64))
         empty |= self.shadow.nothing() if self.shadow else {}
         if self.stamp.why:
             empty[WHY] = pa.array([], pa.string())
-        fields = [pa.field(f.name, _coded(f.type)) for f in kept]
         taken = set(kept.names)
-        return pa.schema([*fields, *(pa.field(free_name(name, taken), array.type) for name, array in empty.items())])
+        return pa.schema([*kept, *(pa.field(free_name(name, taken), array.type) for name, array in empty.items())])
 
     def _added_columns(self, predictions: Predictions, source: str, rows: NDArray[np.int64]) -> dict[str, pa.Array]:
         """What scoring adds to each row, under the names that are free in most tables."""
@@ -155,10 +154,6 @@ def _accepted(batch: RawBatch, checked: Checked) -> pa.Table:
 def last_row(batch: RawBatch) -> int:
     """The highest number of a row in the batch, malformed ones too; 0 without rows."""
     return max(int(batch.rows.max(initial=0)), max((bad.row for bad in batch.malformed), default=0))
-
-
-def _coded(kind: pa.DataType) -> pa.DataType:
-    return pa.dictionary(pa.int32(), pa.string()) if pa.types.is_string(kind) else kind
 
 
 def _summed(predictions: Predictions) -> dict[str, float]:

@@ -1,8 +1,10 @@
 """Where scored rows go: what an output's name means, and whether it may be written."""
 
 import errno
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import pyarrow as pa
 
@@ -48,6 +50,46 @@ class Destination:
         return f".{self.output.name}.partial"
 
 
+@dataclass(frozen=True)
+class RemoteDestination:
+    """A folder of Parquet files in an object store."""
+
+    uri: str
+    """As it was given, with what is needed to connect."""
+    output: str
+    """As people may read it."""
+    format: Format = "parquet"
+    suffix: str = ""
+
+    @property
+    def predictions(self) -> str:
+        """Folder of the predictions."""
+        return f"{self.output}/{PREDICTIONS}"
+
+    @property
+    def rejects(self) -> str:
+        """Folder of the rejects."""
+        return f"{self.output}/{REJECTS}"
+
+
+AnyDestination: TypeAlias = Destination | RemoteDestination
+
+
+def remote_destination(uri: str) -> RemoteDestination:
+    """Where the rows of an output in an object store go. Raises InputError for the name of a single file."""
+    shown = without_credentials(uri).split("?")[0].rstrip("/")
+    if any(shown.lower().endswith(suffix) for suffix in SUFFIXES):
+        raise InputError(
+            f"{shown}: in an object store the output is a folder of Parquet files; give a name without suffix"
+        )
+    return RemoteDestination(uri, shown)
+
+
+def without_credentials(uri: str) -> str:
+    """The URI without user and password."""
+    return re.sub(r"//[^/@]*@", "//", uri, count=1)
+
+
 def destination(output: Path) -> Destination:
     """Where the rows of an output path go.
 
@@ -67,7 +109,7 @@ def destination(output: Path) -> Destination:
     return Destination(output, output, *beside, SUFFIXES[suffix], suffix)
 
 
-def require_writable(schema: pa.Schema, wanted: Destination) -> None:
+def require_writable(schema: pa.Schema, wanted: AnyDestination) -> None:
     """Passes when the output's format can hold the columns. Raises InputError with a line for each that it can't."""
     holds = {"parquet": _in_parquet, "feather": lambda _: True, "csv": _in_csv, "jsonl": _in_json}[wanted.format]
     problems = [

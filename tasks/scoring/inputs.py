@@ -18,7 +18,7 @@ from tasks.data.fingerprint import fingerprint
 from tasks.data.query import Asked, find_query, pin
 from tasks.data.sharing import identities, read_twice
 from tasks.data.sources import Peek, Unreadable, peek, read_batches, resolve_each
-from tasks.scoring.destination import Destination
+from tasks.scoring.destination import Destination, RemoteDestination, without_credentials
 from tasks.scoring.tabledestination import TableDestination
 
 NOTHING = Asked()
@@ -47,7 +47,7 @@ class Sources:
 
 def look_at(
     inputs: Sequence[str],
-    wanted: Destination | TableDestination,
+    wanted: Destination | RemoteDestination | TableDestination,
     partitions: Sequence[str] = (),
     known: Sequence[Mapping[str, Any]] = (),
     asked: Asked = NOTHING,
@@ -62,7 +62,7 @@ def look_at(
         raise InputError("--query, --key and --version-column are for inputs from databases; no input is one")
     found = _in_partitions([file for uri in inputs for file in _resolved(uri, asked)], partitions)
     tables = [file for file in found if isinstance(file, SourceFile)]
-    overlaps = _overlaps(inputs, tables, wanted) if isinstance(wanted, Destination) else wanted.overlaps(tables)
+    overlaps = _overlaps(inputs, tables, wanted)
     problems = [*read_twice(tables, "inputs"), *overlaps]
     if problems:
         raise InputError(*problems)
@@ -116,7 +116,7 @@ def kept_schema(
 ) -> pa.Schema:
     """Types of the input columns that go along, for all rows of all files.
 
-    All must have the model's columns, and `others`.
+    All must have the model's columns, and `others`. Texts are dictionaries where some file is read so.
     """
     tables = sources.tables
     for file, schema in tables:
@@ -126,15 +126,34 @@ def kept_schema(
     names = {name for _, schema in tables for name in schema.names}
     wanted = names - contract.sensitive if keep is None else set(keep)
     chosen = [_chosen(file, schema, wanted) for file, schema in tables]
+    coded = {f.name for _, schema in tables for f in schema if pa.types.is_dictionary(f.type)}
     try:
-        return pa.unify_schemas(chosen, promote_options="permissive")
+        return _with_dictionaries(pa.unify_schemas(chosen, promote_options="permissive"), coded)
     except (pa.ArrowTypeError, pa.ArrowInvalid) as error:
         raise InputError(
             f"{tables[0][0].source}: its files disagree on a column's type ({str(error).splitlines()[0]})"
         ) from None
 
 
-def _overlaps(inputs: Sequence[str], files: Sequence[SourceFile], wanted: Destination) -> Iterator[str]:
+def _with_dictionaries(schema: pa.Schema, coded: set[str]) -> pa.Schema:
+    texts = [f.name in coded and pa.types.is_string(f.type) for f in schema]
+    kind = pa.dictionary(pa.int32(), pa.string())
+    return pa.schema([pa.field(f.name, kind) if text else f for f, text in zip(schema, texts, strict=True)])
+
+
+def _overlaps(
+    inputs: Sequence[str], files: Sequence[SourceFile], wanted: Destination | RemoteDestination | TableDestination
+) -> Iterator[str]:
+    if isinstance(wanted, TableDestination):
+        return wanted.overlaps(files)
+    return (
+        _overlaps_store(files, wanted)
+        if isinstance(wanted, RemoteDestination)
+        else _overlaps_here(inputs, files, wanted)
+    )
+
+
+def _overlaps_here(inputs: Sequence[str], files: Sequence[SourceFile], wanted: Destination) -> Iterator[str]:
     owner = {identity: file.source for file in files for identity, _ in identities(file)}
     places = {str(path.resolve()) for path in (wanted.output, wanted.predictions, wanted.rejects)}
     for path in sorted(places & owner.keys()):
@@ -144,6 +163,16 @@ def _overlaps(inputs: Sequence[str], files: Sequence[SourceFile], wanted: Destin
         folder = _local(uri)
         if folder and folder.is_dir() and folder in (output, *output.parents):
             yield f"{wanted.output}: lies in the input folder {uri} and would be read from there; choose another place"
+
+
+def _overlaps_store(files: Sequence[SourceFile], wanted: RemoteDestination) -> Iterator[str]:
+    """A line for each input of which an output in an object store would become a part, or the other way round."""
+    _, root = fs.FileSystem.from_uri(wanted.uri)
+    for source in dict.fromkeys(file.source for file in files if not isinstance(file.filesystem, fs.LocalFileSystem)):
+        given = fs.FileSystem.from_uri(source)[1].rstrip("/")
+        if f"{given}/".startswith(f"{root}/") or f"{root}/".startswith(f"{given}/"):
+            shown = without_credentials(source)
+            yield f"{wanted.output}: shares a folder with the input {shown}; choose another place"
 
 
 def _local(uri: str) -> Path | None:

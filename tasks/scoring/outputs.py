@@ -1,44 +1,62 @@
-"""What an output's name means: files of this machine, or tables of a database."""
+"""What an output's name means: files of this machine, a folder in an object store, or tables of a database."""
 
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from models.errors import InputError
 from tasks.data.database import is_database
 from tasks.scoring import claim
-from tasks.scoring.destination import Destination, destination
+from tasks.scoring.destination import Destination, RemoteDestination, destination, remote_destination
+from tasks.scoring.remote import claimed_remote, require_claimable_remote
 from tasks.scoring.sinks import Sink
 from tasks.scoring.tabledestination import TableDestination, table_destination
 from tasks.scoring.tables import claimed_table, require_claimable_table
 from tasks.scoring.verify import read_manifest, verify
 from tasks.scoring.verifytable import table_manifest, verify_table
 
-Output: TypeAlias = Destination | TableDestination
+Output: TypeAlias = Destination | RemoteDestination | TableDestination
 
 
 def wanted_output(output: Path | str) -> Output:
     """Where the rows go. Raises InputError for names that mean nothing."""
-    return table_destination(str(output)) if is_database(str(output)) else destination(Path(output))
+    name = str(output)
+    if is_database(name):
+        return table_destination(name)
+    return remote_destination(name) if "://" in name else destination(Path(output))
 
 
 def claimed(wanted: Output, overwrite: bool) -> AbstractContextManager[Sink]:
-    """The output, kept to this process inside the block; see `claim.claimed` and `claimed_table`."""
-    return claim.claimed(wanted, overwrite) if isinstance(wanted, Destination) else claimed_table(wanted, overwrite)
+    """The output, kept to this process inside the block.
 
-
-def manifest_of(output: str) -> dict[str, Any]:
-    """What the finished run of an output says of itself. Raises InputError where there is none."""
-    return table_manifest(output) if is_database(output) else read_manifest(Path(output))
-
-
-def problems_of(output: str) -> list[str]:
-    """What is wrong with a finished output; nothing where it is whole."""
-    return verify_table(output) if is_database(output) else verify(Path(output))
+    See `claim.claimed`, `claimed_remote` and `claimed_table`.
+    """
+    if isinstance(wanted, TableDestination):
+        return claimed_table(wanted, overwrite)
+    return claim.claimed(wanted, overwrite) if isinstance(wanted, Destination) else claimed_remote(wanted, overwrite)
 
 
 def require_claimable(wanted: Output, overwrite: bool) -> None:
     """Passes when the output may be written. Raises InputError otherwise, OutsideError when it can't be reached."""
     if isinstance(wanted, Destination):
         claim.require_claimable(wanted, overwrite)
-    else:
+    elif isinstance(wanted, TableDestination):
         require_claimable_table(wanted, overwrite)
+    else:
+        require_claimable_remote(wanted, overwrite)
+
+
+def manifest_of(output: str) -> dict[str, Any]:
+    """What the finished run of an output says of itself. Raises InputError where there is none."""
+    return table_manifest(output) if is_database(output) else read_manifest(_path(output))
+
+
+def problems_of(output: str) -> list[str]:
+    """What is wrong with a finished output; nothing where it is whole."""
+    return verify_table(output) if is_database(output) else verify(_path(output))
+
+
+def _path(output: str) -> Path:
+    if "://" in output:
+        raise InputError(f"{output}: outputs in object stores are not looked back at; copy them to this machine first")
+    return Path(output)

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from models.columns import KINDS
 from models.contract import GRAPH_FILE, Contract, output_names, read_contract
 from models.cores import usable_cores
 from models.errors import InputError
+from tasks.scoring.lookups import Lookup, without_lookups
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -48,6 +50,7 @@ class Predictor:
         self.threads = threads or usable_cores()
         self.batch_rows = BATCH
         self.session = _start_session(graph)
+        self._graph = graph
         names = output_names((column.name for column in contract.columns), contract.task != "regression")
         # The class index stands for the label: strings would cost one Python object a row.
         self._outputs = [names[2], names[1]] if len(names) > 1 else [names[0]]
@@ -69,19 +72,36 @@ class Predictor:
 
     def predict(self, columns: Mapping[str, pa.Array]) -> Predictions:
         """Predictions for columns that `parse` of their kinds has accepted, each [N]."""
+        many = len(next(iter(columns.values()))) > BATCH
+        session, lookups = self._behind_lookups if many else (self.session, {})
         feed = {
-            column.name: KINDS[column.settings.kind].to_input(columns[column.name], column.settings)
+            column.name: lookups[column.name](columns[column.name])
+            if column.name in lookups
+            else KINDS[column.settings.kind].to_input(columns[column.name], column.settings)
             for column in self.contract.columns
         }
-        return self.run(feed)
+        return self._run(session, feed, {name: lookup.feeds for name, lookup in lookups.items()})
 
     def run(self, feed: Mapping[str, NDArray[Any]]) -> Predictions:
         """Predictions for graph inputs, each [N, ...]; the number of threads makes no difference to them."""
+        return self._run(self.session, feed, {})
+
+    @cached_property
+    def _behind_lookups(self) -> "tuple[InferenceSession, Mapping[str, Lookup]]":
+        """What computes the same from codes: strings cost one Python object a row."""
+        categories = [column.name for column in self.contract.columns if column.settings.kind == "category"]
+        graph, lookups = without_lookups(self._graph, categories) if categories else (self._graph, {})
+        return (_start_session(graph) if lookups else self.session), lookups
+
+    def _run(
+        self, session: "InferenceSession", feed: Mapping[str, NDArray[Any]], renamed: Mapping[str, str]
+    ) -> Predictions:
+        """`renamed` are the columns that the session's graph calls otherwise."""
         batches, order = self._batches(feed)
 
         def run_batch(rows: Rows) -> list[NDArray[Any]]:
-            batch = {name: values[rows] for name, values in feed.items()}
-            return self.session.run(self._outputs, batch)  # type: ignore[no-any-return]
+            batch = {renamed.get(name, name): values[rows] for name, values in feed.items()}
+            return session.run(self._outputs, batch)  # type: ignore[no-any-return]
 
         if len(batches) == 1:
             parts = [run_batch(batches[0])]

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from models.errors import InputError
+from models.errors import InputError, UnreachableError
 from tasks.actions.deliver import require_tokens
 from tasks.actions.outboxes import Outboxes
 from tasks.actions.select import Actions
@@ -27,6 +27,7 @@ from tasks.scoring.run import OnRows, Run
 from tasks.scoring.shadow import Shadow, shadow_means
 from tasks.scoring.shards import rows_of_shards
 from tasks.scoring.sinks import Sink
+from tasks.scoring.store import WAITS
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Scores:
     phases: dict[str, float]
     """Seconds of reading, scoring and writing, which overlap."""
     predictions: Path | str
-    """A table by its URI, without credentials."""
+    """A table or a folder in an object store by its URI, without credentials."""
     rejects: Path | str
 
 
@@ -113,13 +114,33 @@ def score_into(
     boxes = outboxes(pinned.run_id) if outboxes and actions else None
     if boxes:
         boxes.begin(contract.actions)
-    run = Run(scorer, sink, done, options.max_rejects, boxes)
-    run.go(reading, on_rows or (lambda _: None))
+    run = _go(lambda: Run(scorer, sink, done, options.max_rejects, boxes), reading, on_rows or (lambda _: None))
     if not run.done and sources.files:
         raise InputError(f"{', '.join(request.inputs)}: no rows")
     scores = _summed_up(run, pinned, sink, time.perf_counter() - started)
     sink.finish(_manifest(pinned, scores, done))
     return scores
+
+
+def _go(begin: Callable[[], Run], reading: Reading, on_rows: OnRows) -> Run:
+    """A run that has done all shards; while sources are away it begins again with the missing ones.
+
+    Raises UnreachableError when that has helped to no further shard for about a minute.
+    """
+    held, waits = -1, iter(WAITS)
+    while True:
+        run = begin()
+        try:
+            run.go(reading, on_rows)
+        except UnreachableError:
+            if len(run.done) > held:
+                held, waits = len(run.done), iter(WAITS)
+            wait = next(waits, None)
+            if wait is None:
+                raise
+            time.sleep(wait)
+        else:
+            return run
 
 
 def _pin(predictor: Predictor, sources: Sources, stamp: Stamp, request: Request, shadow: Shadow | None) -> Pinned:

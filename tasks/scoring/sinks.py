@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from models.errors import PerennialError
-from tasks.scoring.destination import PREDICTIONS, REJECTS, Destination, require_writable
+from tasks.scoring.destination import PREDICTIONS, REJECTS, AnyDestination, require_writable
 from tasks.scoring.ledger import RUN_FILE, SHARDS, Entry, Ledger, PartFile, Pinned, as_json
 from tasks.scoring.shards import Shard
 from tasks.scoring.store import Store
@@ -75,7 +75,7 @@ class Place(Protocol):
 class FileSink:
     """Parts are files."""
 
-    def __init__(self, wanted: Destination, place: Place, ledger: Ledger, tell: Callable[[str], None]) -> None:
+    def __init__(self, wanted: AnyDestination, place: Place, ledger: Ledger, tell: Callable[[str], None]) -> None:
         """`tell` is told whose the output is."""
         self.pinned = ledger.pinned()
         self.predictions: Path | str = wanted.predictions

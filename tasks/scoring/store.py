@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,6 +10,8 @@ from typing import Protocol, TypeVar
 
 import pyarrow as pa
 from pyarrow import fs
+
+from tasks.data.reach import says_no
 
 T = TypeVar("T")
 SCRATCH = ".scratch"
@@ -105,9 +106,9 @@ class LocalStore:
 class ObjectStore:
     """A prefix in an object store; an upload is visible when it is complete. Outages of some seconds are waited out."""
 
-    def __init__(self, filesystem: fs.FileSystem, root: str) -> None:
+    def __init__(self, filesystem: fs.FileSystem, root: str, scratch: Path) -> None:
         self.filesystem, self.root = filesystem, root.rstrip("/")
-        self._scratch: Path | None = None
+        self._scratch = scratch
 
     def put(self, path: Path, name: str) -> None:
         """Uploads the file and removes it here."""
@@ -137,9 +138,7 @@ class ObjectStore:
         return sorted(info.base_name for info in infos if info.type == fs.FileType.File)
 
     def scratch(self) -> Path:
-        """In the temporary folder of this machine, gone with the process."""
-        if self._scratch is None:
-            self._scratch = Path(tempfile.mkdtemp(prefix="perennial-upload-"))
+        """Where it was told to be."""
         return self._scratch
 
     def remove(self, name: str) -> None:
@@ -168,9 +167,9 @@ def patiently(do: Callable[[], T]) -> T:
     for wait in WAITS:
         try:
             return do()
-        except FileNotFoundError:
-            raise
-        except OSError:
+        except OSError as error:
+            if isinstance(error, FileNotFoundError) or says_no(error):
+                raise
             time.sleep(wait)
     return do()
 
