@@ -32,7 +32,8 @@ FreshOption = Annotated[
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say rows, parameters and expected time, and stop.")]
 EngineOption = Annotated[
-    EngineName, typer.Option("--engine", help="Train in this process alone, or on workers that Ray starts.")
+    EngineName,
+    typer.Option("--engine", metavar="local|ray", help="Train in this process alone, or on workers that Ray starts."),
 ]
 WorkersOption = Annotated[
     int,

@@ -78,10 +78,16 @@ def score(
         None, max_rejects, shard_rows, why, also, since, until, time, tuple(partition), new_since, query, key,
         version_column,
     )  # fmt: skip
-    waiting = waiting_challenger(model) if promote else None
+    if promote:
+        promote_waiting(model)
+    return score_request(input, Request.of(model, input, options, keep), wanted_output(output), overwrite)
+
+
+def promote_waiting(model: str) -> None:
+    """Judges the challenger first, if there is one."""
+    waiting = waiting_challenger(model)
     if waiting:
         promote_if_free(waiting)
-    return score_request(input, Request.of(model, input, options, keep), wanted_output(output), overwrite)
 
 
 def score_request(inputs: Sequence[str], request: Request, wanted: outputs.Output, overwrite: bool) -> Scored:

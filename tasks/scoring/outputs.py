@@ -4,15 +4,14 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from models.errors import InputError
 from tasks.data.database import is_database
 from tasks.scoring import claim
 from tasks.scoring.destination import Destination, RemoteDestination, destination, remote_destination
-from tasks.scoring.remote import claimed_remote, require_claimable_remote
+from tasks.scoring.remote import claimed_remote, finished_remotely, require_claimable_remote
 from tasks.scoring.sinks import Sink
 from tasks.scoring.tabledestination import TableDestination, table_destination
 from tasks.scoring.tables import claimed_table, require_claimable_table
-from tasks.scoring.verify import read_manifest, verify
+from tasks.scoring.verify import Finished, finished_here, read_manifest, verify
 from tasks.scoring.verifytable import table_manifest, verify_table
 
 Output: TypeAlias = Destination | RemoteDestination | TableDestination
@@ -48,15 +47,15 @@ def require_claimable(wanted: Output, overwrite: bool) -> None:
 
 def manifest_of(output: str) -> dict[str, Any]:
     """What the finished run of an output says of itself. Raises InputError where there is none."""
-    return table_manifest(output) if is_database(output) else read_manifest(_path(output))
+    return table_manifest(output) if is_database(output) else read_manifest(_finished(output))
 
 
 def problems_of(output: str) -> list[str]:
     """What is wrong with a finished output; nothing where it is whole."""
-    return verify_table(output) if is_database(output) else verify(_path(output))
+    return verify_table(output) if is_database(output) else verify(_finished(output))
 
 
-def _path(output: str) -> Path:
-    if "://" in output:
-        raise InputError(f"{output}: outputs in object stores are not looked back at; copy them to this machine first")
-    return Path(output)
+def _finished(output: str) -> Finished:
+    return (
+        finished_remotely(remote_destination(output)) if "://" in output else finished_here(destination(Path(output)))
+    )

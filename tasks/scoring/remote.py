@@ -17,6 +17,7 @@ from tasks.scoring.ledger import RUN_FILE, SHARDS, Entry, Ledger, PartFile, Pinn
 from tasks.scoring.remotelock import held_remotely
 from tasks.scoring.sinks import PART_SUFFIXES, FileSink, sha256_of
 from tasks.scoring.store import ObjectStore, patiently
+from tasks.scoring.verify import Finished
 from tasks.scoring.writers import open_writer
 
 LEDGER = "_ledger"
@@ -80,6 +81,12 @@ def _require_claimable(wanted: RemoteDestination, store: ObjectStore, ledger: Le
 def _unwritable(wanted: RemoteDestination, error: OSError) -> OutsideError:
     reason = str(error).splitlines()[0].rstrip(".")
     return OutsideError(f"{wanted.output}: can't be written ({reason}); the same command goes on with what is missing")
+
+
+def finished_remotely(wanted: RemoteDestination) -> Finished:
+    """An output in an object store."""
+    store, _ = _stores(wanted, Path(tempfile.gettempdir()))
+    return Finished(wanted.output, store, MANIFEST, folder=True)
 
 
 class RemoteSink(FileSink):

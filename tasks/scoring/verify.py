@@ -1,38 +1,50 @@
 """Whether an output is whole: every file of its manifest there and unchanged, and every row accounted for."""
 
+import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+
 from models.errors import InputError
-from tasks.scoring.destination import PREDICTIONS, REJECTS, destination
+from tasks.scoring.destination import PREDICTIONS, REJECTS, Destination
 from tasks.scoring.ledger import FORMAT_VERSION
-from tasks.scoring.sinks import sha256_of
+from tasks.scoring.store import LocalStore, Store
 from tasks.scoring.writers import stated_rows
 
+BLOCK = 1 << 22
+"""Bytes that are read at a time."""
 
-def verify(output: Path) -> list[str]:
-    """A line for each thing that is wrong, after reading every file of the output once.
 
-    Raises InputError where no finished run has left its manifest.
-    """
-    manifest = read_manifest(output)
-    wanted = destination(output)
+@dataclass(frozen=True)
+class Finished:
+    """The files of an output, where it is."""
+
+    shown: str
+    """Folder of the files, as people know it."""
+    store: Store
+    manifest: str
+    """Name of the manifest there."""
+    folder: bool
+    """Whether all that is in the folders of predictions and rejects is the run's."""
+
+
+def finished_here(wanted: Destination) -> Finished:
+    """An output on this machine."""
     root = wanted.output.parent if wanted.one_file else wanted.output
-    problems = [*_file_problems(root, manifest["files"]), *_count_problems(manifest)]
-    if not wanted.one_file:
-        problems += _strays(root, {file["name"] for file in manifest["files"]})
-    return problems
+    return Finished(str(root), LocalStore(root), wanted.manifest.name, not wanted.one_file)
 
 
-def read_manifest(output: Path) -> dict[str, Any]:
+def read_manifest(output: Finished) -> dict[str, Any]:
     """What a finished run says of itself. Raises InputError where there is none, or one of a later format."""
-    path = destination(output).manifest
+    path = f"{output.shown}/{output.manifest}"
+    content = output.store.read(output.manifest)
+    if content is None:
+        raise InputError(f"{path}: missing; no finished scoring run has written here")
     try:
-        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{output}: no finished scoring run has written here; {path.name} is missing") from None
+        manifest: dict[str, Any] = json.loads(content)
     except ValueError:
         raise InputError(f"{path}: damaged, not JSON") from None
     if manifest.get("format_version", 0) > FORMAT_VERSION:
@@ -43,15 +55,37 @@ def read_manifest(output: Path) -> dict[str, Any]:
     return manifest
 
 
-def _file_problems(root: Path, files: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    for file in files:
-        path = root / file["name"]
-        if not path.is_file():
-            yield f"{path}: missing; it held {file['rows']:,} rows"
-        elif path.stat().st_size != file["bytes"] or sha256_of(path) != file["sha256"]:
-            yield f"{path}: changed since it was written"
-        elif stated_rows(path, "parquet" if path.suffix.lower() == ".parquet" else "csv") not in (None, file["rows"]):
-            yield f"{path}: does not hold {file['rows']:,} rows"
+def verify(output: Finished) -> list[str]:
+    """A line for each thing that is wrong, after reading every file of the output once.
+
+    Raises InputError where no finished run has left its manifest.
+    """
+    manifest = read_manifest(output)
+    problems = [problem for file in manifest["files"] if (problem := _file_problem(output, file))]
+    problems += _count_problems(manifest)
+    return problems + list(_strays(output, {file["name"] for file in manifest["files"]})) if output.folder else problems
+
+
+def _file_problem(output: Finished, file: Mapping[str, Any]) -> str | None:
+    path = f"{output.shown}/{file['name']}"
+    try:
+        opened = output.store.open(file["name"])
+    except FileNotFoundError:
+        return f"{path}: missing; it held {file['rows']:,} rows"
+    with opened:
+        if opened.size() != file["bytes"] or _sha256(opened) != file["sha256"]:
+            return f"{path}: changed since it was written"
+        opened.seek(0)
+        if file["name"].lower().endswith(".parquet") and stated_rows(opened, "parquet") != file["rows"]:
+            return f"{path}: does not hold {file['rows']:,} rows"
+    return None
+
+
+def _sha256(opened: pa.NativeFile) -> str:
+    found = hashlib.sha256()
+    while block := opened.read(BLOCK):
+        found.update(block)
+    return found.hexdigest()
 
 
 def _count_problems(manifest: Mapping[str, Any]) -> Iterator[str]:
@@ -71,8 +105,8 @@ def _count_problems(manifest: Mapping[str, Any]) -> Iterator[str]:
         yield f"the shards do not hold {rows:,} rows"
 
 
-def _strays(root: Path, known: set[str]) -> Iterator[str]:
+def _strays(output: Finished, known: set[str]) -> Iterator[str]:
     for what in (PREDICTIONS, REJECTS):
-        for path in sorted((root / what).glob("*")):
-            if f"{what}/{path.name}" not in known:
-                yield f"{path}: no part of the run"
+        for name in output.store.names(what):
+            if f"{what}/{name}" not in known:
+                yield f"{output.shown}/{what}/{name}: no part of the run"

@@ -121,7 +121,7 @@ def _tables(part: pa.NativeFile, schema: pa.Schema, form: Format) -> Iterator[pa
             yield pa.Table.from_batches([batch]).cast(schema)
 
 
-def stated_rows(path: Path, form: Format) -> int | None:
+def stated_rows(path: Path | pa.NativeFile, form: Format) -> int | None:
     """Rows of a finished file, where its format states them."""
     return int(pq.read_metadata(path).num_rows) if form == "parquet" else None
 

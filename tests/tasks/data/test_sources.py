@@ -59,9 +59,12 @@ def test_only_wanted_columns_are_read_and_an_absent_one_is_absent(tmp_path: Path
     assert cells(tmp_path / "w.csv", ["b", "nothing"]) == {"b": ["x", "y"]}
 
 
-def test_texts_of_parquet_files_come_as_dictionaries(tmp_path: Path) -> None:
-    pq.write_table(pa.table({"t": ["x", "y", "x"]}), tmp_path / "t.parquet")
-    assert pa.types.is_dictionary(read_all(tmp_path / "t.parquet")[0].table["t"].type)
+def test_texts_of_parquet_files_that_repeat_come_as_dictionaries(tmp_path: Path) -> None:
+    repeated, unique = ["x", "y", "x"] * 1000, [f"number {row}" for row in range(3000)]
+    pq.write_table(pa.table({"t": repeated, "u": unique}), tmp_path / "t.parquet")
+    table = read_all(tmp_path / "t.parquet")[0].table
+    assert pa.types.is_dictionary(table["t"].type) and not pa.types.is_dictionary(table["u"].type)
+    assert (table["t"].to_pylist(), table["u"].to_pylist()) == (repeated, unique)
 
 
 def test_rows_of_large_files_are_numbered_through_in_bounded_batches(tmp_path: Path) -> None:

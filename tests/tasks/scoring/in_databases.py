@@ -66,6 +66,6 @@ def score_rows(
     given = Options(**{"key": "id", **options})
     wanted, request = wanted_output(output), Request.of("small/1", inputs, given, None)
     with claimed(wanted, overwrite) as sink:
-        sources = look_at(inputs, wanted, given.asked)
+        sources = look_at(inputs, wanted, asked=given.asked)
         what_is_left(sink, request, sources, overwrite)
         return score_into(sink, predictor, sources, replace(STAMP, run_id=uuid4().hex), request, on_rows)

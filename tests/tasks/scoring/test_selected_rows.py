@@ -10,10 +10,10 @@ from models.errors import InputError
 from tasks.scoring.claim import claimed
 from tasks.scoring.destination import destination
 from tasks.scoring.inputs import look_at
+from tasks.scoring.outputs import manifest_of, problems_of
 from tasks.scoring.predictor import Predictor
 from tasks.scoring.request import Options, Request
 from tasks.scoring.score import Scores, score_into
-from tasks.scoring.verify import read_manifest, verify
 from tests.tasks.scoring.scored_files import STAMP, new_rows
 
 
@@ -21,7 +21,7 @@ def scored(predictor: Predictor, given: Path, output: Path, **options: Any) -> S
     """Scores with options that only a request has."""
     request = Request("small/1", (str(given),), Options(**options))
     wanted = destination(output)
-    known = read_manifest(Path(options["new_since"]))["sources"] if "new_since" in options else ()
+    known = manifest_of(options["new_since"])["sources"] if "new_since" in options else ()
     sources = look_at(request.inputs, wanted, request.options.partitions, known)
     with claimed(wanted, False) as sink:
         return score_into(sink, predictor, sources, STAMP, request)
@@ -51,7 +51,7 @@ def test_rows_outside_of_a_period_are_passed_over(
     assert sorted(rejects["row"]) == sorted([6, 51, *([21] if inside[20] else [])])
     assert rejects.set_index("row")["reason"][6] == "no time in at"
     assert done.rows == 100 == done.scored + done.rejected + done.passed
-    assert verify(tmp_path / "out") == []
+    assert problems_of(str(tmp_path / "out")) == []
 
 
 def test_a_period_without_a_time_is_a_plain_line(predictor: Predictor, tmp_path: Path) -> None:

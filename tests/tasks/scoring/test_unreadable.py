@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from models.errors import InputError
-from tasks.scoring.verify import verify
+from tasks.scoring.outputs import problems_of
 from tests.tasks.scoring.scored_files import Run, new_rows
 
 
@@ -30,7 +30,7 @@ def test_a_file_that_is_no_table_is_one_reject(run: Run, tmp_path: Path) -> None
     assert [Path(source).name for source in found["source"]] == ["b.parquet", "c.csv"]
     assert found["row"].tolist() == [0, 0]
     assert found["reason"].str.startswith("unreadable: ").all() and "truncated" in found["reason"][0]
-    assert verify(tmp_path / "out") == []
+    assert problems_of(str(tmp_path / "out")) == []
 
 
 def test_inputs_none_of_which_can_be_read_are_a_plain_line(run: Run, tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_rows_of_a_damaged_part_are_rejects_and_the_rest_is_scored(run: Run, tmp
     scored = pd.read_parquet(done.predictions)
     assert sorted([*scored["row"], *found["row"]]) == list(range(1, 150_001))
     assert scored["id"].tolist() == [row - 1 for row in scored["row"]]
-    assert verify(tmp_path / "out") == []
+    assert problems_of(str(tmp_path / "out")) == []
 
 
 def test_a_csv_file_that_breaks_off_keeps_what_came_before(run: Run, tmp_path: Path) -> None:

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from models.errors import InputError
-from tasks.scoring.verify import read_manifest, verify
+from tasks.scoring.outputs import manifest_of, problems_of
 from tests.tasks.scoring.scored_files import Run, only
 
 
 @pytest.mark.parametrize("form", ["out", "out.csv", "out.csv.gz", "out.parquet", "out.jsonl", "out.feather"])
 def test_an_output_is_whole_when_it_is_written(run: Run, rows_csv: Path, tmp_path: Path, form: str) -> None:
     run(rows_csv, output=form, shard_rows=70)
-    assert verify(tmp_path / form) == []
-    told = read_manifest(tmp_path / form)
+    assert problems_of(str(tmp_path / form)) == []
+    told = manifest_of(str(tmp_path / form))
     assert (told["rows"], told["scored"], told["rejected"], sum(told["reasons"].values())) == (200, 198, 2, 2)
     assert len(told["files"]) == (4 if form == "out" else 2)
     assert (told["model"], told["version"], told["run_id"]) == ("small", "1", "run-1")
@@ -48,17 +48,17 @@ def test_what_is_wrong_with_an_output_is_told(run: Run, rows_csv: Path, tmp_path
     run(rows_csv)
     do, told = DAMAGES[damage]
     do(tmp_path / "out")
-    problems = verify(tmp_path / "out")
+    problems = problems_of(str(tmp_path / "out"))
     assert any(re.search(told, line) for line in problems), problems
 
 
 def test_an_output_of_nobody_is_a_plain_line(run: Run, rows_csv: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no finished scoring run has written here"):
-        verify(tmp_path / "out")
+        problems_of(str(tmp_path / "out"))
     run(rows_csv)
     (tmp_path / "out" / "manifest.json").write_text("{")
     with pytest.raises(InputError, match=r"manifest\.json: damaged"):
-        verify(tmp_path / "out")
+        problems_of(str(tmp_path / "out"))
     (tmp_path / "out" / "manifest.json").write_text('{"format_version": 99}')
     with pytest.raises(InputError, match="newer than 1, this release's; upgrade perennial"):
-        verify(tmp_path / "out")
+        problems_of(str(tmp_path / "out"))
