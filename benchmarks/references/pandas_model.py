@@ -1,5 +1,7 @@
 """A plain `mlflow.pyfunc.PythonModel` around the graph, called in a loop over chunks of pandas."""
 
+import logging
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,8 @@ class GraphModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-defined]
 
 def load(graph: Path, threads: int, folder: Path) -> Any:
     """The model, saved to `folder` and loaded from there."""
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="mlflow")
     mlflow.pyfunc.save_model(
         folder, python_model=GraphModel(threads), artifacts={"graph": str(graph)}, pip_requirements=[]
     )
