@@ -58,7 +58,7 @@ def main(
         predictor = export_light(pq.read_table(learnt), package)
         data = write_table(home / "light" / "rows.parquet", rows, seed=1, labelled=False)
         figures = measure_light(predictor, package / GRAPH_FILE, data, rows, repeats)
-        figures += measure_store(predictor, data, home, rows // TEXT_SHARE, repeats)
+        figures += measure_store(predictor, data, home, rows, repeats)
         figures += measure_default(learnt, home, rows // SHARE, repeats)
         figures += measure_texts(home, rows // TEXT_SHARE, repeats)
         figures += measure_memory(package, data, rows) if memory else []
@@ -111,11 +111,9 @@ def measure_texts(home: Path, rows: int, repeats: int) -> list[Figure]:
 
 def measure_store(predictor: Predictor, data: Path, home: Path, rows: int, repeats: int) -> list[Figure]:
     """From and to an object store over from and to the local disk."""
-    few = data.with_name("few.parquet")
-    pq.write_table(pq.read_table(data).slice(0, rows), few)
     with object_store.running_store() as port:
-        object_store.upload(few, port, "rows.parquet")
-        local = Parts.scoring(predictor, str(few), str(home / "scored"))
+        object_store.upload(data, port, "rows.parquet")
+        local = Parts.scoring(predictor, str(data), str(home / "scored"))
         ways = {
             "disk": local,
             "store": Parts.scoring(predictor, object_store.uri(port, "rows.parquet"), object_store.uri(port, "scored")),

@@ -48,18 +48,18 @@ def kill_at_random(bench: Bench, kills: int, chance: random.Random) -> Kills:
 def _one_run(bench: Bench, output: Path, most: int, chance: random.Random) -> list[tuple[bool, int]]:
     """For each kill whether it came between the first and the last shard, and the shards that it cost."""
     found: list[tuple[bool, int]] = []
-    while len(found) < most:
+    while True:
         process, before = bench.start(output), _times(output)
-        if not _comes_to(process, output, chance):
-            break
+        if len(found) == most or not _comes_to(process, output, chance):
+            require(process, 0)
+            return found
         _kill(process, group=bool(len(found) % 2))
+        if output.exists() and not output.with_name(f".{output.name}.partial").exists():
+            # It came too late to change anything.
+            return [*found, (False, 0)]
         after = _times(output)
         again = sum(after.get(name) != time_ for name, time_ in before.items())
         found.append((0 < len(after) < _shards(bench), again + len(_begun(output) - after.keys())))
-    else:
-        process = bench.start(output)
-    require(process, 0)
-    return found
 
 
 def _comes_to(process: "subprocess.Popen[str]", output: Path, chance: random.Random) -> bool:
