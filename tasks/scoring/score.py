@@ -12,6 +12,7 @@ from models.errors import InputError, UnreachableError
 from tasks.actions.deliver import require_tokens
 from tasks.actions.outboxes import Outboxes
 from tasks.actions.select import Actions
+from tasks.data.checks import check_batch
 from tasks.data.contents import row_bytes
 from tasks.data.rejects import SCHEMA
 from tasks.scoring.batch import BatchScorer, Stamp
@@ -21,13 +22,17 @@ from tasks.scoring.ledger import Entry, Pinned
 from tasks.scoring.outputs import claimed, wanted_output
 from tasks.scoring.period import Period
 from tasks.scoring.predictor import Predictor
-from tasks.scoring.reading import Reading
+from tasks.scoring.reading import Piece, Reading
 from tasks.scoring.request import Options, Request, what_is_left
 from tasks.scoring.run import OnRows, Run
 from tasks.scoring.shadow import Shadow, shadow_means
 from tasks.scoring.shards import rows_of_shards
 from tasks.scoring.sinks import Sink
 from tasks.scoring.store import WAITS
+from tasks.scoring.tuning import choose
+
+MANY = 200_000
+"""Rows from which on it pays to measure how many are best scored at once."""
 
 
 @dataclass(frozen=True)
@@ -108,9 +113,12 @@ def score_into(
     pinned = sink.pinned or _pin(predictor, sources, stamp, request, shadow)
     period = Period.of(options.time, options.since, options.until, contract)
     scorer = BatchScorer(predictor, kept, replace(stamp, run_id=pinned.run_id), shadow, actions, period)
-    done = sink.begin(pinned, {PREDICTIONS: scorer.schema, REJECTS: SCHEMA})
     columns = {*kept.names, *(actions.inputs if actions else ()), *([period.column] if period else [])}
     reading = Reading(sources.files, pinned.sources, contract, columns, pinned.shard_rows)
+    if sink.pinned is None and (sources.rows or 0) >= MANY:
+        pinned = replace(pinned, batch_rows=_fastest(predictor, reading))
+    predictor.batch_rows, predictor.threads = pinned.batch_rows, pinned.threads
+    done = sink.begin(pinned, {PREDICTIONS: scorer.schema, REJECTS: SCHEMA})
     boxes = outboxes(pinned.run_id) if outboxes and actions else None
     if boxes:
         boxes.begin(contract.actions)
@@ -120,6 +128,17 @@ def score_into(
     scores = _summed_up(run, pinned, sink, time.perf_counter() - started)
     sink.finish(_manifest(pinned, scores, done))
     return scores
+
+
+def _fastest(predictor: Predictor, reading: Reading) -> int:
+    """Rows that a thread scores at once, by a short measurement on the first rows."""
+    contract = predictor.contract
+    columns = {column.name: column.settings for column in contract.columns}
+    batch = next((step.batch for step in reading.steps({}) if isinstance(step, Piece)), None)
+    if batch is None or not len(batch.rows):
+        return predictor.batch_rows
+    table = check_batch(batch, columns, contract.missing).table
+    return choose(predictor, {name: table[name].combine_chunks() for name in columns})
 
 
 def _go(begin: Callable[[], Run], reading: Reading, on_rows: OnRows) -> Run:
