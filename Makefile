@@ -5,15 +5,17 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TESTABLE := $(VENV)/.testable
 PYTEST := $(BIN)/pytest --numprocesses logical
+FAST := $(PYTEST) --dist loadscope --no-loadscope-reorder -m "not slow"
 SOURCES := models tasks flows infra tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint ui bench clean clean-state
+.PHONY: help demo test coverage test-slow lint ui bench clean clean-state
 
 help:
 	@echo "make demo              the whole life of a model on real data, in a minute or two"
 	@echo "make ui                the MLflow UI on all runs"
 	@echo "make test              style, types, import rules and the fast tests"
+	@echo "make coverage          the fast tests again, with the share of lines that they reach"
 	@echo "make test-slow         the tests that start servers, kill processes and train for longer"
 	@echo "make lint              style, types and import rules alone"
 	@echo "make bench NAME=...    one of: $(basename $(notdir $(filter-out benchmarks/__%,$(wildcard benchmarks/[a-z]*.py))))"
@@ -45,7 +47,11 @@ lint: $(TESTABLE)
 	$(BIN)/lint-imports
 
 test: lint
-	$(PYTEST) --dist loadscope --no-loadscope-reorder -m "not slow" --cov --cov-report=term:skip-covered
+	$(FAST)
+
+# Counting lines takes as long again as half of the tests.
+coverage: $(TESTABLE)
+	$(FAST) --cov --cov-report=term:skip-covered
 
 test-slow: $(TESTABLE)
 	$(PYTEST) --dist worksteal -m slow
