@@ -93,3 +93,12 @@ def _names(path: Path, opened: IO[str]) -> bool:
         return os.path.samestat(path.stat(), os.fstat(opened.fileno()))
     except FileNotFoundError:
         return False
+
+
+def flush_to_disk(path: Path) -> None:
+    """What was written to the file, or the names in the folder, outlives a loss of power."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from models.errors import OutsideError
+from tasks.aside import flush_to_disk
 
 Entry = Mapping[str, Any]
 
@@ -50,7 +51,7 @@ class Journal:
         aside.replace(self._path)
         if not newest:
             self._path.unlink()
-        flush_folder(self._path.parent)
+        flush_to_disk(self._path.parent)
         self.rows = {key: entry["rows"] for key, entry in newest.items()}
 
 
@@ -98,13 +99,4 @@ def locked(path: Path) -> Iterator[None]:
 def create(path: Path) -> None:
     """An empty file whose name is on the disk when this returns."""
     path.touch()
-    flush_folder(path.parent)
-
-
-def flush_folder(folder: Path) -> None:
-    """Returns when the names in the folder are on the disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    flush_to_disk(path.parent)

@@ -1,10 +1,10 @@
 """The outbox: rows that wait to be delivered, one Parquet file for each shard and action."""
 
-import os
 from pathlib import Path
 
 import pyarrow as pa
 
+from tasks.aside import flush_to_disk
 from tasks.data.rowgroups import RowGroups
 
 
@@ -24,11 +24,7 @@ class OutboxWriter:
     def close(self) -> None:
         """Finishes the file; it is on the disk when this returns, and may be renamed into place."""
         self._rows.close()
-        handle = os.open(self._path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        flush_to_disk(self._path)
 
 
 def write_outbox(path: Path, table: pa.Table) -> None:

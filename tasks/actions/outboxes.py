@@ -10,10 +10,10 @@ import pyarrow as pa
 from models.actions import Action
 from models.errors import InputError
 from tasks.actions.deliver import Delivered, deliver
-from tasks.actions.journal import flush_folder
 from tasks.actions.letters import Parcel
 from tasks.actions.outbox import OutboxWriter
 from tasks.actions.whole import OpenTable
+from tasks.aside import flush_to_disk
 
 ACTIONS_FILE = "actions.json"
 
@@ -88,7 +88,7 @@ class ShardOutbox:
         for action, writer in self._writers.items():
             writer.close()
             self._aside(action).replace(self._folder / action / f"{self._name}.parquet")
-            flush_folder(self._folder / action)
+            flush_to_disk(self._folder / action)
 
     def discard(self) -> None:
         """Nothing of it is left."""

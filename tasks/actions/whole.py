@@ -14,8 +14,8 @@ from pyarrow import fs
 
 from models.actions import Action
 from models.errors import InputError, OutsideError
-from tasks.actions.journal import flush_folder
 from tasks.actions.letters import Answer, Letter, Parcel, key_of
+from tasks.aside import flush_to_disk
 
 
 class TableTarget(Protocol):
@@ -107,7 +107,7 @@ def _copy_here(source: Path, target: Path) -> None:
         written.flush()
         os.fsync(written.fileno())
     aside.replace(target)
-    flush_folder(target.parent)
+    flush_to_disk(target.parent)
 
 
 def _upload(source: Path, filesystem: fs.FileSystem, target: str) -> None:

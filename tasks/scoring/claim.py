@@ -11,11 +11,11 @@ from pathlib import Path
 import pyarrow as pa
 
 from models.errors import InputError, OutsideError
-from tasks.aside import HeldError, held
+from tasks.aside import HeldError, flush_to_disk, held
 from tasks.scoring.destination import PREDICTIONS, REJECTS, Destination, require_free, require_short, too_long
 from tasks.scoring.ledger import SHARDS, Entry, Ledger, PartFile
 from tasks.scoring.sinks import PART_SUFFIXES, FileSink, sha256_of
-from tasks.scoring.store import SCRATCH, LocalStore, flush_to_disk
+from tasks.scoring.store import SCRATCH, LocalStore
 from tasks.scoring.writers import join, open_writer
 
 GOES_ON = "the same command goes on with what is missing"

@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 import pyarrow as pa
 from pyarrow import fs
 
+from tasks.aside import flush_to_disk
 from tasks.data.reach import says_no
 
 T = TypeVar("T")
@@ -172,12 +173,3 @@ def patiently(do: Callable[[], T]) -> T:
                 raise
             time.sleep(wait)
     return do()
-
-
-def flush_to_disk(path: Path) -> None:
-    """What was written to the file, or the names in the folder, outlives a loss of power."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
