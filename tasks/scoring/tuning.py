@@ -10,11 +10,12 @@ from tasks.scoring.predictor import Predictor
 CANDIDATES = (1024, 512, 2048, 4096, 8192)
 """The usual size first; another one has to be faster by more than chance."""
 WORTH = 1.1
-SECONDS = 0.3
+ROUNDS, SECONDS = 3, 0.3
+"""What ends the measurement, whichever comes first."""
 
 
 def choose(predictor: Predictor, columns: Mapping[str, pa.Array]) -> int:
-    """The rows of a batch with which parsed `columns` are scored fastest, looked for during `SECONDS`.
+    """The rows of a batch with which parsed `columns` are scored fastest, the best of `ROUNDS` within `SECONDS`.
 
     What is chosen depends on the machine and the moment, so it belongs into the ledger: predictions may differ in their
     last bits between sizes.
@@ -24,11 +25,10 @@ def choose(predictor: Predictor, columns: Mapping[str, pa.Array]) -> int:
     predictor.predict(_first(columns, max(fitting)))
     deadline = time.perf_counter() + SECONDS
     found: dict[int, float] = {}
-    while time.perf_counter() < deadline:
-        for size in fitting:
-            found[size] = min(found.get(size, float("inf")), _seconds_a_row(predictor, columns, size))
-            if time.perf_counter() > deadline:
-                break
+    for size in fitting * ROUNDS:
+        found[size] = min(found.get(size, float("inf")), _seconds_a_row(predictor, columns, size))
+        if time.perf_counter() > deadline:
+            break
     best = min(found, key=lambda size: found[size])
     return best if found[best] * WORTH < found[fitting[0]] else fitting[0]
 
