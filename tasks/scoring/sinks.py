@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from models.errors import PerennialError
 from tasks.scoring.destination import PREDICTIONS, REJECTS, AnyDestination, require_writable
+from tasks.scoring.follower import Follower
 from tasks.scoring.ledger import RUN_FILE, SHARDS, Entry, Ledger, PartFile, Pinned, as_json
 from tasks.scoring.shards import Shard
 from tasks.scoring.store import Store
@@ -130,6 +131,7 @@ class FilePart:
         self._name, self._schemas, self._form = name, schemas, form
         self._products, self._ledger = products, ledger
         self._writers: dict[str, TableWriter] = {}
+        self._followers: dict[str, Follower] = {}
         self._rows: dict[str, int] = {}
 
     def write(self, what: str, table: pa.Table) -> int:
@@ -138,20 +140,23 @@ class FilePart:
             return 0
         if what not in self._writers:
             self._writers[what] = open_writer(self._path(what), self._schemas[what], self._form)
+            self._followers[what] = Follower(self._path(what))
             self._rows[what] = 0
         self._writers[what].write_table(table)
+        self._followers[what].follow()
         self._rows[what] += len(table)
         return len(table)
 
     def commit(self, entry: Entry) -> Entry:
-        """Hashes the files, moves them to their places and enters the shard."""
+        """Moves the files to their places and enters the shard."""
         files = {}
         for what, writer in self._writers.items():
             writer.close()
             path = self._path(what)
             name = f"{what}/part-{self._name}{PART_SUFFIXES[self._form]}"
             _require_rows(path, self._form, self._rows[what], name)
-            files[what] = PartFile(name, what, self._rows[what], path.stat().st_size, sha256_of(path))
+            digest = self._followers[what].finish()
+            files[what] = PartFile(name, what, self._rows[what], path.stat().st_size, digest)
             self._products.put(path, name)
         done = replace(entry, files=files)
         self._ledger.enter(done)
@@ -161,6 +166,7 @@ class FilePart:
         """Nothing of it is left."""
         for what, writer in self._writers.items():
             writer.close()
+            self._followers[what].close()
             self._path(what).unlink(missing_ok=True)
 
     def _path(self, what: str) -> Path:
