@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from models.columns.cells import as_array
 from models.errors import InputError, UnreachableError
 from tasks.actions.deliver import require_tokens
 from tasks.actions.outboxes import Outboxes
@@ -138,7 +139,7 @@ def _fastest(predictor: Predictor, reading: Reading) -> int:
     if batch is None or not len(batch.rows):
         return predictor.batch_rows
     table = check_batch(batch, columns, contract.missing).table
-    return choose(predictor, {name: table[name].combine_chunks() for name in columns})
+    return choose(predictor, {name: as_array(table[name]) for name in columns})
 
 
 def _go(begin: Callable[[], Run], reading: Reading, on_rows: OnRows) -> Run:
