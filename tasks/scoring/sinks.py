@@ -140,7 +140,7 @@ class FilePart:
             return 0
         if what not in self._writers:
             self._writers[what] = open_writer(self._path(what), self._schemas[what], self._form)
-            self._followers[what] = Follower(self._path(what))
+            self._followers[what] = self._products.follower(self._path(what), self._name_of(what))
             self._rows[what] = 0
         self._writers[what].write_table(table)
         self._followers[what].follow()
@@ -153,11 +153,14 @@ class FilePart:
         for what, writer in self._writers.items():
             writer.close()
             path = self._path(what)
-            name = f"{what}/part-{self._name}{PART_SUFFIXES[self._form]}"
+            name = self._name_of(what)
             _require_rows(path, self._form, self._rows[what], name)
             digest = self._followers[what].finish()
             files[what] = PartFile(name, what, self._rows[what], path.stat().st_size, digest)
-            self._products.put(path, name)
+            if self._followers[what].arrived:
+                path.unlink()
+            else:
+                self._products.put(path, name)
         done = replace(entry, files=files)
         self._ledger.enter(done)
         return done
@@ -166,8 +169,11 @@ class FilePart:
         """Nothing of it is left."""
         for what, writer in self._writers.items():
             writer.close()
-            self._followers[what].close()
+            self._followers[what].discard()
             self._path(what).unlink(missing_ok=True)
+
+    def _name_of(self, what: str) -> str:
+        return f"{what}/part-{self._name}{PART_SUFFIXES[self._form]}"
 
     def _path(self, what: str) -> Path:
         return self._products.scratch() / f"{what.replace('/', '-')}-{self._name}"
