@@ -179,6 +179,7 @@ def _pin(predictor: Predictor, sources: Sources, stamp: Stamp, request: Request,
         batch_rows=predictor.batch_rows,
         threads=predictor.threads,
         started=time.time(),
+        earlier=sources.earlier,
     )
 
 
