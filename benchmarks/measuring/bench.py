@@ -75,7 +75,7 @@ class Bench:
 
     def in_postgres(self, server: Server) -> Tables:
         """The rows in a table there, and the predictions of a run from it into another that nothing happens to."""
-        server.fill(INPUT, self.data)
+        server.fill(INPUT, self.data, KEY)
         tables = Tables(server, Looks(server), pa.table({}))
         place = tables.place("undisturbed")
         require(self.start(place.uri, tables.data, KEY), 0)

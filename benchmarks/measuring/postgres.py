@@ -1,4 +1,4 @@
-"""A PostgreSQL server of its own, and the least that copying rows out of and into it takes."""
+"""A PostgreSQL server of its own."""
 
 import os
 import pwd
@@ -6,7 +6,6 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,20 +43,19 @@ class Server:
         """Ends all sessions and returns when it has stopped."""
         self._control("-m", "fast", "stop")
 
-    def psql(self, *commands: str) -> float:
-        """Seconds that psql takes for the commands."""
+    def psql(self, *commands: str) -> None:
+        """Each in a transaction of its own."""
         words = [word for command in commands for word in ("-c", command)]
-        started = time.perf_counter()
         self.run("psql", "-h", "127.0.0.1", "-p", str(self.port), "-U", USER, "-Xq", *words)
-        return time.perf_counter() - started
 
-    def fill(self, name: str, rows: Path) -> None:
-        """A table of the rows of a Parquet file."""
+    def fill(self, name: str, rows: Path, key: str) -> None:
+        """A table of the rows of a Parquet file, with a primary key."""
         from adbc_driver_postgresql.dbapi import connect
 
         with connect(self.uri) as session, session.cursor() as cursor:
             cursor.adbc_ingest(name, pq.read_table(rows), mode="create")
             session.commit()
+        self.psql(f"ALTER TABLE {name} ADD PRIMARY KEY ({key})", f"VACUUM ANALYZE {name}")
 
     def run(self, program: str, *words: str) -> None:
         """Runs one of its programs, as a user that PostgreSQL takes."""
@@ -141,18 +139,3 @@ def _binaries() -> Path:
     if not installed:
         raise FileNotFoundError("PostgreSQL's initdb is neither on the PATH nor in /usr/lib/postgresql")
     return installed[-1]
-
-
-def copy_out(server: Server, source: str) -> float:
-    """Seconds of COPY of a table's rows to nowhere."""
-    return server.psql(f"\\copy (SELECT * FROM {source}) TO '/dev/null' WITH (FORMAT binary)")
-
-
-def copy_in(server: Server, scored: str) -> float:
-    """Seconds of COPY of as many rows as a finished output holds into a table like it."""
-    path = server.folder / "rows"
-    server.psql(f"\\copy (SELECT * FROM {scored}) TO '{path}' WITH (FORMAT binary)")
-    server.psql(f"DROP TABLE IF EXISTS copied; CREATE TABLE copied (LIKE {scored})")
-    seconds = server.psql(f"\\copy copied FROM '{path}' WITH (FORMAT binary)")
-    path.unlink()
-    return seconds

@@ -39,20 +39,22 @@ def require(process: "subprocess.Popen[str]", code: int) -> list[str]:
     return told.splitlines()
 
 
-def score(package: Path, data: str, output: str, shard_rows: int, key: str | None) -> None:
+def score(
+    predictor: Predictor, data: str, output: str, shard_rows: int | None, key: str | None, overwrite: bool = False
+) -> None:
     """As the flow does it, without Prefect and MLflow."""
     options = Options(shard_rows=shard_rows, key=key)
     wanted, request = wanted_output(output), Request.of(f"{STAMP.model}/{STAMP.version}", [data], options, None)
     sources = look_at([data], wanted, asked=options.asked)
-    with claimed(wanted, overwrite=False) as sink:
-        what_is_left(sink, request, sources, overwrite=False)
-        score_into(sink, Predictor.load(package), sources, STAMP, request)
+    with claimed(wanted, overwrite) as sink:
+        what_is_left(sink, request, sources, overwrite)
+        score_into(sink, predictor, sources, STAMP, request)
 
 
 def main(package: Path, data: str, output: str, shard_rows: int, key: str | None = None) -> int:
     """Exit code as the command line's."""
     try:
-        score(package, data, output, shard_rows, key)
+        score(Predictor.load(package), data, output, shard_rows, key)
     except PerennialError as error:
         print(error, file=sys.stderr)
         return error.exit_code
