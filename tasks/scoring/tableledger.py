@@ -50,7 +50,8 @@ class TableLedger:
         return {row["shard"]: entry_of(json.loads(row["entry"])) for row in found}
 
     def pin(self, pinned: Pinned) -> None:
-        """Begins a run."""
+        """Begins a run; a finished one of the same id, whose shards would pass for its own, is forgotten."""
+        self.forget(pinned.run_id)
         self._insert(pinned.run_id, RUN, None, asdict(pinned))
 
     def enter(self, run_id: str, entry: Entry) -> bool:
