@@ -11,8 +11,9 @@ import pyarrow as pa
 from models.errors import PerennialError
 from tasks.scoring.destination import PREDICTIONS, REJECTS, AnyDestination, require_writable
 from tasks.scoring.ledger import RUN_FILE, SHARDS, Entry, Ledger, PartFile, Pinned, as_json
-from tasks.scoring.shards import Shard
+from tasks.scoring.shards import Shard, Span
 from tasks.scoring.store import Store
+from tasks.scoring.tabledestination import TableDestination
 from tasks.scoring.writers import Format, TableWriter, open_writer, stated_rows
 
 PART_SUFFIXES: dict[Format, str] = {"parquet": ".parquet", "csv": ".csv", "jsonl": ".jsonl", "feather": ".feather"}
@@ -31,8 +32,22 @@ class Part(Protocol):
         """Nothing of it is left."""
 
 
-class Sink(Protocol):
-    """One output, which nobody else writes to."""
+class Takes(Protocol):
+    """What takes the shards of a run."""
+
+    def part(self, shard: Shard) -> Part:
+        """Takes the rows of a shard."""
+
+    def done(self, span: Span) -> dict[str, Entry]:
+        """Those of the shards that are done already."""
+
+
+class Sink(Takes, Protocol):
+    """One output, which no other run writes to."""
+
+    @property
+    def wanted(self) -> AnyDestination | TableDestination:
+        """What the command named."""
 
     pinned: Pinned | None
     """What a run has pinned here that did not come to its end."""
@@ -47,9 +62,6 @@ class Sink(Protocol):
 
     def reset(self) -> None:
         """Takes away what an unfinished run has left."""
-
-    def part(self, shard: Shard) -> Part:
-        """Takes the rows of a shard."""
 
     def finish(self, manifest: Mapping[str, Any]) -> None:
         """Makes the output visible as a whole, with what is known about it."""
@@ -80,12 +92,13 @@ class FileSink:
         self.pinned = ledger.pinned()
         self.predictions: Path | str = wanted.predictions
         self.rejects: Path | str = wanted.rejects
-        self._wanted, self._place, self._ledger, self._tell = wanted, place, ledger, tell
+        self.wanted: AnyDestination = wanted
+        self._place, self._ledger, self._tell = place, ledger, tell
         self._schemas: Mapping[str, pa.Schema] = {}
 
     def require_writable(self, schema: pa.Schema) -> None:
         """Passes when the output's format can hold the columns."""
-        require_writable(schema, self._wanted)
+        require_writable(schema, self.wanted)
 
     def begin(self, pinned: Pinned, schemas: Mapping[str, pa.Schema]) -> dict[str, Entry]:
         """The shards that are done already."""
@@ -107,7 +120,11 @@ class FileSink:
 
     def part(self, shard: Shard) -> "FilePart":
         """Takes the rows of a shard."""
-        return FilePart(shard.name, self._schemas, self._wanted.format, self._place.store, self._ledger)
+        return FilePart(shard.name, self._schemas, self.wanted.format, self._place.store, self._ledger)
+
+    def done(self, span: Span) -> dict[str, Entry]:
+        """Those of the shards that are done already."""
+        return self._ledger.done(span)
 
     def finish(self, manifest: Mapping[str, Any]) -> None:
         """Makes the output visible as a whole; once it has begun to, it comes to its end even after a kill."""

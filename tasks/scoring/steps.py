@@ -21,12 +21,17 @@ from tasks.registry.versions import Version
 from tasks.scoring.batch import Stamp
 from tasks.scoring.inputs import Sources, look_at
 from tasks.scoring.ledger import Pinned
+from tasks.scoring.on_ray import Kept, RayCrew, ray_crew
 from tasks.scoring.outputs import Output, manifest_of
 from tasks.scoring.predictor import Predictor
 from tasks.scoring.request import Request
 from tasks.scoring.score import Scores, score_into
 from tasks.scoring.shadow import Shadow
+from tasks.scoring.shards import Span
 from tasks.scoring.sinks import Sink
+from tasks.scoring.spread import Crew
+from tasks.scoring.work import Done
+from tasks.training.engine import Engine
 
 SECONDS_BETWEEN = 2.0
 """Of progress in Prefect."""
@@ -63,11 +68,48 @@ def open_scoring_run(version: Version, left: Pinned | None, inputs: Sequence[str
     return runs.start_run(title, home, {"version": version.number, "inputs": ", ".join(inputs)[:500]})
 
 
-@task(name="score", cache_policy=NO_CACHE)
+@task(name="score shards", task_run_name="score {span}", cache_policy=NO_CACHE, persist_result=False)
+def score_span(work: Kept, span: Span) -> Done:
+    """A worker's part of a run."""
+    return work.get().do(span)
+
+
+@contextmanager
+def crew_of(engine: Engine) -> Iterator[RayCrew | None]:
+    """Workers for as long as the block runs; None where this process scores by itself."""
+    if engine.name == "ray":
+        with ray_crew(engine.address, score_span) as crew:
+            yield crew
+    else:
+        yield None
+
+
 def score_inputs(
-    sink: Sink, version: Version, also: Version | None, sources: Sources, request: Request, run_id: str, home: Path
+    sink: Sink,
+    version: Version,
+    also: Version | None,
+    sources: Sources,
+    request: Request,
+    run_id: str,
+    home: Path,
+    crew: Crew | None,
 ) -> Scores:
-    """Every row of the inputs in predictions or rejects."""
+    """Every row of the inputs in predictions or rejects; one Prefect task, or one for each span of a crew."""
+    # Prefect hands a task's arguments on to the tasks within it, and an output that is kept to a process can't travel.
+    score = _score if crew else task(name="score", cache_policy=NO_CACHE)(_score)
+    return score(sink, version, also, sources, request, run_id, home, crew)
+
+
+def _score(
+    sink: Sink,
+    version: Version,
+    also: Version | None,
+    sources: Sources,
+    request: Request,
+    run_id: str,
+    home: Path,
+    crew: Crew | None,
+) -> Scores:
     predictor = _loaded(version)
     shadow = Shadow(_loaded(also), also.model, also.number) if also else None
     stamp = Stamp(version.model, version.number, run_id, request.options.why)
@@ -80,7 +122,7 @@ def score_inputs(
             show(done, text)
 
         return score_into(
-            sink, predictor, sources, stamp, request, on_rows, shadow, lambda run: outboxes_of(run, home)
+            sink, predictor, sources, stamp, request, on_rows, shadow, lambda run: outboxes_of(run, home), crew
         )  # fmt: skip
 
 
