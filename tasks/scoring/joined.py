@@ -87,9 +87,9 @@ class JoinedFiles:
         """Takes the rows of a shard."""
         return FilePart(shard.name, self._schemas, self._format, self._parts, self._ledger)
 
-    def done(self, span: Span) -> dict[str, Entry]:
-        """Those of the shards that are done already."""
-        return self._ledger.done(span)
+    def done(self, span: Span, after: str = "") -> dict[str, Entry]:
+        """Those of the shards that are done already, and whose names stand behind `after`."""
+        return self._ledger.done(span, after)
 
 
 @contextmanager
@@ -114,9 +114,9 @@ class JoinedTable:
         """Takes the rows of a shard."""
         return TablePart(self._connection, self._wanted, self._ledger, self._run_id)
 
-    def done(self, span: Span) -> dict[str, Entry]:
-        """Those of the shards that are done already."""
+    def done(self, span: Span, after: str = "") -> dict[str, Entry]:
+        """Those of the shards that are done already, and whose names stand behind `after`."""
         with plain_errors(self._wanted.database, self._wanted.table.shown):
-            found = self._ledger.done(self._run_id, span)
+            found = self._ledger.done(self._run_id, span, after)
             self._connection.commit()
         return found

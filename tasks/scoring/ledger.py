@@ -91,11 +91,12 @@ class Ledger:
         """Begins a run."""
         self.store.write(RUN_FILE, as_json(asdict(pinned)))
 
-    def done(self, span: Span = EVERYTHING) -> dict[str, Entry]:
-        """Finished shards by name."""
+    def done(self, span: Span = EVERYTHING, after: str = "") -> dict[str, Entry]:
+        """Finished shards by name, those behind the name `after`."""
         found = {}
         for name in self.store.names(SHARDS):
-            raw = self._json(f"{SHARDS}/{name}") if span.covers(Shard.of(name.removesuffix(SUFFIX))) else None
+            shard = name.removesuffix(SUFFIX)
+            raw = self._json(f"{SHARDS}/{name}") if shard > after and span.covers(Shard.of(shard)) else None
             if raw is not None:
                 found[raw["shard"]] = entry_of(raw)
         return found

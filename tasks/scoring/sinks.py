@@ -38,8 +38,8 @@ class Takes(Protocol):
     def part(self, shard: Shard) -> Part:
         """Takes the rows of a shard."""
 
-    def done(self, span: Span) -> dict[str, Entry]:
-        """Those of the shards that are done already."""
+    def done(self, span: Span, after: str = "") -> dict[str, Entry]:
+        """Those of the shards that are done already, and whose names stand behind `after`."""
 
 
 class Sink(Takes, Protocol):
@@ -122,9 +122,9 @@ class FileSink:
         """Takes the rows of a shard."""
         return FilePart(shard.name, self._schemas, self.wanted.format, self._place.store, self._ledger)
 
-    def done(self, span: Span) -> dict[str, Entry]:
-        """Those of the shards that are done already."""
-        return self._ledger.done(span)
+    def done(self, span: Span, after: str = "") -> dict[str, Entry]:
+        """Those of the shards that are done already, and whose names stand behind `after`."""
+        return self._ledger.done(span, after)
 
     def finish(self, manifest: Mapping[str, Any]) -> None:
         """Makes the output visible as a whole; once it has begun to, it comes to its end even after a kill."""

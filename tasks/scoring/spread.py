@@ -31,45 +31,38 @@ class Crew(Protocol):
         """Hands a span to the next worker that is free."""
 
     def ended(self) -> list[tuple[Span, Done | UnreachableError]]:
-        """Waits until spans have ended, which are under way no longer; raises the other errors of workers."""
+        """Spans that have ended; after some seconds none. Raises the other errors of workers."""
 
 
 class Spread:
     """Hands out what is missing, and keeps the account of it."""
 
     def __init__(self, work: Work, output: Takes, done: dict[str, Entry], max_rejects: float) -> None:
-        """`done` grows span by span; `output` is what the workers write to."""
+        """`done` grows shard by shard; `output` is what the workers write to."""
         self.done = done
         self.seconds: Counter[str] = Counter()
         self._work, self._output, self._max_rejects = work, output, max_rejects
+        self._under_way: set[Span] = set()
         self._begun: set[Span] = set()
         self._again: deque[Span] = deque()
         self._missing = self._left()
 
     def go(self, crew: Crew, on_rows: OnRows) -> None:
-        """Returns when all is done. A span whose worker has failed is done again, as far as it was not done.
+        """Returns when all is done. A span whose worker has failed is begun again, for what it has not done.
 
         Raises UnreachableError when that has helped to no further shard for about a minute, InputError for too many
         rejects, and what a worker raises for people to read.
         """
         crew.start(self._work)
         room = crew.room if several_at_once(self._work.wanted) else 1
-        under_way, held, waits = 0, -1, iter(WAITS)
+        held, waits = -1, iter(WAITS)
         while True:
-            failures = []
-            try:
-                for span in islice(self._next(), room - under_way):
-                    crew.begin(span)
-                    under_way += 1
-            except UnreachableError as error:
-                failures.append(error)
-            if under_way:
-                ended = crew.ended()
-                under_way -= len(ended)
-                failures += self._noted(ended)
-                on_rows(sum(entry.rows for entry in self.done.values()))
-            elif not failures:
+            failures = self._fill(crew, room)
+            if not (self._under_way or failures):
                 break
+            failures += self._collect(crew) if self._under_way else []
+            on_rows(sum(entry.rows for entry in self.done.values()))
+            require_few_rejects(self.done, self._max_rejects, ENOUGH)
             if failures:
                 if len(self.done) > held:
                     held, waits = len(self.done), iter(WAITS)
@@ -79,34 +72,50 @@ class Spread:
                 time.sleep(wait)
         require_few_rejects(self.done, self._max_rejects, 1)
 
+    def _fill(self, crew: Crew, room: int) -> list[UnreachableError]:
+        """Begins spans as long as there is room; the error where sources can't be looked at."""
+        try:
+            for span in islice(self._next(), room - len(self._under_way)):
+                crew.begin(span)
+                self._under_way.add(span)
+        except UnreachableError as error:
+            self._missing = self._left()
+            return [error]
+        return []
+
     def _next(self) -> Iterator[Span]:
-        """Spans to do, those that have failed first."""
+        """Spans to begin, those that have failed first."""
         while self._again:
             yield self._again.popleft()
-        try:
-            for span in self._missing:
-                self._begun.add(span)
-                yield span
-        except UnreachableError:
-            self._missing = self._left()
-            raise
+        for span in self._missing:
+            self._begun.add(span)
+            yield span
 
     def _left(self) -> Iterator[Span]:
         """Spans that were never begun."""
         done = {Shard.of(name): entry.end for name, entry in self.done.items()}
         return (span for span in self._work.reading.spans(done) if span not in self._begun)
 
-    def _noted(self, ended: list[tuple[Span, Done | UnreachableError]]) -> list[UnreachableError]:
+    def _collect(self, crew: Crew) -> list[UnreachableError]:
         """Enters what was done; the errors of what was not."""
         failures = []
+        ended = crew.ended()
         for span, result in ended:
+            self._under_way.remove(span)
             if isinstance(result, Done):
                 self.done.update(result.entries)
                 self.seconds.update(result.seconds)
             else:
                 failures.append(result)
                 self._again.append(span)
-                with suppress(UnreachableError):
-                    self.done.update(self._output.done(span))
-        require_few_rejects(self.done, self._max_rejects, ENOUGH)
+                self._look(span)
+        for span in self._under_way if not ended else ():
+            if span.number is None:
+                self._look(span)
         return failures
+
+    def _look(self, span: Span) -> None:
+        """Enters what the workers have done of a span so far, one shard after the other."""
+        known = (name for name in self.done if span.covers(Shard.of(name)))
+        with suppress(UnreachableError):
+            self.done.update(self._output.done(span, after=max(known, default="")))

@@ -2,14 +2,17 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from uuid import UUID
 
-from prefect import task
+from httpx import HTTPError
+from prefect import get_client, task
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.exceptions import ObjectNotFound, PrefectException
+from prefect.states import Crashed
 
 from tasks.actions.deliver import Delivered
 from tasks.actions.steps import outboxes_of
@@ -74,11 +77,19 @@ def score_span(work: Kept, span: Span) -> Done:
     return work.get().do(span)
 
 
+def mark_crashed(task_run_ids: Sequence[UUID], why: str) -> None:
+    """Tells Prefect of task runs that could not do so themselves, where it knows them and answers."""
+    with suppress(HTTPError, PrefectException), get_client(sync_client=True) as client:
+        for each in task_run_ids:
+            with suppress(ObjectNotFound):
+                client.set_task_run_state(each, Crashed(message=why), force=True)
+
+
 @contextmanager
 def crew_of(engine: Engine) -> Iterator[RayCrew | None]:
     """Workers for as long as the block runs; None where this process scores by itself."""
     if engine.name == "ray":
-        with ray_crew(engine.address, score_span) as crew:
+        with ray_crew(engine.address, score_span, mark_crashed) as crew:
             yield crew
     else:
         yield None

@@ -46,10 +46,10 @@ class TableLedger:
         found = self._rows(f"shard = {literal(RUN)} AND entry IS NOT NULL")
         return json.loads(found[0]["entry"]) if found else None
 
-    def done(self, run_id: str, span: Span = EVERYTHING) -> dict[str, Entry]:
-        """Finished shards of a run by name."""
-        like = f"shard LIKE {literal(f'{span.prefix}%')}"
-        found = self._rows(f"shard <> {literal(RUN)} AND run_id = {literal(run_id)} AND {like}")
+    def done(self, run_id: str, span: Span = EVERYTHING, after: str = "") -> dict[str, Entry]:
+        """Finished shards of a run by name, those behind the name `after`."""
+        some = f"shard LIKE {literal(f'{span.prefix}%')} AND shard > {literal(after or RUN)}"
+        found = self._rows(f"run_id = {literal(run_id)} AND {some}")
         entries = {row["shard"]: entry_of(json.loads(row["entry"])) for row in found}
         return {name: entry for name, entry in entries.items() if span.covers(Shard.of(name))}
 

@@ -126,10 +126,10 @@ class TableSink:
         self._come_back()
         return TablePart(self._connection, self.wanted, self._ledger, self.pinned.run_id if self.pinned else "")
 
-    def done(self, span: Span) -> dict[str, Entry]:
-        """Those of the shards that are done already."""
+    def done(self, span: Span, after: str = "") -> dict[str, Entry]:
+        """Those of the shards that are done already, and whose names stand behind `after`."""
         with self._transaction():
-            return self._ledger.done(self.pinned.run_id, span) if self.pinned else {}
+            return self._ledger.done(self.pinned.run_id, span, after) if self.pinned else {}
 
     def finish(self, manifest: Mapping[str, Any]) -> None:
         """Makes the tables visible under their names."""
