@@ -68,6 +68,8 @@ class RayCrew:
     def __init__(self, runner: Any, task: Any, on_lost: OnLost) -> None:
         import ray
 
+        own = {ray.util.get_node_ip_address(), "127.0.0.1"}
+        self.elsewhere = {node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]} - own
         self.room = 2 * max(1, int(ray.cluster_resources().get("CPU", 1)))
         self._runner, self._task, self._on_lost = runner, task, on_lost
         self._under_way: dict[Any, tuple[Span, Any]] = {}

@@ -1,10 +1,11 @@
 """Prefect tasks of this package."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from httpx import HTTPError
@@ -12,8 +13,10 @@ from prefect import get_client, task
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.exceptions import ObjectNotFound, PrefectException
+from prefect.settings import PREFECT_API_URL
 from prefect.states import Crashed
 
+from models.errors import InputError
 from tasks.actions.deliver import Delivered
 from tasks.actions.steps import outboxes_of
 from tasks.policy import TRIED_AGAIN
@@ -90,9 +93,20 @@ def crew_of(engine: Engine) -> Iterator[RayCrew | None]:
     """Workers for as long as the block runs; None where this process scores by itself."""
     if engine.name == "ray":
         with ray_crew(engine.address, score_span, mark_crashed) as crew:
+            _require_common_server(crew.elsewhere)
             yield crew
     else:
         yield None
+
+
+def _require_common_server(elsewhere: Collection[str]) -> None:
+    """Passes where workers on other machines can reach Prefect. Raises InputError otherwise."""
+    url = PREFECT_API_URL.value() or "http://127.0.0.1"
+    if elsewhere and urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1"):
+        raise InputError(
+            f"--engine ray: workers on {min(elsewhere)} can't reach Prefect at {url}, which is this machine's own; set "
+            "PREFECT_API_URL to a server that all machines of the cluster reach"
+        )
 
 
 def score_inputs(
