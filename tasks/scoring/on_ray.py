@@ -9,13 +9,15 @@ from signal import SIGINT, SIGTERM
 from typing import Any, TypeAlias
 from uuid import UUID
 
-from models.errors import PerennialError, UnreachableError
+from models.errors import OutsideError, PerennialError, UnreachableError
 from tasks.cluster import connected
 from tasks.scoring.shards import Span
 from tasks.scoring.work import Done, Work
 
 LOOK_SECONDS = 3.0
 """That spans are waited for at a time."""
+UNLIKE = ("ModuleNotFoundError", "ImportError", "AttributeError")
+"""Errors of a process that lacks what this one has."""
 OnLost: TypeAlias = Callable[[Sequence[UUID], str], None]
 """Is told Prefect task runs whose processes are gone, and why."""
 EACH = {"num_cpus": 1, "max_retries": 0}
@@ -110,7 +112,13 @@ class RayCrew:
             result = future.result(raise_on_failure=False)
         except ray.exceptions.RayError as error:
             lines = [line.strip() for line in str(error.__cause__ or error).splitlines() if line.strip()]
-            why = f"a worker on Ray has ended before its work ({lines[0] if lines else error!r})"
+            last = lines[-1] if lines else repr(error)
+            if last.startswith(UNLIKE):
+                raise OutsideError(
+                    f"a worker on Ray is made of other code ({last}); install this release, with its requirements, on "
+                    "all machines of the cluster"
+                ) from None
+            why = f"a worker on Ray has ended before its work ({last})"
             self._on_lost([future.task_run_id], why)
             return UnreachableError(f"{why}; the same command goes on with what is missing")
         if isinstance(result, Done | UnreachableError):

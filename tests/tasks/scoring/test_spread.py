@@ -2,8 +2,6 @@
 
 import json
 import pickle
-from collections import deque
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from models.errors import InputError, OutsideError, UnreachableError
+from tasks.actions.outboxes import Outboxes
+from tasks.data.fingerprint import ChangedError
 from tasks.scoring import spread
 from tasks.scoring.claim import claimed
 from tasks.scoring.destination import PREDICTIONS, destination
@@ -26,36 +26,10 @@ from tasks.scoring.shards import Shard, Span
 from tasks.scoring.store import LocalStore
 from tasks.scoring.verify import finished_here, verify
 from tasks.scoring.verifytable import verify_table
-from tasks.scoring.work import Done, Work
 from tests.servers import PostgresServer
+from tests.tasks.scoring.crews import Here
 from tests.tasks.scoring.in_databases import fill_postgres, fill_sqlite, rows_with_rejects, score_rows
 from tests.tasks.scoring.scored_files import STAMP, new_rows
-
-
-class Here:
-    """A crew of this process, which does the span that came last first; the work travels as it would to another."""
-
-    def __init__(self, room: int = 3, before: Callable[[Span], None] = lambda _: None) -> None:
-        self.room, self._before = room, before
-        self.begun: list[Span] = []
-        self.most = 0
-        self._under_way: deque[Span] = deque()
-
-    def start(self, work: Work) -> None:
-        self._work: Work = pickle.loads(pickle.dumps(work))
-
-    def begin(self, span: Span) -> None:
-        self.begun.append(span)
-        self._under_way.append(span)
-        self.most = max(self.most, len(self._under_way))
-
-    def ended(self) -> list[tuple[Span, Done | UnreachableError]]:
-        span = self._under_way.pop()
-        try:
-            self._before(span)
-            return [(span, self._work.do(span))]
-        except UnreachableError as error:
-            return [(span, error)]
 
 
 @pytest.fixture
@@ -224,3 +198,30 @@ def test_tables_take_spans(predictor: Predictor, postgres_server: PostgresServer
     assert crew.begun == [Span(0, number) for number in range(4)]
     assert crew.most == (1 if kind == "sqlite" else 4)
     assert verify_table(output) == []
+
+
+def test_a_database_that_was_away_is_gone_on_with(predictor: Predictor, postgres_server: PostgresServer) -> None:
+    source, restarted = fill_postgres(postgres_server, "in22", rows_with_rejects(200)), []
+
+    def restart(span: Span) -> None:
+        if span == Span(0, 1) and not restarted:
+            restarted.append(span)
+            postgres_server.stop()
+            raise UnreachableError("the server is away")
+        if restarted == [Span(0, 1)]:
+            restarted.append(span)
+            postgres_server.start()
+
+    done = score_rows(predictor, [source], f"{postgres_server.uri}#out22", crew=Here(2, restart), shard_rows=50)
+    assert (done.rows, done.scored, len(restarted)) == (200, 198, 2)
+    assert verify_table(f"{postgres_server.uri}#out22") == []
+
+
+def test_an_error_arrives_with_all_of_its_lines() -> None:
+    arrived = pickle.loads(pickle.dumps(ChangedError("one", "another")))
+    assert (type(arrived), list(arrived.problems), str(arrived)) == (ChangedError, ["one", "another"], "one\nanother")
+
+
+def test_workers_that_do_not_see_the_outboxes_say_so(tmp_path: Path) -> None:
+    with pytest.raises(OutsideError, match=r"a worker on .* does not see it; .* PERENNIAL_HOME is on, since this"):
+        Outboxes(tmp_path / "nothing").require()
