@@ -18,6 +18,7 @@ from tasks.scoring import outputs
 from tasks.scoring.outputs import claimed, wanted_output
 from tasks.scoring.request import Options, Request, what_is_left
 from tasks.scoring.steps import (
+    crew_of,
     look_at_inputs,
     open_scoring_run,
     record_scores,
@@ -25,32 +26,23 @@ from tasks.scoring.steps import (
     resolve_second,
     score_inputs,
 )
+from tasks.training.engine import LOCAL, Engine, EngineName, choose_engine
 
 Output = Annotated[str, BeforeValidator(str)]
 """A name or a Path."""
+Names = Sequence[str]
 
 
 @flow(name="score", flow_run_name="score with {model}", timeout_seconds=24 * 3600)
 def score(
     model: str,
-    input: Sequence[str],  # noqa: A002 - the name is a parameter of the deployment's form
-    output: Output,
-    keep: Sequence[str] | None = None,
-    overwrite: bool = False,
-    promote: bool = False,
-    why: bool = False,
-    query: str | None = None,
-    key: str | None = None,
-    version_column: str | None = None,
-    also: str | None = None,
-    max_rejects: float = 1.0,
-    shard_rows: int | None = None,
-    since: str | None = None,
-    until: str | None = None,
-    time: str | None = None,
-    partition: Sequence[str] = (),
-    new_since: str | None = None,
-) -> Scored:
+    input: Names,  # noqa: A002 - the name is a parameter of the deployment's form
+    output: Output, keep: Names | None = None, overwrite: bool = False, promote: bool = False,
+    why: bool = False, query: str | None = None, key: str | None = None, version_column: str | None = None,
+    also: str | None = None, max_rejects: float = 1.0,
+    shard_rows: int | None = None, since: str | None = None, until: str | None = None, time: str | None = None,
+    partition: Names = (), new_since: str | None = None, engine: EngineName = "local", address: str | None = None,
+) -> Scored:  # fmt: skip
     """Scores files and tables with one version, resolved once; a killed run goes on when it is started again.
 
     Args:
@@ -73,14 +65,17 @@ def score(
         time: The column that since and until look at; the model's own time if not given.
         partition: Only files in folders of these Hive partitions, such as year=2024.
         new_since: An earlier output; files that it has scored, and that have not changed, are left out.
+        engine: `local` scores in this process, `ray` on workers that Ray starts. A run goes on with either.
+        address: With ray: a cluster that runs already, as HOST:PORT; without, one is started on this machine.
     """
+    chosen = choose_engine(engine, 1, address)
     options = Options(
         None, max_rejects, shard_rows, why, also, since, until, time, tuple(partition), new_since, query, key,
         version_column,
     )  # fmt: skip
     if promote:
         promote_waiting(model)
-    return score_request(input, Request.of(model, input, options, keep), wanted_output(output), overwrite)
+    return score_request(input, Request.of(model, input, options, keep), wanted_output(output), overwrite, chosen)
 
 
 def promote_waiting(model: str) -> None:
@@ -90,17 +85,19 @@ def promote_waiting(model: str) -> None:
         promote_if_free(waiting)
 
 
-def score_request(inputs: Sequence[str], request: Request, wanted: outputs.Output, overwrite: bool) -> Scored:
+def score_request(
+    inputs: Names, request: Request, wanted: outputs.Output, overwrite: bool, engine: Engine = LOCAL
+) -> Scored:
     """The steps of a run, or of what is missing of one; `inputs` may hold credentials, the request does not."""
     home = state_folder()
     sweep_crashed(home)
     sources = look_at_inputs(inputs, request, wanted)
-    with claimed(wanted, overwrite) as sink:
+    with claimed(wanted, overwrite) as sink, crew_of(engine) as crew:
         left = what_is_left(sink, request, sources, overwrite)
         version, second = resolve_pinned(request.asked, left), resolve_second(request.options.also, left)
         run_id = open_scoring_run(version, left, request.inputs, home)
         with running(run_id, home), finishing(run_id):
-            scores = score_inputs(sink, version, second, sources, request, run_id, home)
+            scores = score_inputs(sink, version, second, sources, request, run_id, home, crew)
             delivered = act(run_id, home) if scores.acts else []
             record_scores(run_id, scores, delivered)
     show_scores(version, second, scores, delivered)

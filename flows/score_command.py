@@ -9,7 +9,9 @@ from flows.paths import absolute, require_files
 from flows.ready import prefect_ready
 from flows.results import Scored
 from flows.score_options import (
+    Address,
     Also,
+    EngineOption,
     Input,
     Keep,
     Key,
@@ -32,6 +34,7 @@ from flows.score_options import (
 )
 from flows.screen import show
 from models.errors import InputError, OutsideError, RefusedError
+from tasks.training.engine import choose_engine
 
 EXAMPLE = """Example: perennial score churn --input new.csv --output scored
 
@@ -59,6 +62,8 @@ def score(
     version_column: VersionColumn = None,
     verify: Verify = None,
     redeliver: Redeliver = None,
+    engine: EngineOption = "local",
+    address: Address = None,
     as_json: AsJson = False,
 ) -> None:
     """Score files and tables into files or tables, such as postgresql://host/db#table or sqlite:///file.db#table.
@@ -71,13 +76,14 @@ def score(
     if not (name and input and output):
         raise InputError("score: give a model, --input and --output; see perennial score --help")
     with prefect_ready():
+        choose_engine(engine, 1, address)
         require_files(input, output, overwrite, query, key, version_column)
         from flows.score import score as flow
 
     earlier = absolute(new_since) if new_since else None
     done = watched(flow)(
         name, [absolute(uri) for uri in input], absolute(output), keep, overwrite, promote, why, query, key,
-        version_column, also, max_rejects, shard_rows, since, until, time, partition or [], earlier,
+        version_column, also, max_rejects, shard_rows, since, until, time, partition or [], earlier, engine, address,
     )  # fmt: skip
     show(done, as_json, _lines(done))
     _require_delivered(done)

@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from tasks.training.engine import EngineName
+
 Name = Annotated[
     str | None, typer.Argument(metavar="NAME_OR_URI", help="NAME, NAME@ALIAS, NAME/VERSION or a models:/ URI.")
 ]
@@ -53,4 +55,11 @@ Verify = Annotated[
 ]
 Redeliver = Annotated[
     str | None, typer.Option(metavar="OUTPUT", help="Send an output's dead letters again; score nothing.")
+]
+EngineOption = Annotated[
+    EngineName,
+    typer.Option("--engine", metavar="local|ray", help="Score in this process alone, or on workers that Ray starts."),
+]
+Address = Annotated[
+    str | None, typer.Option(metavar="HOST:PORT", help="With ray: a cluster that runs already, instead of one here.")
 ]

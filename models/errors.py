@@ -18,6 +18,10 @@ class InputError(PerennialError):
         self.problems: Sequence[str] = problems
         super().__init__("\n".join(problems))
 
+    def __reduce__(self) -> tuple[type, tuple[str, ...]]:
+        """Arrives in another process with the same problems."""
+        return type(self), tuple(self.problems)
+
 
 class OutsideError(PerennialError):
     """A server, disk or network failed; nothing the user wrote is wrong."""

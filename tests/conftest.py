@@ -124,7 +124,8 @@ def copy(small: Small, home: Path, tmp_path: Path) -> Copy:
         folder = tmp_path / f"copy-{name}"
         if not folder.exists():
             shutil.copytree(small.package, folder)
-            write_contract(read_contract(folder).model_copy(update={"name": name}), folder)
+            acting = {"name": name, "actions": changed.get("actions", ())}
+            write_contract(read_contract(folder).model_copy(update=acting), folder)
             snapshots = home / "snapshots"
             shutil.copytree(snapshots / small.name, snapshots / name, dirs_exist_ok=True)
         model_file = read_model_file(small.file).model_copy(update={"name": name, **changed})

@@ -2,13 +2,15 @@
 
 import json
 import shutil
+import socket
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from uuid import uuid4
 
 import pyarrow as pa
 
 from models.actions import Action
-from models.errors import InputError
+from models.errors import InputError, OutsideError
 from tasks.actions.deliver import Delivered, deliver
 from tasks.actions.letters import Parcel
 from tasks.actions.outbox import OutboxWriter
@@ -30,6 +32,14 @@ class Outboxes:
         self._folder.mkdir(parents=True, exist_ok=True)
         told = [action.model_dump(mode="json") for action in actions]
         (self._folder / ACTIONS_FILE).write_text(json.dumps(told, indent=1), encoding="utf-8")
+
+    def require(self) -> None:
+        """Passes where the folder is the one that the run has begun. Raises OutsideError otherwise."""
+        if not (self._folder / ACTIONS_FILE).exists():
+            raise OutsideError(
+                f"{self._folder}: a worker on {socket.gethostname()} does not see it; all machines of the Ray cluster "
+                "must share the file system that PERENNIAL_HOME is on, since this model has actions"
+            )
 
     def shard(self, name: str) -> "ShardOutbox":
         """Takes the rows of one shard."""
@@ -75,6 +85,7 @@ class ShardOutbox:
 
     def __init__(self, folder: Path, name: str) -> None:
         self._folder, self._name = folder, name
+        self._own = uuid4().hex
         self._writers: dict[str, OutboxWriter] = {}
 
     def write(self, taken: Mapping[str, pa.Table]) -> None:
@@ -103,4 +114,4 @@ class ShardOutbox:
         return self._writers[action]
 
     def _aside(self, action: str) -> Path:
-        return self._folder / action / f".{self._name}.partial"
+        return self._folder / action / f".{self._name}.{self._own}.partial"

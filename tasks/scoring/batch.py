@@ -82,6 +82,11 @@ class BatchScorer:
         self._kept = len(kept)
         self.schema = self._output_schema(kept)
 
+    def use_threads(self, threads: int) -> None:
+        """From here on; it makes no difference to the predictions."""
+        for predictor in (self.predictor, *([self.shadow.predictor] if self.shadow else [])):
+            predictor.threads = threads
+
     def score(self, batch: RawBatch, tally: Tally) -> Finished:
         """The rows in predictions or rejects; `tally` counts them."""
         contract = self.predictor.contract

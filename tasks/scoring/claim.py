@@ -53,7 +53,7 @@ def claimed(wanted: Destination, overwrite: bool) -> Iterator[FileSink]:
 def require_claimable(wanted: Destination, overwrite: bool) -> tuple[Path, Ledger]:
     """The hidden folder of the output and the ledger in it. Raises InputError where the output may not be written."""
     require_short(wanted)
-    work = _work_folder(wanted)
+    work = work_folder(wanted)
     ledger = Ledger(LocalStore(work / "ledger"))
     if not ledger.publishing:
         require_free(wanted, overwrite)
@@ -71,7 +71,7 @@ def _swept(work: Path) -> Path:
     return work.with_name(f"{work.name}.swept")
 
 
-def _work_folder(wanted: Destination) -> Path:
+def work_folder(wanted: Destination) -> Path:
     """Inside a folder that exists, which may be a file system of its own; else beside the output."""
     beside, inside = _folders(wanted)
     return inside if wanted.output.is_dir() and not beside.exists() else beside

@@ -6,10 +6,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from models.errors import InputError
+from tasks.scoring.shards import EVERYTHING, Shard, Span
 from tasks.scoring.store import Store
 
 FORMAT_VERSION = 1
 RUN_FILE, SHARDS, PUBLISHING = "run.json", "shards", "publishing"
+SUFFIX = ".json"
+"""Of a shard's entry."""
 
 
 @dataclass(frozen=True)
@@ -90,18 +93,19 @@ class Ledger:
         """Begins a run."""
         self.store.write(RUN_FILE, as_json(asdict(pinned)))
 
-    def done(self) -> dict[str, Entry]:
-        """Finished shards by name."""
+    def done(self, span: Span = EVERYTHING, after: str = "") -> dict[str, Entry]:
+        """Finished shards by name, those behind the name `after`."""
         found = {}
         for name in self.store.names(SHARDS):
-            raw = self._json(f"{SHARDS}/{name}")
+            shard = name.removesuffix(SUFFIX)
+            raw = self._json(f"{SHARDS}/{name}") if shard > after and span.covers(Shard.of(shard)) else None
             if raw is not None:
                 found[raw["shard"]] = entry_of(raw)
         return found
 
     def enter(self, entry: Entry) -> None:
         """From here on the shard is done."""
-        self.store.write(f"{SHARDS}/{entry.shard}.json", as_json(asdict(entry)))
+        self.store.write(f"{SHARDS}/{entry.shard}{SUFFIX}", as_json(asdict(entry)))
 
     @property
     def publishing(self) -> bool:

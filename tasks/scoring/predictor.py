@@ -79,6 +79,10 @@ class Predictor:
             raise InputError(f"{folder}: the contract names another graph than the registry, SHA-256 {named}")
         return cls(graph, contract, threads)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Goes to another process as its graph: sessions are started there."""
+        return Predictor, (self._graph, self.contract, self.threads), {"batch_rows": self.batch_rows}
+
     def predict(self, columns: Mapping[str, pa.Array]) -> Predictions:
         """Predictions for columns that `parse` of their kinds has accepted, each [N]."""
         if len(next(iter(columns.values()))) <= BATCH:

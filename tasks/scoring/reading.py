@@ -1,9 +1,11 @@
 """The rows of all sources, shard after shard, without those that are done."""
 
 import time
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from copy import copy, deepcopy
 from dataclasses import dataclass
-from itertools import groupby, takewhile
+from itertools import groupby, islice, takewhile
 from operator import itemgetter
 from typing import Any, TypeAlias
 
@@ -19,7 +21,7 @@ from tasks.data.query import bound
 from tasks.data.sources import Unreadable, read_batches, stops
 from tasks.data.windows import windows_of
 from tasks.scoring.batch import last_row
-from tasks.scoring.shards import WHOLE, Cuts, Shard
+from tasks.scoring.shards import EVERYTHING, WHOLE, Cuts, Shard, Span
 
 UNREADABLE = "unreadable"
 
@@ -70,6 +72,32 @@ class Reading:
         self._wanted = {*contract.raw_columns, *kept}
         self._windows = windows_of(contract.series, self._columns, contract.missing)
         self._shard_rows = shard_rows
+        self._span = EVERYTHING
+
+    def within(self, span: Span) -> "Reading":
+        """A reading of these shards alone, which begins anew."""
+        part = copy(self)
+        part._span, part._windows = span, deepcopy(self._windows)
+        return part
+
+    def spans(self, done: Mapping[Shard, bool]) -> Iterator[Span]:
+        """What is missing, in parts that can be read without each other.
+
+        A shard where it is known before reading where the shards end, else what is left of a source; of series all,
+        since their windows go on from file to file. Raises the errors of `steps`.
+        """
+        own = _by_source(done)
+        missing = (position for position in range(len(self._sources)) if not _is_whole(own[position]))
+        if self._windows:
+            yield from (EVERYTHING for _ in islice(missing, 1))
+            return
+        for position in missing:
+            cuts = self._cuts(position) if position in self._tables else None
+            if cuts and cuts.known:
+                for start, stop in cuts.missing(own[position]):
+                    yield from (Span(position, number) for number in range(start, stop or start))
+            else:
+                yield Span(position)
 
     def steps(self, done: Mapping[Shard, bool]) -> Steps:
         """Pieces of one shard after the other, each shard with its end.
@@ -77,15 +105,18 @@ class Reading:
         `done` are shards to leave out, and whether they end their source. Raises InputError where a source looks other
         than when the run began, OutsideError where it can't be reached.
         """
+        by_source, only = _by_source(done), self._span.source
         for position, source in enumerate(self._sources):
-            own = {shard.number: end for shard, end in done.items() if shard.source == position}
+            own = by_source[position]
+            if only not in (None, position):
+                continue
             if isinstance(source, Unreadable):
                 if not own:
                     yield from _rejected(Shard(position, 0), source)
             elif self._windows:
                 yield from self._series(position, source, bool(own))
-            elif not any(own.values()):
-                yield from self._source(position, source, own)
+            elif not _is_whole(own):
+                yield from self._source(position, own)
 
     def _series(self, position: int, source: SourceFile, done: bool) -> Steps:
         """A file is one shard; those that are done are read for what the next ones go on from."""
@@ -96,13 +127,22 @@ class Reading:
             for _ in steps:
                 pass
 
-    def _source(self, position: int, source: SourceFile, done: Collection[int]) -> Steps:
+    def _source(self, position: int, done: Collection[int]) -> Steps:
         self._require_unchanged(position)
-        cuts = Cuts(self._shard_rows, stops(source, self._shard_rows))
-        for start, stop in cuts.missing(done):
+        cuts = self._cuts(position)
+        for start, stop in self._missing(cuts, done):
             following: int | None = start
             while following is not None:
                 following = yield from self._from(position, cuts, following, stop)
+
+    def _cuts(self, position: int) -> Cuts:
+        return Cuts(self._shard_rows, stops(self._tables[position], self._shard_rows))
+
+    def _missing(self, cuts: Cuts, done: Collection[int]) -> Iterable[tuple[int, int | None]]:
+        one = self._span.number
+        if one is None:
+            return cuts.missing(done)
+        return [] if one in done else [(one, one + 1)]
 
     def _from(
         self, position: int, cuts: Cuts, start: int, stop: int | None
@@ -154,6 +194,19 @@ class Reading:
 
     def _require_unchanged(self, position: int) -> None:
         require_unchanged(self._tables[position], self._fingerprints[position])
+
+
+def _by_source(done: Mapping[Shard, bool]) -> Mapping[int, dict[int, bool]]:
+    """By source the numbers of its shards that are done, and whether they end it."""
+    found: defaultdict[int, dict[int, bool]] = defaultdict(dict)
+    for shard, end in done.items():
+        found[shard.source][shard.number] = end
+    return found
+
+
+def _is_whole(done: Mapping[int, bool]) -> bool:
+    """Whether these are all shards of a source; the last one may be done before others."""
+    return any(end and len(done) == number + 1 for number, end in done.items())
 
 
 def _rejected(shard: Shard, source: Unreadable) -> Steps:

@@ -34,7 +34,7 @@ def claimed_remote(wanted: RemoteDestination, overwrite: bool) -> Iterator[FileS
     """
     try:
         with folder_aside(Path(tempfile.gettempdir()), "perennial-upload") as scratch:
-            store, ledger = _stores(wanted, scratch)
+            store, ledger = stores(wanted, scratch)
             with held_remotely(ledger.store, f"process {os.getpid()} on {socket.gethostname()}") as tell:
                 _require_claimable(wanted, store, ledger, overwrite)
                 place = RemotePlace(store)
@@ -53,12 +53,13 @@ def claimed_remote(wanted: RemoteDestination, overwrite: bool) -> Iterator[FileS
 def require_claimable_remote(wanted: RemoteDestination, overwrite: bool) -> None:
     """Passes when the output may be written. Raises InputError otherwise, OutsideError when it can't be reached."""
     try:
-        _require_claimable(wanted, *_stores(wanted, Path(tempfile.gettempdir())), overwrite)
+        _require_claimable(wanted, *stores(wanted, Path(tempfile.gettempdir())), overwrite)
     except OSError as error:
         raise _unwritable(wanted, error) from None
 
 
-def _stores(wanted: RemoteDestination, scratch: Path) -> tuple[ObjectStore, Ledger]:
+def stores(wanted: RemoteDestination, scratch: Path) -> tuple[ObjectStore, Ledger]:
+    """The folder, and its ledger, whose files are made in `scratch`. Raises InputError for URIs of nothing known."""
     try:
         filesystem, root = located(wanted.uri)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
@@ -86,7 +87,7 @@ def _unwritable(wanted: RemoteDestination, error: OSError) -> OutsideError:
 
 def finished_remotely(wanted: RemoteDestination) -> Finished:
     """An output in an object store."""
-    store, _ = _stores(wanted, Path(tempfile.gettempdir()))
+    store, _ = stores(wanted, Path(tempfile.gettempdir()))
     return Finished(wanted.output, store, MANIFEST, folder=True)
 
 

@@ -13,7 +13,7 @@ from tasks.scoring.ledger import Entry
 from tasks.scoring.overlap import read_ahead, write_behind
 from tasks.scoring.reading import Ended, Piece, Reading
 from tasks.scoring.shards import Shard
-from tasks.scoring.sinks import Part, Sink
+from tasks.scoring.sinks import Part, Takes
 
 ENOUGH = 1000
 """Rows from which on a share of rejects tells something before the end."""
@@ -27,7 +27,7 @@ class Run:
     def __init__(
         self,
         scorer: BatchScorer,
-        sink: Sink,
+        sink: Takes,
         done: dict[str, Entry],
         max_rejects: float = 1.0,
         outboxes: Outboxes | None = None,
@@ -41,11 +41,6 @@ class Run:
         self._part: Part | None = None
         self._outbox: ShardOutbox | None = None
         self._written: Counter[str] = Counter()
-
-    @property
-    def acts(self) -> bool:
-        """Whether rows are acted upon."""
-        return self._outboxes is not None
 
     def go(self, reading: Reading, on_rows: OnRows) -> None:
         """Scores what is missing; a shard is in the ledger before the next one is scored.
@@ -64,8 +59,8 @@ class Run:
                         before += self._tally.read
                         writer.put(self._ended(step))
                         writer.flush()
-                        self._require_few_rejects(ENOUGH)
-            self._require_few_rejects(1)
+                        require_few_rejects(self.done, self._max_rejects, ENOUGH)
+            require_few_rejects(self.done, self._max_rejects, 1)
         finally:
             if self._part is not None:
                 self._part.discard()
@@ -122,13 +117,15 @@ class Run:
         self.done[entry.shard] = part.commit(entry)
         self._written.clear()
 
-    def _require_few_rejects(self, enough: int) -> None:
-        rows, rejected = (sum(getattr(entry, name) for entry in self.done.values()) for name in ("rows", "rejected"))
-        if rows >= enough and rejected > self._max_rejects * rows:
-            raise InputError(
-                f"{rejected:,} of {rows:,} rows were rejected, more than the limit of {self._max_rejects:.1%}; mend "
-                "the data, or raise --max-rejects"
-            )
+
+def require_few_rejects(done: Mapping[str, Entry], most: float, enough: int) -> None:
+    """Passes when at most that share of at least `enough` rows is rejected. Raises InputError otherwise."""
+    rows, rejected = (sum(getattr(entry, name) for entry in done.values()) for name in ("rows", "rejected"))
+    if rows >= enough and rejected > most * rows:
+        raise InputError(
+            f"{rejected:,} of {rows:,} rows were rejected, more than the limit of {most:.1%}; mend the data, or raise "
+            "--max-rejects"
+        )
 
 
 def _require_all(step: Ended, tally: Tally) -> None:

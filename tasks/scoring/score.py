@@ -29,8 +29,10 @@ from tasks.scoring.run import OnRows, Run
 from tasks.scoring.shadow import Shadow, shadow_means
 from tasks.scoring.shards import rows_of_shards
 from tasks.scoring.sinks import Sink
+from tasks.scoring.spread import Crew, Spread
 from tasks.scoring.store import WAITS
 from tasks.scoring.tuning import choose
+from tasks.scoring.work import Work, found_anywhere
 
 MANY = 200_000
 """Rows from which on it pays to measure how many are best scored at once."""
@@ -59,7 +61,7 @@ class Scores:
     seconds: float
     """That this process took; what it took before a kill is not in it."""
     phases: dict[str, float]
-    """Seconds of reading, scoring and writing, which overlap."""
+    """Seconds of reading, scoring and writing, which overlap; of all workers where there were several."""
     predictions: Path | str
     """A table or a folder in an object store by its URI, without credentials."""
     rejects: Path | str
@@ -100,10 +102,12 @@ def score_into(
     on_rows: OnRows | None = None,
     shadow: Shadow | None = None,
     outboxes: Callable[[str], Outboxes] | None = None,
+    crew: Crew | None = None,
 ) -> Scores:
     """Scores what is missing of an output that is kept to this process, and makes it visible when it is whole.
 
     `outboxes` gives those of a run by its id, where rows are to be acted upon; they are filled, and not delivered yet.
+    Where there is a `crew`, its workers score.
     """
     started = time.perf_counter()
     contract, options = predictor.contract, request.options
@@ -120,14 +124,22 @@ def score_into(
         batch_rows, threads = _fastest(predictor, reading, options)
         pinned = replace(pinned, batch_rows=batch_rows, threads=threads)
     predictor.batch_rows, predictor.threads = pinned.batch_rows, pinned.threads
-    done = sink.begin(pinned, {PREDICTIONS: scorer.schema, REJECTS: SCHEMA})
+    schemas = {PREDICTIONS: scorer.schema, REJECTS: SCHEMA}
+    done = sink.begin(pinned, schemas)
     boxes = outboxes(pinned.run_id) if outboxes and actions else None
     if boxes:
         boxes.begin(contract.actions)
-    run = _go(lambda: Run(scorer, sink, done, options.max_rejects, boxes), reading, on_rows or (lambda _: None))
+    on_rows = on_rows or (lambda _: None)
+    run: Run | Spread
+    if crew:
+        work = Work(scorer, reading, found_anywhere(sink.wanted), schemas, boxes)
+        run = Spread(work, sink, done, options.max_rejects)
+        run.go(crew, on_rows)
+    else:
+        run = _go(lambda: Run(scorer, sink, done, options.max_rejects, boxes), reading, on_rows)
     if not run.done and sources.files:
         raise InputError(f"{', '.join(request.inputs)}: no rows")
-    scores = _summed_up(run, pinned, sink, time.perf_counter() - started)
+    scores = _summed_up(run, pinned, sink, boxes is not None, time.perf_counter() - started)
     sink.finish(_manifest(pinned, scores, done))
     return scores
 
@@ -192,8 +204,9 @@ def _manifest(pinned: Pinned, scores: Scores, done: Mapping[str, Entry]) -> dict
     return {**asdict(pinned), "finished": time.time(), **counts, "shards": shards}
 
 
-def _summed_up(run: Run, pinned: Pinned, sink: Sink, seconds: float) -> Scores:
-    entries = list(run.done.values())
+def _summed_up(run: Run | Spread, pinned: Pinned, sink: Sink, acts: bool, seconds: float) -> Scores:
+    # In the order of the shards, so that sums are the same to the bit whichever was done first.
+    entries = [entry for _, entry in sorted(run.done.items())]
     sums = _added(entry.sums for entry in entries)
     mean, deviation = _spread(sums, sum(entry.scored for entry in entries))
     reasons, labels = (_added(entry.reasons for entry in entries), _added(entry.labels for entry in entries))
@@ -208,7 +221,7 @@ def _summed_up(run: Run, pinned: Pinned, sink: Sink, seconds: float) -> Scores:
         mean=mean,
         deviation=deviation,
         shadow=shadow_means(sums),
-        acts=run.acts,
+        acts=acts,
         seconds=seconds,
         phases=dict(run.seconds),
         predictions=sink.predictions,

@@ -33,6 +33,31 @@ class Shard:
         return f"{self.source:06d}-{self.number:06d}"
 
 
+@dataclass(frozen=True)
+class Span:
+    """Shards that one worker does: all, those of a source, or a single one."""
+
+    source: int | None = None
+    number: int | None = None
+
+    def covers(self, shard: Shard) -> bool:
+        """Whether the shard is one of them."""
+        return self.source in (None, shard.source) and self.number in (None, shard.number)
+
+    @property
+    def prefix(self) -> str:
+        """What the names of its shards begin with."""
+        if self.source is None:
+            return ""
+        return f"{self.source:06d}-" if self.number is None else Shard(self.source, self.number).name
+
+    def __str__(self) -> str:
+        return "all shards" if self.source is None else f"shards {self.prefix}*" if self.number is None else self.prefix
+
+
+EVERYTHING = Span()
+
+
 def rows_of_shards(row_bytes: int) -> int:
     """Rows of a shard by the bytes of a row in columns whose values are large, such as pictures."""
     return min(SHARD_ROWS, max(FEWEST, SHARD_BYTES // max(row_bytes, 1)))
@@ -44,6 +69,11 @@ class Cuts:
     def __init__(self, rows: int, stops: Sequence[int] | None) -> None:
         self.rows = rows
         self._stops = None if stops is None else np.asarray(stops, dtype=np.int64)
+
+    @property
+    def known(self) -> bool:
+        """Whether it is known before reading where the shards end."""
+        return self._stops is not None
 
     def first_of(self, number: int) -> int:
         """Number of the first row of a shard."""

@@ -12,8 +12,9 @@ from models.errors import PerennialError
 from tasks.scoring.destination import PREDICTIONS, REJECTS, AnyDestination, require_writable
 from tasks.scoring.follower import Follower
 from tasks.scoring.ledger import RUN_FILE, SHARDS, Entry, Ledger, PartFile, Pinned, as_json
-from tasks.scoring.shards import Shard
+from tasks.scoring.shards import Shard, Span
 from tasks.scoring.store import Store
+from tasks.scoring.tabledestination import TableDestination
 from tasks.scoring.writers import Format, TableWriter, open_writer, stated_rows
 
 PART_SUFFIXES: dict[Format, str] = {"parquet": ".parquet", "csv": ".csv", "jsonl": ".jsonl", "feather": ".feather"}
@@ -32,8 +33,22 @@ class Part(Protocol):
         """Nothing of it is left."""
 
 
-class Sink(Protocol):
-    """One output, which nobody else writes to."""
+class Takes(Protocol):
+    """What takes the shards of a run."""
+
+    def part(self, shard: Shard) -> Part:
+        """Takes the rows of a shard."""
+
+    def done(self, span: Span, after: str = "") -> dict[str, Entry]:
+        """Those of the shards that are done already, and whose names stand behind `after`."""
+
+
+class Sink(Takes, Protocol):
+    """One output, which no other run writes to."""
+
+    @property
+    def wanted(self) -> AnyDestination | TableDestination:
+        """What the command named."""
 
     pinned: Pinned | None
     """What a run has pinned here that did not come to its end."""
@@ -48,9 +63,6 @@ class Sink(Protocol):
 
     def reset(self) -> None:
         """Takes away what an unfinished run has left."""
-
-    def part(self, shard: Shard) -> Part:
-        """Takes the rows of a shard."""
 
     def finish(self, manifest: Mapping[str, Any]) -> None:
         """Makes the output visible as a whole, with what is known about it."""
@@ -81,12 +93,13 @@ class FileSink:
         self.pinned = ledger.pinned()
         self.predictions: Path | str = wanted.predictions
         self.rejects: Path | str = wanted.rejects
-        self._wanted, self._place, self._ledger, self._tell = wanted, place, ledger, tell
+        self.wanted: AnyDestination = wanted
+        self._place, self._ledger, self._tell = place, ledger, tell
         self._schemas: Mapping[str, pa.Schema] = {}
 
     def require_writable(self, schema: pa.Schema) -> None:
         """Passes when the output's format can hold the columns."""
-        require_writable(schema, self._wanted)
+        require_writable(schema, self.wanted)
 
     def begin(self, pinned: Pinned, schemas: Mapping[str, pa.Schema]) -> dict[str, Entry]:
         """The shards that are done already."""
@@ -108,7 +121,11 @@ class FileSink:
 
     def part(self, shard: Shard) -> "FilePart":
         """Takes the rows of a shard."""
-        return FilePart(shard.name, self._schemas, self._wanted.format, self._place.store, self._ledger)
+        return FilePart(shard.name, self._schemas, self.wanted.format, self._place.store, self._ledger)
+
+    def done(self, span: Span, after: str = "") -> dict[str, Entry]:
+        """Those of the shards that are done already, and whose names stand behind `after`."""
+        return self._ledger.done(span, after)
 
     def finish(self, manifest: Mapping[str, Any]) -> None:
         """Makes the output visible as a whole; once it has begun to, it comes to its end even after a kill."""

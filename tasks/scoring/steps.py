@@ -1,16 +1,22 @@
 """Prefect tasks of this package."""
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import UUID
 
-from prefect import task
+from httpx import HTTPError
+from prefect import get_client, task
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.exceptions import ObjectNotFound, PrefectException
+from prefect.settings import PREFECT_API_URL
+from prefect.states import Crashed
 
+from models.errors import InputError
 from tasks.actions.deliver import Delivered
 from tasks.actions.steps import outboxes_of
 from tasks.policy import TRIED_AGAIN
@@ -21,12 +27,17 @@ from tasks.registry.versions import Version
 from tasks.scoring.batch import Stamp
 from tasks.scoring.inputs import Sources, look_at
 from tasks.scoring.ledger import Pinned
+from tasks.scoring.on_ray import Kept, RayCrew, ray_crew
 from tasks.scoring.outputs import Output, scored_before
 from tasks.scoring.predictor import Predictor
 from tasks.scoring.request import Request
 from tasks.scoring.score import Scores, score_into
 from tasks.scoring.shadow import Shadow
+from tasks.scoring.shards import Span
 from tasks.scoring.sinks import Sink
+from tasks.scoring.spread import Crew
+from tasks.scoring.work import Done
+from tasks.training.engine import Engine
 
 SECONDS_BETWEEN = 2.0
 """Of progress in Prefect."""
@@ -63,11 +74,67 @@ def open_scoring_run(version: Version, left: Pinned | None, inputs: Sequence[str
     return runs.start_run(title, home, {"version": version.number, "inputs": ", ".join(inputs)[:500]})
 
 
-@task(name="score", cache_policy=NO_CACHE)
+@task(name="score shards", task_run_name="score {span}", cache_policy=NO_CACHE, persist_result=False)
+def score_span(work: Kept, span: Span) -> Done:
+    """A worker's part of a run."""
+    return work.get().do(span)
+
+
+def mark_crashed(task_run_ids: Sequence[UUID], why: str) -> None:
+    """Tells Prefect of task runs that could not do so themselves, where it knows them and answers."""
+    with suppress(HTTPError, PrefectException), get_client(sync_client=True) as client:
+        for each in task_run_ids:
+            with suppress(ObjectNotFound):
+                client.set_task_run_state(each, Crashed(message=why), force=True)
+
+
+@contextmanager
+def crew_of(engine: Engine) -> Iterator[RayCrew | None]:
+    """Workers for as long as the block runs; None where this process scores by itself."""
+    if engine.name == "ray":
+        with ray_crew(engine.address, score_span, mark_crashed) as crew:
+            _require_common_server(crew.elsewhere)
+            yield crew
+    else:
+        yield None
+
+
+def _require_common_server(elsewhere: Collection[str]) -> None:
+    """Passes where workers on other machines can reach Prefect. Raises InputError otherwise."""
+    url = PREFECT_API_URL.value() or "http://127.0.0.1"
+    if elsewhere and urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1"):
+        raise InputError(
+            f"--engine ray: workers on {min(elsewhere)} can't reach Prefect at {url}, which is this machine's own; set "
+            "PREFECT_API_URL to a server that all machines of the cluster reach"
+        )
+
+
 def score_inputs(
-    sink: Sink, version: Version, also: Version | None, sources: Sources, request: Request, run_id: str, home: Path
+    sink: Sink,
+    version: Version,
+    also: Version | None,
+    sources: Sources,
+    request: Request,
+    run_id: str,
+    home: Path,
+    crew: Crew | None,
 ) -> Scores:
-    """Every row of the inputs in predictions or rejects."""
+    """Every row of the inputs in predictions or rejects; one Prefect task, or one for each span of a crew."""
+    # Prefect hands a task's arguments on to the tasks within it, and an output that is kept to a process can't travel.
+    score = _score if crew else task(name="score", cache_policy=NO_CACHE)(_score)
+    return score(sink, version, also, sources, request, run_id, home, crew)
+
+
+def _score(
+    sink: Sink,
+    version: Version,
+    also: Version | None,
+    sources: Sources,
+    request: Request,
+    run_id: str,
+    home: Path,
+    crew: Crew | None,
+) -> Scores:
     predictor = _loaded(version)
     shadow = Shadow(_loaded(also), also.model, also.number) if also else None
     stamp = Stamp(version.model, version.number, run_id, request.options.why)
@@ -80,7 +147,7 @@ def score_inputs(
             show(done, text)
 
         return score_into(
-            sink, predictor, sources, stamp, request, on_rows, shadow, lambda run: outboxes_of(run, home)
+            sink, predictor, sources, stamp, request, on_rows, shadow, lambda run: outboxes_of(run, home), crew
         )  # fmt: skip
 
 

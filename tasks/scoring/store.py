@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol, TypeVar
+from uuid import uuid4
 
 import pyarrow as pa
 from pyarrow import fs
@@ -50,10 +51,11 @@ class Store(Protocol):
 
 
 class LocalStore:
-    """A folder of this machine."""
+    """A folder of this machine, or of a file system that several share."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, scratch: str = SCRATCH) -> None:
+        """`scratch` is the folder in it where files are made: processes that write at once have one each."""
+        self.root, self._scratch = root, scratch
 
     def put(self, path: Path, name: str) -> None:
         """Flushed to the disk before and after it gets its name."""
@@ -69,7 +71,7 @@ class LocalStore:
 
     def write(self, name: str, content: bytes) -> None:
         """Written beside and renamed."""
-        aside = self.scratch() / "new"
+        aside = self.scratch() / f"new-{uuid4().hex}"
         aside.write_bytes(content)
         self.put(aside, name)
 
@@ -92,7 +94,7 @@ class LocalStore:
 
     def scratch(self) -> Path:
         """Hidden in the folder itself, so that a file is renamed and not copied."""
-        folder = self.root / SCRATCH
+        folder = self.root / self._scratch
         self._ensure(folder)
         return folder
 
@@ -173,6 +175,29 @@ class ObjectStore:
     def _read(self, name: str) -> bytes:
         with self.filesystem.open_input_stream(self._path(name)) as stream:
             return bytes(stream.read())
+
+
+class WatchedStore:
+    """A store that takes files only as long as `watch` does not raise."""
+
+    def __init__(self, store: Store, watch: Callable[[], None]) -> None:
+        self._store, self._watch = store, watch
+        self.read, self.open, self.names = store.read, store.open, store.names
+        self.scratch, self.remove = store.scratch, store.remove
+
+    def follower(self, path: Path, name: str) -> Follower:
+        """Leaves all of it to `put`, which watches."""
+        return Follower(path)
+
+    def put(self, path: Path, name: str) -> None:
+        """Moves a finished file of this machine to its place in one step; what has that name already is replaced."""
+        self._watch()
+        self._store.put(path, name)
+
+    def write(self, name: str, content: bytes) -> None:
+        """A small file, whole or not at all."""
+        self._watch()
+        self._store.write(name, content)
 
 
 def patiently(do: Callable[[], T]) -> T:

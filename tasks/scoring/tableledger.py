@@ -7,8 +7,10 @@ from typing import Any
 
 from adbc_driver_manager.dbapi import Connection
 
+from models.errors import OutsideError
 from tasks.data.database import Table, literal, quoted, rows, run, tables
 from tasks.scoring.ledger import FORMAT_VERSION, Entry, Pinned, as_json, entry_of, pinned_of
+from tasks.scoring.shards import EVERYTHING, Shard, Span
 
 RUN = ""
 """The shard's name in the row of the run; its entry is the manifest of a finished run."""
@@ -44,10 +46,12 @@ class TableLedger:
         found = self._rows(f"shard = {literal(RUN)} AND entry IS NOT NULL")
         return json.loads(found[0]["entry"]) if found else None
 
-    def done(self, run_id: str) -> dict[str, Entry]:
-        """Finished shards of a run by name."""
-        found = self._rows(f"shard <> {literal(RUN)} AND run_id = {literal(run_id)}")
-        return {row["shard"]: entry_of(json.loads(row["entry"])) for row in found}
+    def done(self, run_id: str, span: Span = EVERYTHING, after: str = "") -> dict[str, Entry]:
+        """Finished shards of a run by name, those behind the name `after`."""
+        some = f"shard LIKE {literal(f'{span.prefix}%')} AND shard > {literal(after or RUN)}"
+        found = self._rows(f"run_id = {literal(run_id)} AND {some}")
+        entries = {row["shard"]: entry_of(json.loads(row["entry"])) for row in found}
+        return {name: entry for name, entry in entries.items() if span.covers(Shard.of(name))}
 
     def pin(self, pinned: Pinned) -> None:
         """Begins a run; a finished one of the same id, whose shards would pass for its own, is forgotten."""
@@ -55,8 +59,16 @@ class TableLedger:
         self._insert(pinned.run_id, RUN, None, asdict(pinned))
 
     def enter(self, run_id: str, entry: Entry) -> bool:
-        """Whether the shard was not done yet; from here on it is."""
+        """Whether the shard was not done yet; from here on it is. Raises OutsideError where the run is no more."""
+        self.require_run(run_id)
         return self._insert(run_id, entry.shard, asdict(entry), None)
+
+    def require_run(self, run_id: str) -> None:
+        """Passes while the run has not ended, which it can't before this transaction. Raises OutsideError otherwise."""
+        kept = " FOR SHARE" if self._table.database.dialect == "postgresql" else ""
+        row = f"{self._own} AND run_id = {literal(run_id)} AND shard = {literal(RUN)} AND entry IS NULL"
+        if not rows(self._connection, f"SELECT shard FROM {self._table.sql} WHERE {row}{kept}"):
+            raise OutsideError(f"{self._table.shown}: run {run_id} has no part in {self._output} any more")
 
     def finish(self, run_id: str, manifest: Mapping[str, Any]) -> None:
         """The run is complete, and those before it are forgotten."""

@@ -19,7 +19,7 @@ from tasks.aside import HeldError, held
 from tasks.data.database import Database, answers, connect, connected, literal, plain_errors, quoted, rows, run, tables
 from tasks.scoring.destination import PREDICTIONS, REJECTS
 from tasks.scoring.ledger import Entry, Pinned
-from tasks.scoring.shards import Shard
+from tasks.scoring.shards import Shard, Span
 from tasks.scoring.tabledestination import TableDestination
 from tasks.scoring.tableledger import TableLedger
 from tasks.scoring.writers import plain_schema
@@ -28,6 +28,8 @@ PATIENCE = 3.0
 """Seconds in which a server may notice that the process before is gone."""
 PIECE_BYTES = 1 << 20
 """What fits into a socket's buffer: the server then takes one piece while the driver makes the next one."""
+WAITING = "PRAGMA busy_timeout = 30000"
+"""Lets a session of SQLite wait for others that write, in milliseconds."""
 STAMPED = ("run_id", "source", "row")
 """Columns of the predictions by which their rows are counted."""
 
@@ -81,7 +83,7 @@ class TableSink:
     def __init__(self, wanted: TableDestination, overwrite: bool, holder: str) -> None:
         self.predictions: Path | str = wanted.final(PREDICTIONS).shown
         self.rejects: Path | str = wanted.final(REJECTS).shown
-        self._wanted, self._overwrite, self._holder = wanted, overwrite, holder
+        self.wanted, self._overwrite, self._holder = wanted, overwrite, holder
         self._schemas: Mapping[str, pa.Schema] = {}
         self._journal = ""
         self._connection = self._opened()
@@ -96,15 +98,15 @@ class TableSink:
 
     def require_writable(self, schema: pa.Schema) -> None:
         """Passes when a table can hold the columns."""
-        self._wanted.require_writable(schema)
+        self.wanted.require_writable(schema)
 
     def begin(self, pinned: Pinned, schemas: Mapping[str, pa.Schema]) -> dict[str, Entry]:
         """The shards that are done already."""
         self._schemas, self._holder = schemas, f"run {pinned.run_id}"
         for schema in schemas.values():
-            self._wanted.require_writable(schema)
+            self.wanted.require_writable(schema)
         with self._transaction() as connection:
-            _tell(connection, self._wanted.database, self._holder)
+            _tell(connection, self.wanted.database, self._holder)
             if self.pinned is None:
                 self._ledger.create()
                 self._create(connection)
@@ -116,7 +118,7 @@ class TableSink:
         """Takes away what an unfinished run has left."""
         with self._transaction() as connection:
             for what in {PREDICTIONS, REJECTS, *self._schemas}:
-                run(connection, f"DROP TABLE IF EXISTS {self._wanted.staging(what).sql}")
+                run(connection, f"DROP TABLE IF EXISTS {self.wanted.staging(what).sql}")
             if self.pinned:
                 self._ledger.forget(self.pinned.run_id)
         self.pinned = None
@@ -124,16 +126,21 @@ class TableSink:
     def part(self, shard: Shard) -> "TablePart":
         """Takes the rows of a shard."""
         self._come_back()
-        return TablePart(self._connection, self._wanted, self._ledger, self.pinned.run_id if self.pinned else "")
+        return TablePart(self._connection, self.wanted, self._ledger, self.pinned.run_id if self.pinned else "")
+
+    def done(self, span: Span, after: str = "") -> dict[str, Entry]:
+        """Those of the shards that are done already, and whose names stand behind `after`."""
+        with self._transaction():
+            return self._ledger.done(self.pinned.run_id, span, after) if self.pinned else {}
 
     def finish(self, manifest: Mapping[str, Any]) -> None:
         """Makes the tables visible under their names."""
         names = self._schemas[PREDICTIONS].names
         columns = {base: [name for name in names if name.rstrip("_") == base][-1] for base in STAMPED}
         with self._transaction() as connection:
-            _require_free(connection, self._wanted, self._overwrite)
+            _require_free(connection, self.wanted, self._overwrite)
             for what in self._schemas:
-                final, staging = self._wanted.final(what), self._wanted.staging(what)
+                final, staging = self.wanted.final(what), self.wanted.staging(what)
                 run(
                     connection,
                     f"DROP TABLE IF EXISTS {final.sql}",
@@ -155,16 +162,16 @@ class TableSink:
 
     @property
     def _ledger(self) -> TableLedger:
-        return TableLedger(self._connection, self._wanted.ledger, self._wanted.table.name)
+        return TableLedger(self._connection, self.wanted.ledger, self.wanted.table.name)
 
     def _opened(self) -> Connection:
         """A session that holds the lock."""
-        database = self._wanted.database
+        database = self.wanted.database
         connection = connect(database, f"perennial {self._holder}", writes=True)
         try:
             with plain_errors(database):
                 if database.dialect == "postgresql":
-                    _lock(connection, self._wanted)
+                    _lock(connection, self.wanted)
                 else:
                     self._journal = self._journal or _let_read(connection)
         except BaseException:
@@ -174,7 +181,7 @@ class TableSink:
 
     def _create(self, connection: Connection) -> None:
         for what, schema in self._schemas.items():
-            table = self._wanted.staging(what)
+            table = self.wanted.staging(what)
             run(connection, f"DROP TABLE IF EXISTS {table.sql}")
             with connection.cursor() as cursor:
                 empty = plain_schema(schema).empty_table()
@@ -186,17 +193,17 @@ class TableSink:
             return
         self._connection.close()
         self._connection = self._opened()
-        with plain_errors(self._wanted.database, self._wanted.table.shown):
+        with plain_errors(self.wanted.database, self.wanted.table.shown):
             now = self._ledger.unfinished()
             self._connection.commit()
         if self.pinned and (now is None or now.run_id != self.pinned.run_id):
-            raise OutsideError(f"{self._wanted.table.shown}: another run took it while the server was away")
+            raise OutsideError(f"{self.wanted.table.shown}: another run took it while the server was away")
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
         self._come_back()
         try:
-            with plain_errors(self._wanted.database, self._wanted.table.shown):
+            with plain_errors(self.wanted.database, self.wanted.table.shown):
                 yield self._connection
                 self._connection.commit()
         except BaseException:
@@ -263,7 +270,7 @@ def _lock(connection: Connection, wanted: TableDestination) -> None:
 
 def _let_read(connection: Connection) -> str:
     """While a shard's transaction is open, others may read, such as this run its input; the mode that was before."""
-    run(connection, "PRAGMA busy_timeout = 30000")
+    run(connection, WAITING)
     before = str(rows(connection, "PRAGMA journal_mode")[0]["journal_mode"])
     _set_journal(connection, "wal")
     return before

@@ -15,6 +15,7 @@ from tasks.scoring.outputs import claimed, wanted_output
 from tasks.scoring.predictor import Predictor
 from tasks.scoring.request import Options, Request, what_is_left
 from tasks.scoring.score import Scores, score_into
+from tasks.scoring.spread import Crew
 from tests.servers import PostgresServer
 from tests.tasks.scoring.scored_files import STAMP, new_rows
 
@@ -60,7 +61,7 @@ def of_postgres(server: PostgresServer, table: str, columns: str) -> list[tuple[
 
 def score_rows(
     predictor: Predictor, inputs: list[str], output: Path | str, overwrite: bool = False,
-    on_rows: Callable[[int], None] | None = None, **options: Any,
+    on_rows: Callable[[int], None] | None = None, crew: Crew | None = None, **options: Any,
 ) -> Scores:  # fmt: skip
     """A run as the flow does it, without Prefect and MLflow."""
     given = Options(**{"key": "id", **options})
@@ -68,4 +69,4 @@ def score_rows(
     with claimed(wanted, overwrite) as sink:
         sources = look_at(inputs, wanted, asked=given.asked)
         what_is_left(sink, request, sources, overwrite)
-        return score_into(sink, predictor, sources, replace(STAMP, run_id=uuid4().hex), request, on_rows)
+        return score_into(sink, predictor, sources, replace(STAMP, run_id=uuid4().hex), request, on_rows, crew=crew)

@@ -12,8 +12,11 @@ from tasks.scoring.batch import Stamp
 from tasks.scoring.predictor import Predictor
 from tasks.scoring.pyfunc import PyFunc
 from tasks.scoring.score import Scores, score_files
+from tasks.scoring.shards import EVERYTHING
 from tests.packages import export_quickly
 from tests.small import write_model
+from tests.tasks.scoring.crews import Here
+from tests.tasks.scoring.in_databases import score_rows
 
 WINDOW = 4
 COLUMNS = """
@@ -118,6 +121,19 @@ def test_engines_go_on_from_file_to_file(predictor: Predictor, tmp_path: Path) -
     both = parts.merge(whole, on=keys, suffixes=("", "_whole"))
     assert len(both) == len(whole) == len(parts) == 10
     np.testing.assert_allclose(both["value"], both["value_whole"], rtol=1e-6)
+
+
+def test_one_worker_does_all_files_of_engines_that_go_on(predictor: Predictor, tmp_path: Path) -> None:
+    frame, crew = frame_of(2, 8, seed=2).drop(columns="left"), Here()
+    files = [tmp_path / "a.csv", tmp_path / "b.csv"]
+    frame[frame["cycle"] < 4].to_csv(files[0], index=False)
+    frame[frame["cycle"] >= 4].to_csv(files[1], index=False)
+    _, alone, _ = scored(predictor, tmp_path / "alone", *files)
+    done = score_rows(predictor, list(map(str, files)), tmp_path / "out", crew=crew, key=None)
+    assert crew.begun == [EVERYTHING]
+    stamped = ["model", "run_id"]
+    out = pd.read_parquet(done.predictions)
+    pd.testing.assert_frame_equal(out.drop(columns=stamped), alone.drop(columns=stamped))
 
 
 @pytest.mark.parametrize("empty", [[], ["engine", "cycle"]], ids=["too short", "no group and no time"])
