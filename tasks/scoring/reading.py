@@ -188,7 +188,7 @@ class Reading:
     def _shards(self, position: int, cuts: Cuts, start: int, stop: int | None) -> Iterator[tuple[int, Iterator[Piece]]]:
         """Shards with their pieces, in the order of the rows."""
         source = self._tables[position]
-        batches = read_batches(source, self._wanted, cuts.first_of(start))
+        batches = read_batches(source, self._wanted, cuts.first_of(start), cuts.last_of(stop - 1) if stop else None)
         numbered = cuts.cut(self._windows.of(batches) if self._windows else batches)
         wanted = takewhile(lambda cut: stop is None or cut[0] < stop, (cut for cut in numbered if cut[0] >= start))
         for number, group in groupby(wanted, itemgetter(0)):
