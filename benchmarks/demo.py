@@ -3,15 +3,14 @@
 make bench NAME=demo
 """
 
-import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+from benchmarks.measuring.command import COMMAND, own_environment
 from benchmarks.measuring.reporting import Figure, report, temporary_home
 
-COMMAND = Path(sys.executable).with_name("perennial")
 WARM_UP = "import mlflow, onnxruntime, pandas, prefect, sklearn, torch"
 """Reads the libraries from disk once, which the first command after an installation has done as well."""
 
@@ -29,12 +28,6 @@ def run_demo(home: Path) -> float:
     started = time.perf_counter()
     subprocess.run([str(COMMAND), "demo"], env=own_environment(home), check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - started
-
-
-def own_environment(home: Path) -> dict[str, str]:
-    """This process's environment, pointed at the state folder and at no server."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_"))}
-    return {**kept, "PERENNIAL_HOME": str(home)}
 
 
 if __name__ == "__main__":

@@ -21,10 +21,13 @@ from typing import Annotated
 import pyarrow.parquet as pq
 import typer
 
-from benchmarks.measuring import object_store
+from benchmarks.measuring import object_store, victim
+from benchmarks.measuring.bench import KEY
+from benchmarks.measuring.copies import Copies
 from benchmarks.measuring.light import export_light
 from benchmarks.measuring.parts import Parts
 from benchmarks.measuring.peak import peak_of
+from benchmarks.measuring.postgres import postgres_server
 from benchmarks.measuring.reporting import Figure, report, temporary_home
 from benchmarks.measuring.tables import TARGET, write_table, write_texts
 from benchmarks.measuring.trained import new_model_file, train
@@ -34,8 +37,8 @@ from tasks.scoring.predictor import Predictor
 
 ROWS, REPEATS, TRAINING_ROWS, MORE = 2_000_000, 3, 6_000, 10
 """The peak of memory is compared with that of so many times the rows."""
-SHARE, TEXT_SHARE = 8, 4
-"""The default network scores one row in so many; there is a text for one in so many."""
+SHARE, TEXT_SHARE, TABLE_SHARE = 8, 4, 4
+"""The default network scores one row in so many; there is a text, and a row in PostgreSQL, for one in so many."""
 FEW = "[training]\nepochs = 2\n"
 BOUNDS = {
     "the sum of its parts": (0.75, 1.1),
@@ -43,6 +46,7 @@ BOUNDS = {
     "Ray Data map_batches": (8.0, 15.0),
     "a plain loop with strings": (1.5, 2.5),
 }
+TABLE_BOUNDS = (0.4, 0.7)
 GIGABYTE = 1e9
 
 
@@ -59,6 +63,7 @@ def main(
         data = write_table(home / "light" / "rows.parquet", rows, seed=1, labelled=False)
         figures = measure_light(predictor, package / GRAPH_FILE, data, rows, repeats)
         figures += measure_store(predictor, data, home, rows, repeats)
+        figures += measure_tables(predictor, home, rows // TABLE_SHARE, repeats)
         figures += measure_default(learnt, home, rows // SHARE, repeats)
         figures += measure_texts(home, rows // TEXT_SHARE, repeats)
         figures += measure_memory(package, data, rows) if memory else []
@@ -110,18 +115,44 @@ def measure_texts(home: Path, rows: int, repeats: int) -> list[Figure]:
 
 
 def measure_store(predictor: Predictor, data: Path, home: Path, rows: int, repeats: int) -> list[Figure]:
-    """From and to an object store over from and to the local disk."""
+    """From and to an object store over from and to the local disk, and over moving the bytes there and back alone.
+
+    The store's own work, on the same cores, is in it; moving alone tells how much of it there is.
+    """
     with object_store.running_store() as port:
         object_store.upload(data, port, "rows.parquet")
-        local = Parts.scoring(predictor, str(data), str(home / "scored"))
+        there = object_store.uri(port, "rows.parquet")
         ways = {
-            "disk": local,
-            "store": Parts.scoring(predictor, object_store.uri(port, "rows.parquet"), object_store.uri(port, "scored")),
+            "disk": Parts.scoring(predictor, str(data), str(home / "scored")),
+            "store": Parts.scoring(predictor, there, object_store.uri(port, "scored")),
+            "moved": lambda: object_store.move(there, home / "scored" / "predictions", port),
         }
         found = timed("store", ways, repeats)
+    title = f"from and to S3, {rows:,} rows"
     return [
-        Figure(f"from and to S3, {rows:,} rows", rows / found["store"], "rows/s", "higher"),
+        Figure(title, rows / found["store"], "rows/s", "higher"),
+        Figure(f"{title}: its bytes moved alone", found["moved"], "s", "lower"),
+        Figure("from and to S3: speed over moving its bytes alone", found["moved"] / found["store"], "ratio", "higher"),
         Figure("from and to S3: speed over the local disk", found["disk"] / found["store"], "ratio", "higher", 0.7),
+    ]
+
+
+def measure_tables(predictor: Predictor, home: Path, rows: int, repeats: int) -> list[Figure]:
+    """From one table of PostgreSQL to another over copying the same columns out and in, whichever way is faster."""
+    data = write_table(home / "tables" / "rows.parquet", rows, seed=1, labelled=False)
+    try:
+        with postgres_server() as server:
+            copies = Copies(server, data, lambda uri, to: victim.score(predictor, uri, to, None, KEY, overwrite=True))
+            found = timed("tables", copies.ways, repeats, copies.prepare)
+    except FileNotFoundError as error:
+        print(f"{error}: left out", file=sys.stderr)
+        return []
+    alone = {way: min(found[name] for name in names) for way, names in copies.alone.items()}
+    title, speed = f"from and to PostgreSQL, {rows:,} rows", sum(alone.values()) / found["scored"]
+    return [
+        Figure(title, rows / found["scored"], "rows/s", "higher"),
+        *(Figure(f"{title}: {way} alone", seconds, "s", "lower") for way, seconds in alone.items()),
+        Figure("from and to PostgreSQL: speed over COPY out and in alone", speed, "ratio", "higher", *TABLE_BOUNDS),
     ]
 
 
@@ -136,11 +167,14 @@ def measure_memory(package: Path, data: Path, rows: int) -> list[Figure]:
     ]
 
 
-def timed(what: str, ways: Mapping[str, Callable[[], None]], repeats: int) -> dict[str, float]:
-    """Median seconds of each way, measured in turns after one round to warm up."""
+def timed(
+    what: str, ways: Mapping[str, Callable[[], None]], repeats: int, prepare: Callable[[], None] = lambda: None
+) -> dict[str, float]:
+    """Median seconds of each way, measured in turns after one round to warm up; `prepare` comes before each."""
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for round_ in range(repeats + 1):
         for name, way in ways.items():
+            prepare()
             started = time.perf_counter()
             way()
             seconds[name].append(time.perf_counter() - started)

@@ -52,7 +52,7 @@ def main() -> None:
     except SystemExit as end:
         # Typer turns an interrupt into this code without a word.
         if end.code == INTERRUPTED:
-            line = "interrupted; a training goes on after its last epoch when it is started again"
+            line = "interrupted; the same command goes on: training after its last epoch, scoring after its last shard"
             print(line, file=sys.stderr)
             show_problems([line], INTERRUPTED, as_json)
         # What Typer has told already: an unknown option, a missing argument.

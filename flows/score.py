@@ -30,19 +30,33 @@ from tasks.training.engine import LOCAL, Engine, EngineName, choose_engine
 
 Output = Annotated[str, BeforeValidator(str)]
 """A name or a Path."""
-Names = Sequence[str]
 
 
 @flow(name="score", flow_run_name="score with {model}", timeout_seconds=24 * 3600)
 def score(
     model: str,
-    input: Names,  # noqa: A002 - the name is a parameter of the deployment's form
-    output: Output, keep: Names | None = None, overwrite: bool = False, promote: bool = False,
-    why: bool = False, query: str | None = None, key: str | None = None, version_column: str | None = None,
-    also: str | None = None, max_rejects: float = 1.0,
-    shard_rows: int | None = None, since: str | None = None, until: str | None = None, time: str | None = None,
-    partition: Names = (), new_since: str | None = None, engine: EngineName = "local", address: str | None = None,
-) -> Scored:  # fmt: skip
+    input: Sequence[str],  # noqa: A002 - the name is a parameter of the deployment's form
+    output: Output,
+    keep: Sequence[str] | None = None,
+    overwrite: bool = False,
+    promote: bool = False,
+    why: bool = False,
+    query: str | None = None,
+    key: str | None = None,
+    version_column: str | None = None,
+    also: str | None = None,
+    max_rejects: float = 1.0,
+    shard_rows: int | None = None,
+    since: str | None = None,
+    until: str | None = None,
+    time: str | None = None,
+    partition: Sequence[str] = (),
+    new_since: str | None = None,
+    engine: EngineName = "local",
+    address: str | None = None,
+    batch_rows: int | None = None,
+    threads: int | None = None,
+) -> Scored:
     """Scores files and tables with one version, resolved once; a killed run goes on when it is started again.
 
     Args:
@@ -67,12 +81,26 @@ def score(
         new_since: An earlier output; files that it has scored, and that have not changed, are left out.
         engine: `local` scores in this process, `ray` on workers that Ray starts. A run goes on with either.
         address: With ray: a cluster that runs already, as HOST:PORT; without, one is started on this machine.
+        batch_rows: Rows that a thread scores at once; by a short measurement if not given.
+        threads: Threads that score in this process; by a short measurement if not given.
     """
     chosen = choose_engine(engine, 1, address)
     options = Options(
-        None, max_rejects, shard_rows, why, also, since, until, time, tuple(partition), new_since, query, key,
-        version_column,
-    )  # fmt: skip
+        max_rejects=max_rejects,
+        shard_rows=shard_rows,
+        why=why,
+        also=also,
+        since=since,
+        until=until,
+        time=time,
+        partitions=tuple(partition),
+        new_since=new_since,
+        query=query,
+        key=key,
+        version_column=version_column,
+        batch_rows=batch_rows,
+        threads=threads,
+    )
     if promote:
         promote_waiting(model)
     return score_request(input, Request.of(model, input, options, keep), wanted_output(output), overwrite, chosen)
@@ -86,7 +114,7 @@ def promote_waiting(model: str) -> None:
 
 
 def score_request(
-    inputs: Names, request: Request, wanted: outputs.Output, overwrite: bool, engine: Engine = LOCAL
+    inputs: Sequence[str], request: Request, wanted: outputs.Output, overwrite: bool, engine: Engine = LOCAL
 ) -> Scored:
     """The steps of a run, or of what is missing of one; `inputs` may hold credentials, the request does not."""
     home = state_folder()

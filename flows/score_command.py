@@ -11,6 +11,7 @@ from flows.results import Scored
 from flows.score_options import (
     Address,
     Also,
+    BatchRows,
     EngineOption,
     Input,
     Keep,
@@ -26,6 +27,7 @@ from flows.score_options import (
     Redeliver,
     ShardRows,
     Since,
+    Threads,
     Time,
     Until,
     Verify,
@@ -52,6 +54,8 @@ def score(
     also: Also = None,
     max_rejects: MaxRejects = 1.0,
     shard_rows: ShardRows = None,
+    batch_rows: BatchRows = None,
+    threads: Threads = None,
     since: Since = None,
     until: Until = None,
     time: Time = None,
@@ -82,8 +86,10 @@ def score(
 
     earlier = absolute(new_since) if new_since else None
     done = watched(flow)(
-        name, [absolute(uri) for uri in input], absolute(output), keep, overwrite, promote, why, query, key,
-        version_column, also, max_rejects, shard_rows, since, until, time, partition or [], earlier, engine, address,
+        name, [absolute(uri) for uri in input], absolute(output), keep=keep, overwrite=overwrite, promote=promote,
+        why=why, also=also, max_rejects=max_rejects, shard_rows=shard_rows, since=since, until=until, time=time,
+        partition=partition or [], new_since=earlier, query=query, key=key, version_column=version_column,
+        engine=engine, address=address, batch_rows=batch_rows, threads=threads,
     )  # fmt: skip
     show(done, as_json, _lines(done))
     _require_delivered(done)

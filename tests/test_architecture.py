@@ -44,13 +44,21 @@ def test_a_flow_is_a_list_of_steps(name: str, function: ast.FunctionDef) -> None
     assert found == []
 
 
+def lines_of(function: ast.FunctionDef) -> int:
+    """Without its docstring, which in a flow holds the help of each parameter of the form."""
+    first = function.body[0]
+    described = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+    docstring = (first.end_lineno or 0) - first.lineno + 1 if described else 0
+    return (function.end_lineno or 0) - function.lineno + 1 - docstring
+
+
 def test_files_and_functions_read_in_one_breath() -> None:
     long_files = [f"{p}: {n}" for p in SOURCES if (n := len(p.read_text(encoding="utf-8").splitlines())) > 350]
     long_functions = [
         f"{path}:{function.name}: {length}"
         for path in SOURCES
         for function in functions(path)
-        if (length := (function.end_lineno or 0) - function.lineno + 1) > 50
+        if (length := lines_of(function)) > 50
     ]
     assert long_files == []
     assert long_functions == []

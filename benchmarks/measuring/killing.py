@@ -2,20 +2,41 @@
 
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TypeAlias
 
-from benchmarks.measuring.mishaps import Bench, Outcome, entries, require, wait_for_shards
+import pyarrow as pa
 
-MOST_SHARDS, PAUSE_SECONDS, EARLY_SECONDS = 6, 0.05, 3.0
-"""A kill comes behind so many shards at most, and a moment later; an early one within the first seconds."""
+from benchmarks.measuring.outcome import Outcome, compared
+from benchmarks.measuring.places import Place, wait_for_shards
+from benchmarks.measuring.victim import require
+
+MOST_SHARDS, PAUSE_SECONDS = 6, 0.05
+"""A kill comes behind so many shards at most, and a moment later."""
 EARLY = 5
 """One kill in so many comes at any moment, also before the first shard."""
+
+Start: TypeAlias = Callable[[str], "subprocess.Popen[str]"]
+"""Begins a run into an output by its URI, or goes on with it."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """Runs of one sort."""
+
+    start: Start
+    place: Callable[[str], Place]
+    """An output by a name."""
+    due: pa.Table
+    """Predictions of an undisturbed run."""
+    shard_rows: int
+    early_seconds: float
+    """In which an early kill comes."""
 
 
 @dataclass(frozen=True)
@@ -30,44 +51,58 @@ class Kills:
     outcome: Outcome
 
 
-def kill_at_random(bench: Bench, kills: int, chance: random.Random) -> Kills:
-    """Runs one after the other, until there were so many kills."""
+def together(each: Iterable[Kills]) -> Kills:
+    """What became of the runs of several ways."""
+    found = list(each)
+    lost, twice, differ = (sum(getattr(k.outcome, name) for k in found) for name in ("lost", "twice", "differ"))
+    return Kills(
+        sum(k.kills for k in found),
+        sum(k.between for k in found),
+        max((k.redone for k in found), default=0),
+        Outcome(lost, twice, differ),
+    )
+
+
+def kill_at_random(name: str, way: Way, kills: int, chance: random.Random) -> Kills:
+    """Runs one after the other, until there were so many kills: of the process alone, and of its group, in turns."""
     happened: list[tuple[bool, int]] = []
     outcomes: list[Outcome] = []
     while len(happened) < kills:
-        output = bench.home / f"killed-{len(outcomes)}"
-        happened += _one_run(bench, output, kills - len(happened), chance)
-        outcomes.append(bench.compare(output))
-        print(f"{len(happened)} kills, {len(outcomes)} runs came to their end", file=sys.stderr, flush=True)
-        shutil.rmtree(output)
-    sums = [sum(getattr(outcome, name) for outcome in outcomes) for name in ("lost", "twice", "differ")]
-    between = sum(inside for inside, _ in happened)
-    return Kills(len(happened), between, max((redone for _, redone in happened), default=0), Outcome(*sums))
+        place = way.place(f"killed-{len(outcomes)}")
+        _one_run(way, place, kills, chance, happened)
+        outcomes.append(compared(place.rows(), way.due))
+        told = f"{len(happened)} kills, {len(outcomes)} runs at their end, {outcomes[-1].wrong} wrong rows in the last"
+        print(f"{name}: {told}", file=sys.stderr, flush=True)
+        place.remove()
+    lost, twice, differ = (sum(getattr(outcome, what) for outcome in outcomes) for what in ("lost", "twice", "differ"))
+    between, redone = sum(inside for inside, _ in happened), max((cost for _, cost in happened), default=0)
+    return Kills(len(happened), between, redone, Outcome(lost, twice, differ))
 
 
-def _one_run(bench: Bench, output: Path, most: int, chance: random.Random) -> list[tuple[bool, int]]:
-    """For each kill whether it came between the first and the last shard, and the shards that it cost."""
-    found: list[tuple[bool, int]] = []
+def _one_run(way: Way, place: Place, most: int, chance: random.Random, happened: list[tuple[bool, int]]) -> None:
+    """Adds for each kill whether it came between the first and the last shard, and the shards that it cost."""
+    shards = -(-len(way.due) // way.shard_rows)
     while True:
-        process, before = bench.start(output), _times(output)
-        if len(found) == most or not _comes_to(process, output, chance):
+        before, process = place.done(), way.start(place.uri)
+        if len(happened) == most or not _comes_to(process, place, chance, way.early_seconds):
             require(process, 0)
-            return found
-        _kill(process, group=bool(len(found) % 2))
-        if output.exists() and not output.with_name(f".{output.name}.partial").exists():
+            return
+        _kill(process, group=bool(len(happened) % 2))
+        begun, after = place.begun(way.shard_rows), place.done()
+        if place.is_whole():
             # It came too late to change anything.
-            return [*found, (False, 0)]
-        after = _times(output)
-        again = sum(after.get(name) != time_ for name, time_ in before.items())
-        found.append((0 < len(after) < _shards(bench), again + len(_begun(output) - after.keys())))
+            happened.append((False, 0))
+            return
+        again = sum(after.get(name) != mark for name, mark in before.items())
+        happened.append((0 < len(after) < shards, again + begun))
 
 
-def _comes_to(process: "subprocess.Popen[str]", output: Path, chance: random.Random) -> bool:
+def _comes_to(process: "subprocess.Popen[str]", place: Place, chance: random.Random, early_seconds: float) -> bool:
     """Whether the process still runs at a moment of chance."""
     if chance.randrange(EARLY) == 0:
-        time.sleep(chance.uniform(0, EARLY_SECONDS))
+        time.sleep(chance.uniform(0, early_seconds))
     else:
-        wait_for_shards(process, output, len(entries(output)) + chance.randint(1, MOST_SHARDS))
+        wait_for_shards(process, place, len(place.done()) + chance.randint(1, MOST_SHARDS))
         time.sleep(chance.uniform(0, PAUSE_SECONDS))
     return process.poll() is None
 
@@ -77,21 +112,6 @@ def _kill(process: "subprocess.Popen[str]", group: bool) -> None:
         os.killpg(process.pid, signal.SIGKILL)
     else:
         process.kill()
-    process.communicate()
-
-
-def _shards(bench: Bench) -> int:
-    return -(-len(bench.due) // bench.shard_rows)
-
-
-def _times(output: Path) -> dict[str, int]:
-    """When each shard was done."""
-    folder = output.with_name(f".{output.name}.partial") / "ledger" / "shards"
-    return {name: (folder / f"{name}.json").stat().st_mtime_ns for name in entries(output)}
-
-
-def _begun(output: Path) -> set[str]:
-    """Shards of which there are files, finished or not."""
-    work = output.with_name(f".{output.name}.partial") / "out"
-    parts = {path.stem.removeprefix("part-") for path in work.glob("predictions/part-*")}
-    return parts | {path.name.removeprefix("predictions-") for path in work.glob(".scratch/predictions-*")}
+    process.wait()
+    if process.stderr:
+        process.stderr.close()

@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pyarrow.parquet as pq
+
 from benchmarks.measuring.prefect_server import free_port, wait_for
+from tasks.data.reach import located
 
 KEYS = {
     "AWS_ACCESS_KEY_ID": "bench",
@@ -47,5 +50,15 @@ def upload(path: Path, port: int, name: str) -> None:
     """A file of this machine under that name in the bucket."""
     from pyarrow import fs
 
-    filesystem, target = fs.FileSystem.from_uri(uri(port, name))
+    filesystem, target = located(uri(port, name))
     fs.copy_files(str(path), target, fs.LocalFileSystem(), filesystem)
+
+
+def move(given: str, made: Path, port: int) -> None:
+    """Reads the object `given`, then stores the files of the folder `made`: what a run from and to the store does."""
+    filesystem, path = located(given)
+    with filesystem.open_input_file(path) as opened, pq.ParquetFile(opened, pre_buffer=True) as file:
+        for group in range(file.num_row_groups):
+            file.read_row_group(group)
+    for part in made.iterdir():
+        upload(part, port, f"moved/{part.name}")

@@ -225,9 +225,9 @@ class ColumnKind(ABC, Generic[SettingsT, StatisticsT]):
         """Of a ragged kind: how many different values `encode` gives, 0 behind the ends of rows included."""
         return 0
 
-    def sizes(self, feed: NDArray[Any]) -> NDArray[np.int64]:
-        """How much work each row of a graph input is, [N]; rows of similar size share a batch."""
-        return np.full(len(feed), int(np.prod(feed.shape[1:], initial=1)), dtype=np.int64)
+    def sizes(self, feed: NDArray[Any]) -> NDArray[np.int64] | int:
+        """How much work each row of a graph input is, [N] or the same for all; rows of similar size share a batch."""
+        return int(np.prod(feed.shape[1:], initial=1))
 
     def shown(self, values: pa.Array, settings: SettingsT, row: int) -> Shown:
         """One of the parsed values as people see it: here its text, cut where it is long."""

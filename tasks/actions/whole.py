@@ -16,6 +16,7 @@ from models.actions import Action
 from models.errors import InputError, OutsideError
 from tasks.actions.letters import Answer, Letter, Parcel, key_of
 from tasks.aside import flush_to_disk
+from tasks.data.reach import located
 
 
 class TableTarget(Protocol):
@@ -61,7 +62,7 @@ class Folder(WholeParcels):
         """Copies; what is seen under the name is always whole."""
         name = f"{self._run_id}-{self._name(parcel)}.parquet"
         try:
-            filesystem, folder = _located(self._action.to)
+            filesystem, folder = _place_of(self._action.to)
             if isinstance(filesystem, fs.LocalFileSystem):
                 _copy_here(parcel.outbox, Path(folder) / name)
             else:
@@ -91,12 +92,9 @@ class Table(WholeParcels):
         return Answer(True)
 
 
-def _located(place: str) -> tuple[fs.FileSystem, str]:
+def _place_of(place: str) -> tuple[fs.FileSystem, str]:
     """File system and path of a folder."""
-    if "://" not in place:
-        return fs.LocalFileSystem(), place
-    filesystem, path = fs.FileSystem.from_uri(place)
-    return filesystem, path
+    return located(place) if "://" in place else (fs.LocalFileSystem(), place)
 
 
 def _copy_here(source: Path, target: Path) -> None:

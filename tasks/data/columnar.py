@@ -70,12 +70,11 @@ def stops(file: SourceFile, most: int) -> list[int]:
 
 def _parquet(file: SourceFile, columns: Collection[str] | None, first: int, last: int | None) -> Iterator[RawBatch]:
     with _open_parquet(file) as plain:
-        schema = plain.schema_arrow
-        repeated = _repeated(plain.metadata, schema)
+        schema, metadata = plain.schema_arrow, plain.metadata
     check_names(schema.names, file.path)
     wanted = wanted_names(schema.names, columns)
-    texts = [name for name in repeated if name in wanted]
-    with _open_parquet(file, texts) as opened:
+    texts = [name for name in _repeated(metadata, schema) if name in wanted]
+    with _open_parquet(file, texts, metadata) as opened:
         if not opened.metadata.num_rows:
             raise NoRowsError(f"{file.path}: no rows")
         size, start = _rows_at_once(opened.metadata), 1
@@ -125,10 +124,13 @@ def _rows_at_once(metadata: pq.FileMetaData) -> int:
     return max(1, min(BATCH_ROWS, BATCH_BYTES * rows // max(size, 1)))
 
 
-def _open_parquet(file: SourceFile, texts: Collection[str] = ()) -> pq.ParquetFile:
-    """`texts` are read as dictionaries."""
+def _open_parquet(
+    file: SourceFile, texts: Collection[str] = (), metadata: pq.FileMetaData | None = None
+) -> pq.ParquetFile:
+    """`texts` are read as dictionaries; `metadata` that is known already is not read again."""
+    how = {"filesystem": file.filesystem, "read_dictionary": list(texts), "metadata": metadata, "pre_buffer": True}
     try:
-        return pq.ParquetFile(file.path, filesystem=file.filesystem, read_dictionary=list(texts), pre_buffer=True)
+        return pq.ParquetFile(file.path, **how)
     except pa.ArrowInvalid as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise InputError(f"{file.path}: not a Parquet file or truncated ({reason})") from None

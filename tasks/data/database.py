@@ -34,6 +34,7 @@ PASSING = ("08", "40", "55P03", "57")
 """Beginnings of PostgreSQL's codes for what is over when it is tried again: connection, conflict, lock, shutdown."""
 OUTSIDE = ("28", "53", "58", "42501", "25006")
 """Those for what is neither wrong in the query nor over soon: log-in, full disk, system, rights, read-only."""
+REFUSAL = re.compile(r"(?:FATAL:|fe_sendauth:)(.*)")
 STARTING = ("starting up", "shutting down", "recovery mode", "too many", "remaining connection slots")
 NOISE = re.compile(
     r"^(?:[A-Z_]+: |\[[A-Za-z]+\] |Failed to (?:prepare query|connect): |Execution error \[\w+\]: |ERROR: +)+"
@@ -214,9 +215,10 @@ def plain_error(database: Database, error: Exception, of: str) -> PerennialError
     """What a driver's error comes to."""
     says = _said(database, error)
     code = getattr(error, "sqlstate", None) or ""
-    if "FATAL:" in str(error) and not code and not any(word in says for word in STARTING):
+    refuses = REFUSAL.search(says)
+    if refuses and not code and not any(word in says for word in STARTING):
         advice = "; set PGUSER and PGPASSWORD or PGPASSFILE" if "password" in says or "role" in says else ""
-        return OutsideError(f"{of}: the server refuses ({says.partition('FATAL:')[2].strip()}){advice}")
+        return OutsideError(f"{of}: the server refuses ({refuses[1].strip()}){advice}")
     if code.startswith(PASSING) or (not code and _is_gone(database, error, says)):
         return UnreachableError(f"{of}: can't be reached ({says})")
     if code.startswith(OUTSIDE) or any(word in says for word in ("readonly", "disk is full", "unable to open")):

@@ -13,6 +13,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from tasks.data.download import NO_ANSWER, download, is_url
+from tasks.data.reach import located
 
 LARGEST_FILE = 1 << 27
 """Bytes; several are held at once."""
@@ -100,24 +101,22 @@ def _resolve(path: str, place: Place) -> tuple[fs.FileSystem, str]:
     if "://" not in path:
         return place.filesystem, real_path(place.filesystem, posixpath.join(place.folder, path))
     scheme, _, rest = path.partition("://")
-    filesystem, full = _located(f"{scheme.lower()}://{rest}")
+    filesystem, full = _place_of(f"{scheme.lower()}://{rest}")
     return filesystem, real_path(filesystem, full)
 
 
-def _located(uri: str) -> tuple[fs.FileSystem, str]:
+def _place_of(uri: str) -> tuple[fs.FileSystem, str]:
     """File system and path of a URI; buckets are opened once, since that takes a while."""
     parts = urlsplit(uri)
     if parts.scheme not in STORES:
-        filesystem, path = fs.FileSystem.from_uri(uri)
-        return filesystem, path
+        return located(uri)
     filesystem, bucket = _opened(f"{parts.scheme}://{parts.netloc}?{parts.query}")
     return filesystem, f"{bucket.rstrip('/')}{unquote(parts.path)}".lstrip("/")
 
 
 @lru_cache(MOST_STORES)
 def _opened(uri: str) -> tuple[fs.FileSystem, str]:
-    filesystem, bucket = fs.FileSystem.from_uri(uri)
-    return filesystem, bucket
+    return located(uri)
 
 
 def _allowed(path: str, filesystem: fs.FileSystem, full: str, place: Place) -> bool:

@@ -1,4 +1,6 @@
-"""Whether an object store is away for a while, or says no for good."""
+"""Object stores: what a URI names, and whether a store is away for a while or says no for good."""
+
+import os
 
 from pyarrow import fs
 
@@ -13,6 +15,19 @@ SAYS_NO = (
 )
 """Errors of S3 that asking again does not mend."""
 AWAY = ("AWS Error", "curlCode")
+CHECKSUMS = "AWS_REQUEST_CHECKSUM_CALCULATION"
+
+
+def located(uri: str) -> tuple[fs.FileSystem, str]:
+    """File system and path of a URI; raises what `pyarrow.fs.FileSystem.from_uri` does.
+
+    Servers that speak S3 without being Amazon's may not know the checksums that its library adds to uploads, or take
+    long for them: they get none, unless the environment asks for them. Outputs are hashed by ourselves.
+    """
+    if "endpoint_override" in uri:
+        os.environ.setdefault(CHECKSUMS, "when_required")
+    filesystem, path = fs.FileSystem.from_uri(uri)
+    return filesystem, path
 
 
 def says_no(error: OSError) -> bool:

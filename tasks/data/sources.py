@@ -21,7 +21,7 @@ from models.errors import InputError, OutsideError
 from models.problems import shortened
 from tasks.data import columnar, delimited, folders, jsonlines, query
 from tasks.data.batches import BATCH_ROWS, Format, Malformed, RawBatch, SourceFile, check_names, constant
-from tasks.data.reach import is_away, outage
+from tasks.data.reach import is_away, located, outage
 
 __all__ = ["BATCH_ROWS", "Malformed", "Peek", "RawBatch", "SourceFile", "peek", "read_batches", "resolve"]
 
@@ -173,8 +173,7 @@ def _filesystem(uri: str) -> tuple[fs.FileSystem, str]:
     if "://" not in uri:
         return fs.LocalFileSystem(), str(Path(uri).expanduser().absolute())
     try:
-        filesystem, path = fs.FileSystem.from_uri(uri)
-        return filesystem, path
+        return located(uri)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
         raise InputError(f"{uri}: no kind of source that can be read ({_first_line(error)})") from None
     except OSError as error:

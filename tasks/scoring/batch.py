@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from models.columns.cells import as_array
 from models.contract import Contract, free_name
 from models.errors import InputError
 from tasks.actions.select import Actions
@@ -99,7 +100,7 @@ class BatchScorer:
             bad = reject_malformed(batch.source, batch.malformed, contract.sensitive)
             return Finished(self.schema.empty_table(), _counted(pa.concat_tables([bad, untimed]), tally))
         checked = check_batch(batch, self._columns, contract.missing, sensitive=contract.sensitive)
-        parsed = {name: checked.table.column(name).combine_chunks() for name in self._columns}
+        parsed = {name: as_array(checked.table.column(name)) for name in self._columns}
         predictions = self.predictor.predict(parsed)
         added = self._added_columns(predictions, batch.source, checked.rows)
         raw = _accepted(batch, checked)

@@ -37,6 +37,8 @@ class Sources:
     peeks: tuple[Peek | None, ...]
     tables: tuple[tuple[SourceFile, pa.Schema], ...]
     """All that can be read with their columns, those that are not to be read again too."""
+    earlier: tuple[Mapping[str, Any], ...] = ()
+    """What earlier runs have read, and this one is not to."""
 
     @property
     def rows(self) -> int | None:
@@ -54,7 +56,7 @@ def look_at(
 ) -> Sources:
     """The files behind all inputs, each once, in folders of these `partitions` (NAME=VALUE), and queries as `asked`.
 
-    Files that look as they do in `known`, the sources of an earlier run, are not to be read again. Raises InputError
+    Files that look as they do in `known`, the sources of earlier runs, are not to be read again. Raises InputError
     for a file that two inputs reach, for inputs that the output would become a part of, and where no file at all can be
     read.
     """
@@ -74,7 +76,9 @@ def look_at(
     new = [look for look in looks if look[1] != seen.get(look[1]["path"])]
     files, fingerprints, peeks = zip(*new, strict=True) if new else ((), (), ())
     columns = tuple((file, peeked.schema) for file, _, peeked in looks if isinstance(file, SourceFile) and peeked)
-    return Sources(files, fingerprints, peeks, columns)
+    read_now = {source["path"] for source in fingerprints}
+    earlier = tuple(source for source in seen.values() if source["path"] not in read_now)
+    return Sources(files, fingerprints, peeks, columns, earlier)
 
 
 def _in_partitions(

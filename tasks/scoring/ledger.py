@@ -37,6 +37,8 @@ class Pinned:
     threads: int
     started: float
     """Seconds since 1970."""
+    earlier: tuple[Mapping[str, Any], ...] = ()
+    """Sources that earlier runs have scored, and this one was told to leave out."""
     format_version: int = FORMAT_VERSION
 
 
@@ -126,7 +128,7 @@ def pinned_of(raw: Mapping[str, Any], where: str) -> Pinned:
             f"{where}: ledger of format version {raw['format_version']} is newer than {FORMAT_VERSION}, this "
             "release's; upgrade perennial"
         )
-    lists = {name: tuple(raw[name]) for name in ("inputs", "sources")}
+    lists = {name: tuple(raw.get(name, ())) for name in ("inputs", "sources", "earlier")}
     also = tuple(raw["also"]) if raw["also"] else None
     return Pinned(**{**raw, **lists, "also": also})
 

@@ -29,7 +29,7 @@ class Lookup:
         distinct = pa.concat_arrays([texts.dictionary.cast(pa.string()), pa.array([""])])
         found = pc.fill_null(pc.index_in(distinct, value_set=self._values), len(self.codes))
         code_of = np.array([*self.codes, self.other], dtype=np.int64)[found.to_numpy()]
-        places = pc.fill_null(texts.indices.cast(pa.int64()), len(distinct) - 1)
+        places = texts.indices.fill_null(len(distinct) - 1) if texts.indices.null_count else texts.indices
         taken: NDArray[np.int64] = code_of[places.to_numpy()]
         return taken
 

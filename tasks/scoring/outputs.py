@@ -1,5 +1,6 @@
 """What an output's name means: files of this machine, a folder in an object store, or tables of a database."""
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -48,6 +49,12 @@ def require_claimable(wanted: Output, overwrite: bool) -> None:
 def manifest_of(output: str) -> dict[str, Any]:
     """What the finished run of an output says of itself. Raises InputError where there is none."""
     return table_manifest(output) if is_database(output) else read_manifest(_finished(output))
+
+
+def scored_before(output: str) -> list[Mapping[str, Any]]:
+    """The sources of a finished output, and of those that came before it. Raises InputError where there is none."""
+    manifest = manifest_of(output)
+    return [*manifest.get("earlier", ()), *manifest["sources"]]
 
 
 def problems_of(output: str) -> list[str]:

@@ -18,6 +18,7 @@ from models.contract import GRAPH_FILE, Contract, output_names, read_contract
 from models.cores import usable_cores
 from models.errors import InputError
 from tasks.scoring.lookups import Lookup, without_lookups
+from tasks.scoring.repeated import different_rows, may_repeat
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -40,6 +41,14 @@ class Predictions:
     """[N, K] in the order of the contract's classes; None for a regression."""
     values: NDArray[np.float32] | None
     """[N] for a regression; None for classes."""
+
+    def take(self, rows: NDArray[np.int64]) -> "Predictions":
+        """Those at positions [M]."""
+        return Predictions(
+            None if self.index is None else self.index[rows],
+            None if self.probabilities is None else self.probabilities[rows],
+            None if self.values is None else self.values[rows],
+        )
 
 
 class Predictor:
@@ -76,8 +85,19 @@ class Predictor:
 
     def predict(self, columns: Mapping[str, pa.Array]) -> Predictions:
         """Predictions for columns that `parse` of their kinds has accepted, each [N]."""
-        many = len(next(iter(columns.values()))) > BATCH
-        session, lookups = self._behind_lookups if many else (self.session, {})
+        if len(next(iter(columns.values()))) <= BATCH:
+            return self._predict(columns, self.session, {})
+        found = different_rows(columns) if may_repeat({c.settings.kind for c in self.contract.columns}) else None
+        if found is None:
+            return self._predict(columns, *self._behind_lookups)
+        first, codes = found
+        return self._predict(
+            {name: values.take(first) for name, values in columns.items()}, *self._behind_lookups
+        ).take(codes)
+
+    def _predict(
+        self, columns: Mapping[str, pa.Array], session: "InferenceSession", lookups: Mapping[str, Lookup]
+    ) -> Predictions:
         feed = {
             column.name: lookups[column.name](columns[column.name])
             if column.name in lookups
@@ -123,11 +143,9 @@ class Predictor:
     def _batches(self, feed: Mapping[str, NDArray[Any]]) -> "tuple[list[Rows], NDArray[np.int64] | None]":
         """What is scored together: neighbours where all rows have one size, else rows of similar sizes in an order."""
         count = len(next(iter(feed.values())))
-        sizes = sum(
-            (KINDS[c.settings.kind].sizes(feed[c.name]) for c in self.contract.columns), np.zeros(count, dtype=np.int64)
-        )
+        sizes = np.asarray(sum(KINDS[c.settings.kind].sizes(feed[c.name]) for c in self.contract.columns))
         if not count or sizes.min() == sizes.max():
-            rows = min(self.batch_rows, max(1, BATCH_ELEMENTS // max(int(sizes[0]) if count else 1, 1)))
+            rows = min(self.batch_rows, max(1, BATCH_ELEMENTS // int(sizes.max(initial=1))))
             return [slice(start, start + rows) for start in range(0, max(count, 1), rows)], None
         order = np.argsort(sizes, kind="stable")
         return list(_of_similar_size(order, sizes[order], self.batch_rows)), order

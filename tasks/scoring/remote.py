@@ -12,6 +12,7 @@ from pyarrow import fs
 
 from models.errors import InputError, OutsideError
 from tasks.aside import HeldError, folder_aside
+from tasks.data.reach import located
 from tasks.scoring.destination import MANIFEST, PREDICTIONS, REJECTS, RemoteDestination
 from tasks.scoring.ledger import RUN_FILE, SHARDS, Entry, Ledger, PartFile, Pinned
 from tasks.scoring.remotelock import held_remotely
@@ -60,7 +61,7 @@ def require_claimable_remote(wanted: RemoteDestination, overwrite: bool) -> None
 def stores(wanted: RemoteDestination, scratch: Path) -> tuple[ObjectStore, Ledger]:
     """The folder, and its ledger, whose files are made in `scratch`. Raises InputError for URIs of nothing known."""
     try:
-        filesystem, root = fs.FileSystem.from_uri(wanted.uri)
+        filesystem, root = located(wanted.uri)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{wanted.output}: no kind of place that can be written to ({reason})") from None

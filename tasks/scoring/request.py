@@ -40,6 +40,10 @@ class Options:
     key: str | None = None
     version_column: str | None = None
     """See `Asked`."""
+    batch_rows: int | None = None
+    """Rows that a thread scores at once; by a short measurement where it is None."""
+    threads: int | None = None
+    """Threads that score; by a short measurement, and at most one for each core, where it is None."""
 
     @property
     def asked(self) -> Asked:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from models.columns.cells import as_array
 from models.errors import InputError, UnreachableError
 from tasks.actions.deliver import require_tokens
 from tasks.actions.outboxes import Outboxes
@@ -120,7 +121,8 @@ def score_into(
     columns = {*kept.names, *(actions.inputs if actions else ()), *([period.column] if period else [])}
     reading = Reading(sources.files, pinned.sources, contract, columns, pinned.shard_rows)
     if sink.pinned is None and (sources.rows or 0) >= MANY:
-        pinned = replace(pinned, batch_rows=_fastest(predictor, reading))
+        batch_rows, threads = _fastest(predictor, reading, options)
+        pinned = replace(pinned, batch_rows=batch_rows, threads=threads)
     predictor.batch_rows, predictor.threads = pinned.batch_rows, pinned.threads
     schemas = {PREDICTIONS: scorer.schema, REJECTS: SCHEMA}
     done = sink.begin(pinned, schemas)
@@ -142,15 +144,16 @@ def score_into(
     return scores
 
 
-def _fastest(predictor: Predictor, reading: Reading) -> int:
-    """Rows that a thread scores at once, by a short measurement on the first rows."""
+def _fastest(predictor: Predictor, reading: Reading, options: Options) -> tuple[int, int]:
+    """Rows that a thread scores at once, and threads, where they are not given: by a measurement on the first rows."""
     contract = predictor.contract
     columns = {column.name: column.settings for column in contract.columns}
     batch = next((step.batch for step in reading.steps({}) if isinstance(step, Piece)), None)
     if batch is None or not len(batch.rows):
-        return predictor.batch_rows
+        return options.batch_rows or predictor.batch_rows, options.threads or predictor.threads
     table = check_batch(batch, columns, contract.missing).table
-    return choose(predictor, {name: table[name].combine_chunks() for name in columns})
+    parsed = {name: as_array(table[name]) for name in columns}
+    return choose(predictor, parsed, options.batch_rows, options.threads)
 
 
 def _go(begin: Callable[[], Run], reading: Reading, on_rows: OnRows) -> Run:
@@ -187,9 +190,10 @@ def _pin(predictor: Predictor, sources: Sources, stamp: Stamp, request: Request,
         options=asdict(request.options),
         sources=pin_sources(sources, shard_rows),
         shard_rows=shard_rows,
-        batch_rows=predictor.batch_rows,
-        threads=predictor.threads,
+        batch_rows=request.options.batch_rows or predictor.batch_rows,
+        threads=request.options.threads or predictor.threads,
         started=time.time(),
+        earlier=sources.earlier,
     )
 
 

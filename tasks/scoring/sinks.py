@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from models.errors import PerennialError
 from tasks.scoring.destination import PREDICTIONS, REJECTS, AnyDestination, require_writable
+from tasks.scoring.follower import Follower
 from tasks.scoring.ledger import RUN_FILE, SHARDS, Entry, Ledger, PartFile, Pinned, as_json
 from tasks.scoring.shards import Shard, Span
 from tasks.scoring.store import Store
@@ -147,6 +148,7 @@ class FilePart:
         self._name, self._schemas, self._form = name, schemas, form
         self._products, self._ledger = products, ledger
         self._writers: dict[str, TableWriter] = {}
+        self._followers: dict[str, Follower] = {}
         self._rows: dict[str, int] = {}
 
     def write(self, what: str, table: pa.Table) -> int:
@@ -155,21 +157,27 @@ class FilePart:
             return 0
         if what not in self._writers:
             self._writers[what] = open_writer(self._path(what), self._schemas[what], self._form)
+            self._followers[what] = self._products.follower(self._path(what), self._name_of(what))
             self._rows[what] = 0
         self._writers[what].write_table(table)
+        self._followers[what].follow()
         self._rows[what] += len(table)
         return len(table)
 
     def commit(self, entry: Entry) -> Entry:
-        """Hashes the files, moves them to their places and enters the shard."""
+        """Moves the files to their places and enters the shard."""
         files = {}
         for what, writer in self._writers.items():
             writer.close()
             path = self._path(what)
-            name = f"{what}/part-{self._name}{PART_SUFFIXES[self._form]}"
+            name = self._name_of(what)
             _require_rows(path, self._form, self._rows[what], name)
-            files[what] = PartFile(name, what, self._rows[what], path.stat().st_size, sha256_of(path))
-            self._products.put(path, name)
+            digest = self._followers[what].finish()
+            files[what] = PartFile(name, what, self._rows[what], path.stat().st_size, digest)
+            if self._followers[what].arrived:
+                path.unlink()
+            else:
+                self._products.put(path, name)
         done = replace(entry, files=files)
         self._ledger.enter(done)
         return done
@@ -178,7 +186,11 @@ class FilePart:
         """Nothing of it is left."""
         for what, writer in self._writers.items():
             writer.close()
+            self._followers[what].discard()
             self._path(what).unlink(missing_ok=True)
+
+    def _name_of(self, what: str) -> str:
+        return f"{what}/part-{self._name}{PART_SUFFIXES[self._form]}"
 
     def _path(self, what: str) -> Path:
         return self._products.scratch() / f"{what.replace('/', '-')}-{self._name}"

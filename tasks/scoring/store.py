@@ -14,6 +14,7 @@ from pyarrow import fs
 
 from tasks.aside import flush_to_disk
 from tasks.data.reach import says_no
+from tasks.scoring.follower import Follower, Upload
 
 T = TypeVar("T")
 SCRATCH = ".scratch"
@@ -26,6 +27,9 @@ class Store(Protocol):
 
     def put(self, path: Path, name: str) -> None:
         """Moves a finished file of this machine to its place in one step; what has that name already is replaced."""
+
+    def follower(self, path: Path, name: str) -> Follower:
+        """Prepares a file that is still written for its name; it may bring it there."""
 
     def write(self, name: str, content: bytes) -> None:
         """A small file, whole or not at all."""
@@ -60,6 +64,10 @@ class LocalStore:
         self._ensure(target.parent)
         path.replace(target)
         flush_to_disk(target.parent)
+
+    def follower(self, path: Path, name: str) -> Follower:
+        """Has the disk take the file by and by."""
+        return Follower(path)
 
     def write(self, name: str, content: bytes) -> None:
         """Written beside and renamed."""
@@ -119,6 +127,10 @@ class ObjectStore:
         patiently(lambda: fs.copy_files(str(path), target, fs.LocalFileSystem(), self.filesystem))
         path.unlink()
 
+    def follower(self, path: Path, name: str) -> Follower:
+        """Uploads the file while it is written; where the store goes away meanwhile, `put` has to do it."""
+        return Follower(path, Upload(self.filesystem, self._path(name)))
+
     def write(self, name: str, content: bytes) -> None:
         """A small file, whole or not at all."""
         patiently(lambda: self._write(name, content))
@@ -172,6 +184,10 @@ class WatchedStore:
         self._store, self._watch = store, watch
         self.read, self.open, self.names = store.read, store.open, store.names
         self.scratch, self.remove = store.scratch, store.remove
+
+    def follower(self, path: Path, name: str) -> Follower:
+        """Leaves all of it to `put`, which watches."""
+        return Follower(path)
 
     def put(self, path: Path, name: str) -> None:
         """Moves a finished file of this machine to its place in one step; what has that name already is replaced."""

@@ -55,7 +55,8 @@ class TableLedger:
         return {name: entry for name, entry in entries.items() if span.covers(Shard.of(name))}
 
     def pin(self, pinned: Pinned) -> None:
-        """Begins a run."""
+        """Begins a run; a finished one of the same id, whose shards would pass for its own, is forgotten."""
+        self.forget(pinned.run_id)
         self._insert(pinned.run_id, RUN, None, asdict(pinned))
 
     def enter(self, run_id: str, entry: Entry) -> bool:

@@ -1,7 +1,7 @@
-"""How many rows one thread scores at once, chosen by a short measurement on rows of the input."""
+"""How many rows one thread scores at once, and how many threads do, chosen by a short measurement on the input."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 
@@ -10,40 +10,55 @@ from tasks.scoring.predictor import Predictor
 CANDIDATES = (1024, 512, 2048, 4096, 8192)
 """The usual size first; another one has to be faster by more than chance."""
 WORTH = 1.1
-SECONDS = 0.3
+ROUNDS, SECONDS = 3, 0.3
+"""What ends the measurement, whichever comes first."""
 
 
-def choose(predictor: Predictor, columns: Mapping[str, pa.Array]) -> int:
-    """The rows of a batch with which parsed `columns` are scored fastest, looked for during `SECONDS`.
+def choose(
+    predictor: Predictor, columns: Mapping[str, pa.Array], batch_rows: int | None = None, threads: int | None = None
+) -> tuple[int, int]:
+    """The rows of a batch and the threads with which parsed `columns` are scored fastest, where they are not given.
 
-    What is chosen depends on the machine and the moment, so it belongs into the ledger: predictions may differ in their
-    last bits between sizes.
+    The best of `ROUNDS` within `SECONDS` each: sizes with all threads, then half of the threads, since two of them may
+    share one core. What is chosen depends on the machine and the moment, so it belongs into the ledger: predictions may
+    differ in their last bits between sizes.
     """
-    held = len(next(iter(columns.values())))
-    fitting = [size for size in CANDIDATES if size * predictor.threads <= held] or [predictor.batch_rows]
-    predictor.predict(_first(columns, max(fitting)))
+    held, most = len(next(iter(columns.values()))), threads or predictor.threads
+    sizes = [size for size in CANDIDATES if size * most <= held] or [predictor.batch_rows]
+    size, _ = _fastest(predictor, columns, [(batch_rows or size, most) for size in sizes])
+    fewer = [most // 2] if most > 1 and not threads else []
+    return _fastest(predictor, columns, [(size, each) for each in (most, *fewer)])
+
+
+def _fastest(
+    predictor: Predictor, columns: Mapping[str, pa.Array], settings: Sequence[tuple[int, int]]
+) -> tuple[int, int]:
+    """The first of the settings, unless another one is faster by more than chance."""
+    ways = list(dict.fromkeys(settings))
+    if len(ways) == 1:
+        return ways[0]
+    predictor.predict(_first(columns, max(size * threads for size, threads in ways)))
     deadline = time.perf_counter() + SECONDS
-    found: dict[int, float] = {}
-    while time.perf_counter() < deadline:
-        for size in fitting:
-            found[size] = min(found.get(size, float("inf")), _seconds_a_row(predictor, columns, size))
-            if time.perf_counter() > deadline:
-                break
-    best = min(found, key=lambda size: found[size])
-    return best if found[best] * WORTH < found[fitting[0]] else fitting[0]
+    found: dict[tuple[int, int], float] = {}
+    for way in ways * ROUNDS:
+        found[way] = min(found.get(way, float("inf")), _seconds_a_row(predictor, columns, *way))
+        if time.perf_counter() > deadline:
+            break
+    best = min(found, key=lambda way: found[way])
+    return best if found[best] * WORTH < found[ways[0]] else ways[0]
 
 
-def _seconds_a_row(predictor: Predictor, columns: Mapping[str, pa.Array], size: int) -> float:
+def _seconds_a_row(predictor: Predictor, columns: Mapping[str, pa.Array], size: int, threads: int) -> float:
     """Of one batch a thread."""
-    usual, rows = predictor.batch_rows, size * predictor.threads
+    usual, rows = (predictor.batch_rows, predictor.threads), size * threads
     part = _first(columns, rows)
-    predictor.batch_rows = size
+    predictor.batch_rows, predictor.threads = size, threads
     try:
         started = time.perf_counter()
         predictor.predict(part)
         return (time.perf_counter() - started) / rows
     finally:
-        predictor.batch_rows = usual
+        predictor.batch_rows, predictor.threads = usual
 
 
 def _first(columns: Mapping[str, pa.Array], rows: int) -> dict[str, pa.Array]:

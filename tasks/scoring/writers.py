@@ -31,10 +31,8 @@ class TableWriter(Protocol):
 def open_writer(path: Path, schema: pa.Schema, form: Format) -> TableWriter:
     """A writer of tables of one schema. CSV files get no header, so that they can be joined."""
     if form == "parquet":
-        # Numbers seldom repeat: looking for repetitions takes twice as long as all the rest of writing them.
-        texts = [f.name for f in schema if pa.types.is_string(value_type(f.type))]
         # Without Arrow's own schema, texts that are dictionaries here are plain texts to every reader.
-        return RowGroups(path, schema, store_schema=False, use_dictionary=texts)
+        return RowGroups(path, schema, store_schema=False)
     if form == "csv":
         return CsvWriter(path, schema)
     return JsonLinesWriter(path) if form == "jsonl" else FeatherWriter(path, schema)

@@ -216,7 +216,7 @@ def interrupted(file: Path, *words: str) -> str:
         patch.setattr(export, "export_model", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
         said = cli("train", file, *words)
     assert said.code == 130, said.both
-    assert said.err.splitlines()[-1].startswith("interrupted; a training goes on after its last epoch")
+    assert said.err.splitlines()[-1].startswith("interrupted; the same command goes on: training after its last epoch")
     experiment = connect().get_experiment_by_name(file.stem)
     newest = connect().search_runs([experiment.experiment_id])[0]
     assert newest.info.status in ("KILLED", "FAILED")

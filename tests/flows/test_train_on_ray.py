@@ -52,7 +52,7 @@ def test_an_interrupt_leaves_no_process_and_the_training_goes_on_in_its_run(
     process.send_signal(signal.SIGINT)
     stopped = finished(process)
     assert stopped.code == 130
-    plain(stopped, 130, "interrupted; a training goes on")
+    plain(stopped, 130, "interrupted; the same command goes on")
     assert not psutil.wait_procs(started, timeout=20)[1]
     done = len(epochs_of(run_id))
     assert 2 <= done < 8

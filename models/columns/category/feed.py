@@ -1,6 +1,7 @@
 """Categories from raw cells to the graph: every type becomes a string, looked at once per distinct value."""
 
 from collections.abc import Iterable
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -55,9 +56,10 @@ class CategoryKind(ColumnKind[CategorySettings, CategoryStatistics]):
         if text is None:
             nothing = pa.nulls(len(raw), self.arrow_type(settings))
             return Parsed(nothing, (Refusal("wrong type", valid(encoded)),))
-        marks = canonical(pa.array(missing, pa.string())).to_pylist()
-        named = mask_missing(canonical(text), (*missing, *marks))
+        named = mask_missing(canonical(text), (*missing, *_as_read(missing)))
         long = pc.fill_null(pc.greater(pc.utf8_length(named), settings.max_characters), False)
+        if not pc.any(long).as_py():
+            return Parsed(_merge(encoded.indices, named))
         too_long = np.asarray(pc.fill_null(pc.take(long, encoded.indices), False).to_numpy(zero_copy_only=False))
         named = pc.if_else(long, pa.scalar(None, pa.string()), named)
         refusals = (Refusal("too long", too_long),) if too_long.any() else ()
@@ -123,9 +125,18 @@ def _float_text(numbers: NDArray[np.floating[Any]]) -> pa.Array:
     return pa.array(texts, pa.string())
 
 
+@cache
+def _as_read(marks: tuple[str, ...]) -> tuple[str, ...]:
+    """Marks of a missing value as `canonical` writes them."""
+    return tuple(canonical(pa.array(marks, pa.string())).to_pylist())
+
+
 def _merge(indices: pa.Array, names: pa.Array) -> pa.DictionaryArray:
     """Indices into the distinct names, null where the name is."""
     distinct = names.dictionary_encode()
+    if len(distinct.dictionary) == len(names):
+        # Most dictionaries hold each name once.
+        return pa.DictionaryArray.from_arrays(indices.cast(pa.int32()), names)
     return pa.DictionaryArray.from_arrays(pc.take(distinct.indices, indices), distinct.dictionary)
 
 

@@ -64,7 +64,7 @@ def test_nothing_is_seen_under_the_name_before_it_is_whole(tmp_path: Path, monke
 def test_an_object_store_is_written_through_arrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "bucket").mkdir()
     store = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
-    monkeypatch.setattr(whole, "_located", lambda place: (store, place.removeprefix("s3://")))
+    monkeypatch.setattr(whole, "_place_of", lambda place: (store, place.removeprefix("s3://")))
     assert send(action("s3://bucket"), parcel(tmp_path, 4)) == Delivered("refund", 4, 4, 0)
     assert pq.read_table(tmp_path / "bucket" / "run-1-refund-00001.parquet").num_rows == 4
 

@@ -175,4 +175,4 @@ def test_paths_of_stores_are_read_as_arrow_reads_them() -> None:
         "gs://anonymous@b/k/%C3%A4",
         "abfs://c@acct.dfs.core.windows.net/a%20b",
     ):
-        assert fetching._located(uri)[1] == fs.FileSystem.from_uri(uri)[1]
+        assert fetching._place_of(uri)[1] == fs.FileSystem.from_uri(uri)[1]

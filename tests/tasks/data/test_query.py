@@ -8,10 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from adbc_driver_manager import AdbcStatusCode, DatabaseError
 
 from models.errors import InputError, OutsideError, UnreachableError
 from tasks.data.batches import BATCH_ROWS, RawBatch, SourceFile
-from tasks.data.database import locate, quoted, table_of, without_user
+from tasks.data.database import locate, plain_error, quoted, table_of, without_user
 from tasks.data.fingerprint import ChangedError
 from tasks.data.query import Asked, bound, find_query, pin
 from tasks.data.sources import peek, read_batches, stops
@@ -302,3 +303,18 @@ def test_long_names_are_refused() -> None:
     with pytest.raises(InputError, match=r"has 64 bytes, and PostgreSQL takes 63"):
         table_of(locate("postgresql://h/db")[0], "ä" * 32)
     assert replace(table_of(locate("postgresql://h/db")[0], "a.b%2Ec")).sql == '"a"."b.c"'
+
+
+@pytest.mark.parametrize(
+    "said", ['FATAL:  password authentication failed for user "eve"', "fe_sendauth: no password supplied"]
+)
+def test_a_server_that_wants_another_password_is_no_outage(said: str) -> None:
+    error = DatabaseError(
+        f'connection to server at "127.0.0.1", port 5432 failed: {said}', status_code=AdbcStatusCode.IO
+    )
+    found = plain_error(locate("postgresql://db/base")[0], error, "db")
+    assert type(found) is OutsideError
+    assert (
+        str(found)
+        == f"db: the server refuses ({said.partition(':')[2].strip()}); set PGUSER and PGPASSWORD or PGPASSFILE"
+    )

@@ -67,3 +67,16 @@ def test_rejects_of_many_batches_share_a_row_group(tmp_path: Path) -> None:
             rejects.add(one)
         rejects.add(one.slice(0, 0))
     assert groups(tmp_path / "r.parquet") == [5] and rejects.reasons == {"wrong type": 5}
+
+
+def test_texts_are_written_by_distinct_values_where_they_repeat(tmp_path: Path) -> None:
+    schema = pa.schema([("same", pa.string()), ("key", pa.string()), ("value", pa.float64()), ("n", pa.int64())])
+    writer = RowGroups(tmp_path / "a.parquet", schema)
+    keys = [f"row {n}" for n in range(100)]
+    writer.write_table(pa.table([["a", "b"] * 50, keys, [0.5] * 100, list(range(100))], schema=schema))
+    writer.close()
+    columns = pq.read_metadata(tmp_path / "a.parquet").row_group(0)
+    same, key, value, number = (columns.column(position) for position in range(4))
+    assert same.has_dictionary_page and not (key.has_dictionary_page or value.has_dictionary_page)
+    assert key.statistics.min == "row 0" and number.statistics.max == 99 and value.statistics is None
+    assert pq.read_table(tmp_path / "a.parquet")["key"].to_pylist() == keys

@@ -10,7 +10,7 @@ from models.errors import InputError
 from tasks.scoring.claim import claimed
 from tasks.scoring.destination import destination
 from tasks.scoring.inputs import look_at
-from tasks.scoring.outputs import manifest_of, problems_of
+from tasks.scoring.outputs import problems_of, scored_before
 from tasks.scoring.predictor import Predictor
 from tasks.scoring.request import Options, Request
 from tasks.scoring.score import Scores, score_into
@@ -21,7 +21,7 @@ def scored(predictor: Predictor, given: Path, output: Path, **options: Any) -> S
     """Scores with options that only a request has."""
     request = Request("small/1", (str(given),), Options(**options))
     wanted = destination(output)
-    known = manifest_of(options["new_since"])["sources"] if "new_since" in options else ()
+    known = scored_before(options["new_since"]) if "new_since" in options else ()
     sources = look_at(request.inputs, wanted, request.options.partitions, known)
     with claimed(wanted, False) as sink:
         return score_into(sink, predictor, sources, STAMP, request)
@@ -90,4 +90,7 @@ def test_files_that_an_earlier_run_has_scored_are_left_out(predictor: Predictor,
     assert done.rows == 15
     assert {Path(source).name for source in pd.read_parquet(done.predictions)["source"]} == {"b.parquet", "c.parquet"}
     nothing = scored(predictor, tmp_path / "in", tmp_path / "again", new_since=str(tmp_path / "tuesday"))
-    assert nothing.rows == 5, "only what the named run has scored is left out"
+    assert nothing.rows == 0, "the run before it has left out what its own predecessor has scored"
+    new_rows(9, seed=9).to_parquet(tmp_path / "in" / "a.parquet")
+    changed = scored(predictor, tmp_path / "in", tmp_path / "friday", new_since=str(tmp_path / "again"))
+    assert changed.rows == 9

@@ -77,6 +77,15 @@ def test_an_output_that_exists_is_replaced_when_the_new_one_is_whole(
     assert postgres_server.psql("SELECT count(DISTINCT run_id) FROM perennial_ledger WHERE output = 'out2'") == "1"
 
 
+def test_a_second_run_of_the_same_id_scores_all_rows_again(predictor: Predictor, tmp_path: Path) -> None:
+    rows_with_rejects(50).to_csv(tmp_path / "in.csv", index=False)
+    output = f"sqlite:///{tmp_path / 'out.db'}#out"
+    for _ in range(2):
+        scores = score_files(predictor, [str(tmp_path / "in.csv")], output, STAMP, overwrite=True)
+        assert scores.scored == len(of_sqlite(tmp_path / "out.db", "SELECT * FROM out")) == 48
+    assert verify_table(output) == []
+
+
 def test_a_file_into_postgresql(
     predictor: Predictor, postgres_server: PostgresServer, tmp_path: Path, expected: pd.DataFrame
 ) -> None:

@@ -35,11 +35,12 @@ class Timed:
 
     contract = contract_of({"x": NumberSettings()})
 
-    def __init__(self, seconds: Callable[[int], float], threads: int = 2) -> None:
-        self.threads, self.batch_rows, self._seconds = threads, 1024, seconds
+    def __init__(self, seconds: Callable[[int], float], gain: float = 2.0) -> None:
+        """`gain` is how many times as fast as one thread the two are."""
+        self.threads, self.batch_rows, self._seconds, self._gain = 2, 1024, seconds, gain
 
     def predict(self, columns: dict[str, pa.Array]) -> None:
-        CLOCK.now += self._seconds(self.batch_rows) * len(columns["x"])
+        CLOCK.now += self._seconds(self.batch_rows) * len(columns["x"]) / (self._gain if self.threads == 2 else 1)
 
 
 @pytest.fixture
@@ -50,23 +51,36 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def test_the_fastest_size_is_chosen_and_the_predictor_left_as_it_was(clock: Clock) -> None:
     predictor = Timed(lambda size: 1e-6 if size == 4096 else 5e-6)
-    assert choose(predictor, ROWS) == 4096  # type: ignore[arg-type]
-    assert predictor.batch_rows == 1024
+    assert choose(predictor, ROWS) == (4096, 2)  # type: ignore[arg-type]
+    assert (predictor.batch_rows, predictor.threads) == (1024, 2)
 
 
 def test_a_size_that_is_hardly_faster_is_not_worth_it(clock: Clock) -> None:
-    assert choose(Timed(lambda size: 5e-6 - size * 1e-11), ROWS) == 1024  # type: ignore[arg-type]
+    assert choose(Timed(lambda size: 5e-6 - size * 1e-11), ROWS) == (1024, 2)  # type: ignore[arg-type]
 
 
 def test_sizes_that_the_rows_do_not_fill_are_not_tried(clock: Clock) -> None:
     predictor = Timed(lambda size: 1e-3 / size)
-    assert choose(predictor, {"x": ROWS["x"][:5000]}) == 2048  # type: ignore[arg-type]
-    assert choose(predictor, {"x": ROWS["x"][:100]}) == 1024  # type: ignore[arg-type]
+    assert choose(predictor, {"x": ROWS["x"][:5000]}) == (2048, 2)  # type: ignore[arg-type]
+    assert choose(predictor, {"x": ROWS["x"][:100]}) == (1024, 2)  # type: ignore[arg-type]
+
+
+def test_threads_that_only_get_into_each_others_way_are_not_used(clock: Clock) -> None:
+    assert choose(Timed(lambda _: 1e-6, gain=0.8), ROWS) == (1024, 1)  # type: ignore[arg-type]
+
+
+def test_what_is_given_is_not_measured(clock: Clock) -> None:
+    predictor = Timed(lambda size: 1e-6 if size == 4096 else 5e-6, gain=0.8)
+    assert choose(predictor, ROWS, 77) == (77, 1)  # type: ignore[arg-type]
+    assert choose(predictor, ROWS, None, 2) == (4096, 2)  # type: ignore[arg-type]
+    started = clock.now
+    assert choose(predictor, ROWS, 77, 3) == (77, 3)  # type: ignore[arg-type]
+    assert clock.now == started
 
 
 def test_a_slow_network_is_not_measured_for_longer_than_a_moment(clock: Clock) -> None:
     started = clock.now
-    assert choose(Timed(lambda _: 5e-5), ROWS) == 1024  # type: ignore[arg-type]
+    assert choose(Timed(lambda _: 5e-5), ROWS) == (1024, 2)  # type: ignore[arg-type]
     assert clock.now - started < 3
 
 
@@ -76,11 +90,12 @@ def test_the_size_is_pinned_when_a_run_begins(
     new_rows(100).to_parquet(tmp_path / "in.parquet", row_group_size=30)
     monkeypatch.setattr(score, "MANY", 50)
     monkeypatch.setattr(predictor, "batch_rows", 1024)
+    monkeypatch.setattr(predictor, "threads", 2)
     asked: list[int] = []
 
-    def chosen(_: Predictor, columns: dict[str, Any]) -> int:
+    def chosen(_: Predictor, columns: dict[str, Any], *given: None) -> tuple[int, int]:
         asked.append(len(columns["load"]))
-        return 16
+        return 16, 1
 
     def stop(done: int) -> None:
         if done > 60:
