@@ -24,15 +24,17 @@ FEW_BYTES = 8
 """Of a text in the file, on average; what repeats takes fewer, as it is stored as a place among the distinct texts."""
 
 
-def read(file: SourceFile, columns: Collection[str] | None, first: int = 1) -> Iterator[RawBatch]:
+def read(
+    file: SourceFile, columns: Collection[str] | None, first: int = 1, last: int | None = None
+) -> Iterator[RawBatch]:
     """The rows of the file in batches. Raises InputError when it is truncated or of another format.
 
-    Of Parquet, row groups that end before row number `first` are not read. Whichever is first, batches end at the same
-    rows.
+    Of Parquet, row groups that end before row number `first` or begin behind `last` are not read. Whichever these are,
+    batches end at the same rows.
     """
     if file.format == "feather":
         return numbered(_feather(file, columns), file.path)
-    return _parquet(file, columns, first)
+    return _parquet(file, columns, first, last)
 
 
 def peek(file: SourceFile) -> tuple[pa.Schema, int | None]:
@@ -66,7 +68,7 @@ def stops(file: SourceFile, most: int) -> list[int]:
     return [*found[1:], found[-1] + held] if held else found[1:]
 
 
-def _parquet(file: SourceFile, columns: Collection[str] | None, first: int) -> Iterator[RawBatch]:
+def _parquet(file: SourceFile, columns: Collection[str] | None, first: int, last: int | None) -> Iterator[RawBatch]:
     with _open_parquet(file) as plain:
         schema, metadata = plain.schema_arrow, plain.metadata
     check_names(schema.names, file.path)
@@ -77,7 +79,7 @@ def _parquet(file: SourceFile, columns: Collection[str] | None, first: int) -> I
             raise NoRowsError(f"{file.path}: no rows")
         size, start = _rows_at_once(opened.metadata), 1
         for groups, rows in _units(opened.metadata):
-            if start + rows > first:
+            if start + rows > first and (last is None or start <= last):
                 yield from _numbered_from(start, opened, groups, size, wanted, file.path)
             start += rows
 

@@ -222,16 +222,21 @@ def stops(file: SourceFile, most: int) -> list[int]:
     return list(accumulate(each.rows for each in _query(file).ranges))
 
 
-def read(file: SourceFile, columns: Collection[str] | None, first: int = 1) -> Iterator[RawBatch]:
-    """The rows from the range of row `first` on, in the order of the key; a new batch begins with each range.
+def read(
+    file: SourceFile, columns: Collection[str] | None, first: int = 1, last: int | None = None
+) -> Iterator[RawBatch]:
+    """The rows from the range of row `first` to that of row `last`, in the order of the key.
 
-    Raises ChangedError where they are not those that were pinned, UnreachableError when the server has gone away.
+    A new batch begins with each range. Raises ChangedError where they are not those that were pinned, UnreachableError
+    when the server has gone away.
     """
     query = _query(file)
     wanted = wanted_names(query.schema.names, columns)
     with plain_errors(query.database, query.path), connected(query.database, LABEL) as connection:
         start = 1
         for position, each in enumerate(query.ranges):
+            if last is not None and start > last:
+                break
             if start + each.rows > first:
                 # A statement that is open when the connection closes is an error.
                 with closing(_read_range(connection, query, position, wanted)) as tables:

@@ -117,14 +117,17 @@ def _required(file: SourceFile | Unreadable) -> SourceFile:
     return file
 
 
-def read_batches(file: SourceFile, columns: Collection[str] | None = None, first: int = 1) -> Iterator[RawBatch]:
+def read_batches(
+    file: SourceFile, columns: Collection[str] | None = None, first: int = 1, last: int | None = None
+) -> Iterator[RawBatch]:
     """The rows of a file in batches of at most `BATCH_ROWS`, with only the wanted columns (None: all).
 
-    Rows before number `first` may be left out, which saves reading them; it never changes where batches end. A wanted
+    Rows before number `first` and behind `last` may be left out, which saves reading them; it never changes where
+    batches end. A wanted
     column that the file lacks is absent from the tables. Rows that can't be taken apart come as `malformed`.
     Raises InputError that names the file when it is empty, truncated, or not what its name says.
     """
-    seek = {"first": first} if file.format in SEEKABLE else {}
+    seek = {"first": first, "last": last} if file.format in SEEKABLE else {}
     try:
         for batch in READERS[file.format].read(file, columns, **seek):
             yield _with_partitions(batch, file, columns)

@@ -5,7 +5,8 @@ from collections import defaultdict
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from copy import copy, deepcopy
 from dataclasses import dataclass
-from itertools import groupby, islice, takewhile
+from itertools import groupby, takewhile
+from math import ceil
 from operator import itemgetter
 from typing import Any, TypeAlias
 
@@ -24,6 +25,8 @@ from tasks.scoring.batch import last_row
 from tasks.scoring.shards import EVERYTHING, WHOLE, Cuts, Shard, Span
 
 UNREADABLE = "unreadable"
+MOST_SOURCES = 1000
+"""Sources that are handed out one by one, or shard by shard: each time costs as much as scoring many rows."""
 
 
 @dataclass(frozen=True)
@@ -83,13 +86,18 @@ class Reading:
     def spans(self, done: Mapping[Shard, bool]) -> Iterator[Span]:
         """What is missing, in parts that can be read without each other.
 
-        A shard where it is known before reading where the shards end, else what is left of a source; of series all,
-        since their windows go on from file to file. Raises the errors of `steps`.
+        A shard where it is known before reading where the shards end, else what is left of a source, or of some where
+        there are very many; of series all, since their windows go on from file to file. Raises the errors of `steps`.
         """
         own = _by_source(done)
-        missing = (position for position in range(len(self._sources)) if not _is_whole(own[position]))
+        missing = [position for position in range(len(self._sources)) if not _is_whole(own[position])]
         if self._windows:
-            yield from (EVERYTHING for _ in islice(missing, 1))
+            yield from [EVERYTHING] if missing else []
+            return
+        if len(missing) > MOST_SOURCES:
+            each = ceil(len(missing) / MOST_SOURCES)
+            some = (missing[start : start + each] for start in range(0, len(missing), each))
+            yield from (Span(positions[0], None, positions[-1]) for positions in some)
             return
         for position in missing:
             cuts = self._cuts(position) if position in self._tables else None
@@ -105,10 +113,10 @@ class Reading:
         `done` are shards to leave out, and whether they end their source. Raises InputError where a source looks other
         than when the run began, OutsideError where it can't be reached.
         """
-        by_source, only = _by_source(done), self._span.source
+        by_source = _by_source(done)
         for position, source in enumerate(self._sources):
             own = by_source[position]
-            if only not in (None, position):
+            if not self._span.reaches(position):
                 continue
             if isinstance(source, Unreadable):
                 if not own:
@@ -180,7 +188,7 @@ class Reading:
     def _shards(self, position: int, cuts: Cuts, start: int, stop: int | None) -> Iterator[tuple[int, Iterator[Piece]]]:
         """Shards with their pieces, in the order of the rows."""
         source = self._tables[position]
-        batches = read_batches(source, self._wanted, cuts.first_of(start))
+        batches = read_batches(source, self._wanted, cuts.first_of(start), cuts.last_of(stop - 1) if stop else None)
         numbered = cuts.cut(self._windows.of(batches) if self._windows else batches)
         wanted = takewhile(lambda cut: stop is None or cut[0] < stop, (cut for cut in numbered if cut[0] >= start))
         for number, group in groupby(wanted, itemgetter(0)):

@@ -11,6 +11,8 @@ SHARD_ROWS = 1 << 20
 """Rows of a shard, where rows are small."""
 WHOLE = 1 << 62
 """Rows of a shard that is a whole source."""
+MOST = 999_999
+"""More than the sources of a run, or the shards of a source."""
 SHARD_BYTES, FEWEST = 1 << 30, 1024
 """Of values as the graph takes them, and the rows of a shard however large they are."""
 
@@ -35,24 +37,40 @@ class Shard:
 
 @dataclass(frozen=True)
 class Span:
-    """Shards that one worker does: all, those of a source, or a single one."""
+    """Shards that one worker does: all, those of neighbouring sources, or a single one."""
 
     source: int | None = None
     number: int | None = None
+    last: int | None = None
+    """The last one of several sources."""
+
+    def reaches(self, source: int) -> bool:
+        """Whether shards of the source are among them."""
+        return self.source is None or self.source <= source <= self._last
 
     def covers(self, shard: Shard) -> bool:
         """Whether the shard is one of them."""
-        return self.source in (None, shard.source) and self.number in (None, shard.number)
+        return self.reaches(shard.source) and self.number in (None, shard.number)
 
     @property
-    def prefix(self) -> str:
-        """What the names of its shards begin with."""
+    def names(self) -> tuple[str, str]:
+        """The names of all its shards lie between these, or are these."""
+        first, last = (0, MOST) if self.number is None else (self.number, self.number)
+        return Shard(self.source or 0, first).name, Shard(self._last, last).name
+
+    @property
+    def _last(self) -> int:
         if self.source is None:
-            return ""
-        return f"{self.source:06d}-" if self.number is None else Shard(self.source, self.number).name
+            return MOST
+        return self.source if self.last is None else self.last
 
     def __str__(self) -> str:
-        return "all shards" if self.source is None else f"shards {self.prefix}*" if self.number is None else self.prefix
+        if self.source is None:
+            return "all shards"
+        if self.number is not None:
+            return Shard(self.source, self.number).name
+        several = f" to {self.last:06d}" if self.last not in (None, self.source) else ""
+        return f"source {self.source:06d}{several}"
 
 
 EVERYTHING = Span()

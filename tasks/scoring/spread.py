@@ -111,11 +111,11 @@ class Spread:
                 self._look(span)
         for span in self._under_way if not ended else ():
             if span.number is None:
-                self._look(span)
+                # They are done in their order.
+                self._look(span, max((name for name in self.done if span.covers(Shard.of(name))), default=""))
         return failures
 
-    def _look(self, span: Span) -> None:
-        """Enters what the workers have done of a span so far, one shard after the other."""
-        known = (name for name in self.done if span.covers(Shard.of(name)))
+    def _look(self, span: Span, after: str = "") -> None:
+        """Enters what the workers have done of a span so far."""
         with suppress(UnreachableError):
-            self.done.update(self._output.done(span, after=max(known, default="")))
+            self.done.update(self._output.done(span, after))

@@ -48,7 +48,8 @@ class TableLedger:
 
     def done(self, run_id: str, span: Span = EVERYTHING, after: str = "") -> dict[str, Entry]:
         """Finished shards of a run by name, those behind the name `after`."""
-        some = f"shard LIKE {literal(f'{span.prefix}%')} AND shard > {literal(after or RUN)}"
+        low, high = map(literal, span.names)
+        some = f"shard BETWEEN {low} AND {high} AND shard > {literal(after or RUN)}"
         found = self._rows(f"run_id = {literal(run_id)} AND {some}")
         entries = {row["shard"]: entry_of(json.loads(row["entry"])) for row in found}
         return {name: entry for name, entry in entries.items() if span.covers(Shard.of(name))}

@@ -87,6 +87,11 @@ def test_keys_of_every_type(postgres_server: PostgresServer, kind: str, value: s
     assert [str(n) for n in all_rows(file, "n")] == wanted
     batches = list(read_batches(file, ["n"], first=61))
     assert [row for batch in batches for row in batch.rows] == list(range(61, 101))
+    postgres_server.psql(
+        "DELETE FROM keyed WHERE n % 10 = 5 AND key > (SELECT key FROM keyed ORDER BY key OFFSET 60 LIMIT 1)"
+    )
+    between = read_batches(file, ["n"], first=31, last=60)
+    assert [row for batch in between for row in batch.rows] == list(range(31, 61)), "later rows are not looked at"
 
 
 def test_batches_do_not_depend_on_the_server(postgres_server: PostgresServer) -> None:

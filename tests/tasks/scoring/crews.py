@@ -2,9 +2,10 @@
 
 import pickle
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from models.errors import UnreachableError
+from tasks.scoring.ledger import Entry
 from tasks.scoring.shards import Span
 from tasks.scoring.work import Done, Work
 
@@ -15,6 +16,7 @@ class Here:
     def __init__(self, room: int = 3, before: Callable[[Span], None] = lambda _: None) -> None:
         self.room, self._before = room, before
         self.begun: list[Span] = []
+        self.did: list[Mapping[str, Entry]] = []
         self.most = 0
         self._under_way: deque[Span] = deque()
 
@@ -30,6 +32,8 @@ class Here:
         span = self._under_way.pop()
         try:
             self._before(span)
-            return [(span, self._work.do(span))]
+            done = self._work.do(span)
+            self.did.append(done.entries)
+            return [(span, done)]
         except UnreachableError as error:
             return [(span, error)]

@@ -70,7 +70,7 @@ def test_the_rows_are_those_of_one_process(small: Small, folder: Path, alone: Pa
     assert (done.json["rows"], done.json["scored"], done.json["rejected"], done.err) == (20_001, 19_997, 4, "")
     same(tmp_path / "out", alone)
     assert cli("score", "--verify", tmp_path / "out").code == 0
-    assert {"score 000002-000004", "score shards 000004-*"} <= task_runs("score ")
+    assert {"score 000002-000004", "score source 000004"} <= task_runs("score ")
 
 
 def task_runs(like: str) -> set[str]:

@@ -12,7 +12,7 @@ import pytest
 from models.errors import InputError, OutsideError, UnreachableError
 from tasks.actions.outboxes import Outboxes
 from tasks.data.fingerprint import ChangedError
-from tasks.scoring import spread
+from tasks.scoring import reading, spread
 from tasks.scoring.claim import claimed
 from tasks.scoring.destination import PREDICTIONS, destination
 from tasks.scoring.inputs import look_at
@@ -58,7 +58,7 @@ def test_spans_give_the_same_output_in_whichever_order(predictor: Predictor, giv
     alone, crew = score(predictor, given, tmp_path / "alone", None), Here()
     done = score(predictor, given, tmp_path / "out", crew)
     assert sorted(map(str, crew.begun)) == [
-        "000000-000000", "000000-000001", "000000-000002", "000000-000003", "shards 000001-*", "shards 000002-*",
+        "000000-000000", "000000-000001", "000000-000002", "000000-000003", "source 000001", "source 000002",
     ]  # fmt: skip
     for what in ("predictions", "rejects"):
         pd.testing.assert_frame_equal(rows_of(tmp_path / "out" / what), rows_of(tmp_path / "alone" / what))
@@ -225,3 +225,53 @@ def test_an_error_arrives_with_all_of_its_lines() -> None:
 def test_workers_that_do_not_see_the_outboxes_say_so(tmp_path: Path) -> None:
     with pytest.raises(OutsideError, match=r"a worker on .* does not see it; .* PERENNIAL_HOME is on, since this"):
         Outboxes(tmp_path / "nothing").require()
+
+
+def test_of_very_many_sources_several_are_one_span(
+    predictor: Predictor, tmp_path: Path, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "MOST_SOURCES", 3)
+    for number in range(8):
+        new_rows(60, seed=number).to_csv(tmp_path / f"{number}.csv", index=False)
+    inputs = [str(tmp_path / f"{number}.csv") for number in range(8)]
+    failing = iter([False, True])
+    crew = Here(1, lambda _: stop_if(next(failing, False)))
+    with pytest.raises(KeyboardInterrupt):
+        score(predictor, inputs, tmp_path / "out", crew)
+    assert list(map(str, crew.begun)) == ["source 000000 to 000002", "source 000003 to 000005"]
+    output = f"{postgres_server.uri}#out23"
+    for where in (tmp_path / "out", output):
+        again = Here(2)
+        done = score_rows(predictor, inputs, where, crew=again, key=None, shard_rows=50)
+        assert (done.rows, done.scored) == (480, 480)
+    assert list(map(str, again.begun)) == [
+        "source 000000 to 000002",
+        "source 000003 to 000005",
+        "source 000006 to 000007",
+    ]
+    assert (
+        rows_of(tmp_path / "out" / "predictions").groupby("source")["row"].agg(list).tolist() == [[*range(1, 61)]] * 8
+    )
+    assert verify_table(output) == []
+
+
+def stop_if(now: bool) -> None:
+    if now:
+        raise KeyboardInterrupt
+
+
+def test_a_worker_reads_no_rows_of_others(predictor: Predictor, tmp_path: Path) -> None:
+    """Of a Parquet file whose second part is damaged, the others are scored as if it were whole."""
+    rows = new_rows(300_000)
+    rows.to_parquet(tmp_path / "in.parquet", row_group_size=100_000)
+    group = pq.ParquetFile(tmp_path / "in.parquet").metadata.row_group(1)
+    content = bytearray((tmp_path / "in.parquet").read_bytes())
+    start = group.column(0).data_page_offset
+    content[start : start + 4000] = bytes(4000)
+    (tmp_path / "in.parquet").write_bytes(content)
+    inputs, crew = [str(tmp_path / "in.parquet")], Here(1)
+    done = score_rows(predictor, inputs, tmp_path / "out", crew=crew, key=None, shard_rows=100_000)
+    assert (done.rows, done.scored, done.rejected) == (300_000, 200_000, 100_000)
+    assert [sorted(each) for each in crew.did] == [[f"000000-00000{number}"] for number in range(3)]
+    alone = score_rows(predictor, inputs, tmp_path / "alone", key=None, shard_rows=100_000)
+    pd.testing.assert_frame_equal(rows_of(done.rejects), rows_of(alone.rejects))
