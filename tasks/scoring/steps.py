@@ -25,7 +25,7 @@ from tasks.registry import runs, versions
 from tasks.registry.runs import RunTitle
 from tasks.registry.versions import Version
 from tasks.scoring.batch import Stamp
-from tasks.scoring.inputs import Sources, look_at
+from tasks.scoring.inputs import Sources, about_rows, look_at
 from tasks.scoring.ledger import Pinned
 from tasks.scoring.on_ray import Kept, RayCrew, ray_crew
 from tasks.scoring.outputs import Output, scored_before
@@ -139,10 +139,11 @@ def _score(
     shadow = Shadow(_loaded(also), also.model, also.number) if also else None
     stamp = Stamp(version.model, version.number, run_id, request.options.why)
     title, started = f"scoring with {version.model} v{version.number}", time.monotonic()
-    with progress(title, sources.rows, time_left=True) as advance, shown_in_prefect(title, sources.rows) as show:
+    about = about_rows(sources)
+    with progress(title, about, time_left=True) as advance, shown_in_prefect(title, about) as show:
 
         def on_rows(done: int) -> None:
-            text = progress_text(done, sources.rows, time.monotonic() - started)
+            text = progress_text(done, about, sources.rows is None, time.monotonic() - started)
             advance(done, text)
             show(done, text)
 
@@ -178,9 +179,10 @@ def _loaded(version: Version) -> Predictor:
         return Predictor.load(files, version.sha256)
 
 
-def progress_text(done: int, total: int | None, seconds: float) -> str:
-    """Rows done, of how many where that is known, and rows per second."""
-    rows = f"{done:,} rows" if total is None else f"{done:,} of {total:,} rows"
+def progress_text(done: int, total: int | None, estimated: bool, seconds: float) -> str:
+    """Rows done, of how many where that is known or `estimated`, and rows per second."""
+    of = "" if total is None else f" of about {total:,}" if estimated else f" of {total:,}"
+    rows = f"{done:,}{of} rows"
     return f"{rows}  {done / max(seconds, 1e-3):,.0f} rows/s"
 
 

@@ -15,7 +15,7 @@ from tasks.data.batches import SourceFile
 from tasks.data.sources import Unreadable, resolve_each
 from tasks.scoring import inputs as inputs_module
 from tasks.scoring.destination import destination
-from tasks.scoring.inputs import look_at
+from tasks.scoring.inputs import about_rows, look_at
 from tests.small import table
 from tests.tasks.scoring.scored_files import Run
 
@@ -140,6 +140,18 @@ def test_rows_are_known_only_where_every_file_states_them(tmp_path: Path) -> Non
     wanted = destination(tmp_path / "out")
     assert look_at([str(tmp_path / "*.parquet")], wanted).rows == 7
     assert look_at([str(tmp_path / "*.parquet"), str(tmp_path / "c.csv")], wanted).rows is None
+
+
+def test_rows_of_texts_are_estimated_by_the_size_of_the_files(tmp_path: Path) -> None:
+    wanted = destination(tmp_path / "out")
+    rows(7).to_parquet(tmp_path / "a.parquet")
+    rows(3000).to_csv(tmp_path / "b.csv", index=False)
+    rows(2000).to_csv(tmp_path / "c.csv", index=False)
+    about = about_rows(look_at([str(tmp_path / "*.parquet"), str(tmp_path / "*.csv")], wanted))
+    assert about is not None and abs(about - 5007) < 100
+    assert about_rows(look_at([str(tmp_path / "a.parquet")], wanted)) == 7
+    rows(2000).to_csv(tmp_path / "d.csv.gz", index=False)
+    assert about_rows(look_at([str(tmp_path / "d.csv.gz")], wanted)) is None
 
 
 def test_inputs_are_listed_once(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -210,8 +210,9 @@ def test_a_lock_whose_file_was_removed_meanwhile_is_taken_anew(tmp_path: Path, m
 
 
 def test_the_bar_tells_rows_per_second_and_the_total_where_known() -> None:
-    assert progress_text(3000, None, 2.0) == "3,000 rows  1,500 rows/s"
-    assert progress_text(3000, 10_000, 0.5) == "3,000 of 10,000 rows  6,000 rows/s"
+    assert progress_text(3000, None, True, 2.0) == "3,000 rows  1,500 rows/s"
+    assert progress_text(3000, 10_000, False, 0.5) == "3,000 of 10,000 rows  6,000 rows/s"
+    assert progress_text(3000, 10_000, True, 0.5) == "3,000 of about 10,000 rows  6,000 rows/s"
 
 
 @pytest.mark.parametrize(("total", "shown"), [(3, True), (None, False)])
