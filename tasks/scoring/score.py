@@ -132,7 +132,7 @@ def score_into(
     on_rows = on_rows or (lambda _: None)
     run: Run | Spread
     if crew:
-        work = Work(scorer, reading, found_anywhere(sink.wanted), schemas, boxes)
+        work = Work(scorer, reading, found_anywhere(sink.wanted), schemas, boxes, options.threads or 1)
         run = Spread(work, sink, done, options.max_rejects)
         run.go(crew, on_rows)
     else:
