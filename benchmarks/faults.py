@@ -44,6 +44,7 @@ MISHAPS: dict[str, Callable[[Bench], Outcome | None]] = {
     "S3 server gone for 20 s": mishaps.store_gone,
     "PostgreSQL restarted": mishaps.postgres_restarted,
     "MLflow server gone": mishaps.mlflow_gone,
+    "Ray worker killed": mishaps.ray_worker_killed,
     "output disk full": mishaps.disk_full,
     "input file replaced": mishaps.input_replaced,
     "input file truncated": mishaps.input_truncated,

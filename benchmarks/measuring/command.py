@@ -40,11 +40,13 @@ class Command:
         words = ("-m", "benchmarks.measuring.registered", str(package), str(learnt))
         subprocess.run([sys.executable, *words], env=self.environment, check=True, stdout=subprocess.DEVNULL)
 
-    def start(self, data: str, output: str, shard_rows: int, key: str | None = None) -> "subprocess.Popen[str]":
+    def start(
+        self, data: str, output: str, shard_rows: int, key: str | None = None, engine: str = "local"
+    ) -> "subprocess.Popen[str]":
         """`perennial score` in a process group of its own; what it says of failures is its standard error."""
         words = ["--input", data, "--output", output, "--shard-rows", str(shard_rows), *(["--key", key] if key else [])]
         return subprocess.Popen(
-            [str(COMMAND), "score", MODEL, *words], env=self.environment, start_new_session=True,
+            [str(COMMAND), "score", MODEL, *words, "--engine", engine], env=self.environment, start_new_session=True,
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 

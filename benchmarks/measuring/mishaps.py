@@ -1,11 +1,13 @@
 """What can happen to a scoring run besides kills, and what is left of its rows."""
 
+import importlib.util
 import os
 import shutil
 import subprocess
 import time
 from pathlib import Path
 
+import psutil
 from pyarrow import fs
 
 from benchmarks.measuring import object_store
@@ -74,6 +76,28 @@ def mlflow_gone(bench: Bench) -> Outcome:
         _require_middle(len(place.done()), bench)
         require(process, 0)
         return bench.compare(place)
+
+
+def ray_worker_killed(bench: Bench) -> Outcome | None:
+    """`perennial score --engine ray`, one of whose workers is killed at work; None where Ray is not installed."""
+    if importlib.util.find_spec("ray") is None:
+        return None
+    command, place = Command(bench.home / "on-ray"), bench.place("worker-killed")
+    command.register(bench.package, bench.learnt)
+    process = command.start(str(bench.data), place.uri, bench.shard_rows, engine="ray")
+    wait_for_shards(process, place, 3)
+    while not (workers := _at_work(process)):
+        time.sleep(0.01)
+    workers[0].kill()
+    _require_middle(len(place.done()), bench)
+    require(process, 0)
+    return bench.compare(place)
+
+
+def _at_work(process: "subprocess.Popen[str]") -> list[psutil.Process]:
+    """Ray's workers of a run that score at this moment."""
+    found = psutil.Process(process.pid).children(recursive=True)
+    return [each for each in found if each.is_running() and each.name().startswith("ray::score")]
 
 
 def disk_full(bench: Bench) -> Outcome:

@@ -123,8 +123,10 @@ def postgres_server() -> Iterator[Server]:
     try:
         server.run("initdb", "-D", str(folder / "data"), "-U", USER, "-A", "trust")
         server.start()
-        yield server
-        server.stop()
+        try:
+            yield server
+        finally:
+            server.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

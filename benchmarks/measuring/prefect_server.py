@@ -59,4 +59,4 @@ def wait_for(url: str, server: "subprocess.Popen[bytes]") -> None:
                 return
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             time.sleep(0.2)
-    raise RuntimeError(f"{url}: the Prefect server did not start")
+    raise RuntimeError(f"{url}: the server did not start")

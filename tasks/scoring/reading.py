@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from copy import copy, deepcopy
 from dataclasses import dataclass
-from itertools import groupby, takewhile
+from itertools import chain, groupby, islice, takewhile
 from math import ceil
 from operator import itemgetter
 from typing import Any, TypeAlias
@@ -76,11 +76,19 @@ class Reading:
         self._windows = windows_of(contract.series, self._columns, contract.missing)
         self._shard_rows = shard_rows
         self._span = EVERYTHING
+        self._begun: Steps | None = None
+
+    def first(self) -> RawBatch | None:
+        """The first rows, which `steps` gives again without reading them twice; None where there are none."""
+        steps = self.steps({})
+        looked_at = list(islice(steps, 1))
+        self._begun = chain(looked_at, steps)
+        return next((step.batch for step in looked_at if isinstance(step, Piece)), None)
 
     def within(self, span: Span) -> "Reading":
         """A reading of these shards alone, which begins anew."""
         part = copy(self)
-        part._span, part._windows = span, deepcopy(self._windows)
+        part._span, part._windows, part._begun = span, deepcopy(self._windows), None
         return part
 
     def spans(self, done: Mapping[Shard, bool]) -> Iterator[Span]:
@@ -113,6 +121,10 @@ class Reading:
         `done` are shards to leave out, and whether they end their source. Raises InputError where a source looks other
         than when the run began, OutsideError where it can't be reached.
         """
+        begun, self._begun = self._begun, None
+        return begun if begun and not done else self._steps(done)
+
+    def _steps(self, done: Mapping[Shard, bool]) -> Steps:
         by_source = _by_source(done)
         for position, source in enumerate(self._sources):
             own = by_source[position]

@@ -23,11 +23,11 @@ from tasks.scoring.ledger import Entry, Pinned
 from tasks.scoring.outputs import claimed, wanted_output
 from tasks.scoring.period import Period
 from tasks.scoring.predictor import Predictor
-from tasks.scoring.reading import Piece, Reading
+from tasks.scoring.reading import Reading
 from tasks.scoring.request import Options, Request, what_is_left
 from tasks.scoring.run import OnRows, Run
 from tasks.scoring.shadow import Shadow, shadow_means
-from tasks.scoring.shards import rows_of_shards
+from tasks.scoring.shards import EVERYTHING, rows_of_shards
 from tasks.scoring.sinks import Sink
 from tasks.scoring.spread import Crew, Spread
 from tasks.scoring.store import WAITS
@@ -132,6 +132,8 @@ def score_into(
     on_rows = on_rows or (lambda _: None)
     run: Run | Spread
     if crew:
+        # The rows that were measured are let go, with their file or connection: workers read all of them.
+        reading = reading.within(EVERYTHING)
         work = Work(scorer, reading, found_anywhere(sink.wanted), schemas, boxes, options.threads or 1)
         run = Spread(work, sink, done, options.max_rejects)
         run.go(crew, on_rows)
@@ -148,7 +150,7 @@ def _fastest(predictor: Predictor, reading: Reading, options: Options) -> tuple[
     """Rows that a thread scores at once, and threads, where they are not given: by a measurement on the first rows."""
     contract = predictor.contract
     columns = {column.name: column.settings for column in contract.columns}
-    batch = next((step.batch for step in reading.steps({}) if isinstance(step, Piece)), None)
+    batch = reading.first()
     if batch is None or not len(batch.rows):
         return options.batch_rows or predictor.batch_rows, options.threads or predictor.threads
     table = check_batch(batch, columns, contract.missing).table

@@ -210,3 +210,17 @@ def test_the_cut_into_batches_makes_no_difference(
     cut = scored(predictor, tmp_path / "2", tmp_path / "in.csv")[1]
     assert whole["row"].tolist() == cut["row"].tolist()
     np.testing.assert_allclose(whole["value"], cut["value"], rtol=1e-6)
+
+
+def test_looking_at_the_first_rows_to_tune_changes_no_window(
+    predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = frame_of(4, 12)
+    for number, part in enumerate((frame[frame["cycle"] < 6], frame[frame["cycle"] >= 6])):
+        part.to_parquet(tmp_path / f"{number}.parquet")
+    files = (tmp_path / "0.parquet", tmp_path / "1.parquet")
+    _, plain, rejects = scored(predictor, tmp_path / "plain", *files)
+    monkeypatch.setattr("tasks.scoring.score.MANY", 1)
+    _, tuned, same_rejects = scored(predictor, tmp_path / "tuned", *files)
+    pd.testing.assert_frame_equal(tuned, plain)
+    pd.testing.assert_frame_equal(same_rejects, rejects)

@@ -97,6 +97,21 @@ def test_a_file_into_postgresql(
     assert verify_table(f"{postgres_server.uri}#public.out12") == []
 
 
+@pytest.mark.parametrize("size", [1, 1000])
+def test_rows_arrive_whole_in_small_pieces(
+    predictor: Predictor, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr("tasks.scoring.tables.PIECE_BYTES", size)
+    source, output = fill_postgres(postgres_server, "in13", rows_with_rejects(100)), f"{postgres_server.uri}#out13"
+    score_rows(predictor, [source], output, overwrite=True)
+    assert [int(row) for (row,) in of_postgres(postgres_server, "out13", "row")] == [
+        *range(1, 3),
+        *range(4, 7),
+        *range(8, 101),
+    ]
+    assert verify_table(output) == []
+
+
 def test_a_query_into_parquet_and_sqlite(
     predictor: Predictor, postgres_server: PostgresServer, tmp_path: Path, expected: pd.DataFrame
 ) -> None:

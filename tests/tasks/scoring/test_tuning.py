@@ -1,6 +1,6 @@
 """The size of batches is what was fastest, and the usual one where it makes no difference."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,8 @@ import pyarrow as pa
 import pytest
 
 from models.columns.number.feed import NumberSettings
+from tasks.data.batches import RawBatch
+from tasks.data.sources import read_batches
 from tasks.scoring import score, tuning
 from tasks.scoring.predictor import Predictor
 from tasks.scoring.tuning import choose
@@ -108,3 +110,20 @@ def test_the_size_is_pinned_when_a_run_begins(
     sizes: list[int] = []
     assert run(tmp_path / "in.parquet", shard_rows=30, on_rows=lambda _: sizes.append(predictor.batch_rows)).rows == 100
     assert (len(asked), set(sizes)) == (1, {16})
+
+
+def test_the_rows_that_were_measured_are_not_read_again(
+    run: Run, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new_rows(100).to_parquet(tmp_path / "in.parquet", row_group_size=30)
+    monkeypatch.setattr(score, "MANY", 50)
+    read: list[int] = []
+
+    def counted(*given: Any) -> Iterator[RawBatch]:
+        for batch in read_batches(*given):
+            read.append(len(batch.rows))
+            yield batch
+
+    monkeypatch.setattr("tasks.scoring.reading.read_batches", counted)
+    assert run(tmp_path / "in.parquet", shard_rows=30).scored == 100
+    assert sum(read) == 100
