@@ -72,10 +72,16 @@ class RayCrew:
 
         own = {ray.util.get_node_ip_address(), "127.0.0.1"}
         self.elsewhere = {node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]} - own
-        self.room = 2 * max(1, int(ray.cluster_resources().get("CPU", 1)))
         self._runner, self._task, self._on_lost = runner, task, on_lost
         self._under_way: dict[Any, tuple[Span, Any]] = {}
         self._work: Kept | None = None
+
+    @property
+    def room(self) -> int:
+        """Twice the cores that the cluster has now."""
+        import ray
+
+        return 2 * max(1, int(ray.cluster_resources().get("CPU", 1)))
 
     def start(self, work: Work) -> None:
         """Tells all workers what they work on."""

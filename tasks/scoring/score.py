@@ -132,7 +132,9 @@ def score_into(
     on_rows = on_rows or (lambda _: None)
     run: Run | Spread
     if crew:
-        work = Work(scorer, reading.within(EVERYTHING), found_anywhere(sink.wanted), schemas, boxes)
+        # The rows that were measured are let go, with their file or connection: workers read all of them.
+        reading = reading.within(EVERYTHING)
+        work = Work(scorer, reading, found_anywhere(sink.wanted), schemas, boxes, options.threads or 1)
         run = Spread(work, sink, done, options.max_rejects)
         run.go(crew, on_rows)
     else:

@@ -54,10 +54,9 @@ class Spread:
         rejects, and what a worker raises for people to read.
         """
         crew.start(self._work)
-        room = crew.room if several_at_once(self._work.wanted) else 1
         held, waits = -1, iter(WAITS)
         while True:
-            failures = self._fill(crew, room)
+            failures = self._fill(crew)
             if not (self._under_way or failures):
                 break
             failures += self._collect(crew) if self._under_way else []
@@ -72,10 +71,11 @@ class Spread:
                 time.sleep(wait)
         require_few_rejects(self.done, self._max_rejects, 1)
 
-    def _fill(self, crew: Crew, room: int) -> list[UnreachableError]:
+    def _fill(self, crew: Crew) -> list[UnreachableError]:
         """Begins spans as long as there is room; the error where sources can't be looked at."""
+        room = crew.room if several_at_once(self._work.wanted) else 1
         try:
-            for span in islice(self._next(), room - len(self._under_way)):
+            for span in islice(self._next(), max(room - len(self._under_way), 0)):
                 crew.begin(span)
                 self._under_way.add(span)
         except UnreachableError as error:

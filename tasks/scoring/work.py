@@ -34,6 +34,8 @@ class Work:
     wanted: Output
     schemas: Mapping[str, pa.Schema]
     outboxes: Outboxes | None
+    threads: int = 1
+    """Of each worker."""
 
     def do(self, span: Span) -> Done:
         """What is missing of a span, entered in the ledger shard by shard.
@@ -42,8 +44,7 @@ class Work:
         """
         if self.outboxes:
             self.outboxes.require()
-        # Of the shards of one machine each has a core, and predictions don't depend on the number of threads.
-        self.scorer.use_threads(1)
+        self.scorer.use_threads(self.threads)
         with joined(self.wanted, self.scorer.stamp.run_id, self.schemas) as output:
             run = Run(self.scorer, output, output.done(span), outboxes=self.outboxes)
             run.go(self.reading.within(span), lambda _: None)

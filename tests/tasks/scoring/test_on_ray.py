@@ -83,11 +83,13 @@ def task_runs(like: str) -> set[str]:
 def test_a_killed_worker_changes_nothing(small: Small, folder: Path, alone: Path, tmp_path: Path) -> None:
     ledger = tmp_path / ".out.partial" / "ledger" / "shards"
     killed: list[int] = []
+    before: dict[str, int] = {}
 
     def kill() -> None:
         while not killed:
             time.sleep(0.005)
             if ledger.exists() and len(list(ledger.iterdir())) > 2:
+                before.update(times(tmp_path / ".out.partial" / "out", {path.stem for path in ledger.iterdir()}))
                 for worker in workers("score"):
                     killed.append(worker.pid)
                     worker.send_signal(signal.SIGKILL)
@@ -98,7 +100,14 @@ def test_a_killed_worker_changes_nothing(small: Small, folder: Path, alone: Path
     killer.join()
     assert done.code == 0 and killed, done.both
     same(tmp_path / "out", alone)
+    assert before == times(tmp_path / "out", set(before)), "what was in the ledger is not done again"
     assert {path.name for path in tmp_path.iterdir()} == {"out"}
+
+
+def times(output: Path, shards: set[str]) -> dict[str, int]:
+    """When the predictions of these shards were written, in nanoseconds."""
+    found = {path.stem.removeprefix("part-"): path.stat().st_mtime_ns for path in (output / "predictions").iterdir()}
+    return {shard: when for shard, when in found.items() if shard in shards}
 
 
 def workers(doing: str) -> list[psutil.Process]:
