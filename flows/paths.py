@@ -7,11 +7,16 @@ from models.errors import InputError
 
 
 def absolute(uri: str) -> str:
-    """The path as it is meant from where the user stands; an URI stays as it is, but without credentials."""
+    """The path as it is meant from where the user stands; a URI stays as it is, that of a database without its user.
+
+    Raises InputError for the URI of a store with a key or password in it.
+    """
     from tasks.data.database import is_database, without_user
+    from tasks.data.reach import require_no_secret
 
     if is_database(uri):
         return without_user(uri)
+    require_no_secret(uri)
     return uri if "://" in uri else str(Path(uri).expanduser().absolute())
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from tasks.data.download import NO_ANSWER, download, is_url
-from tasks.data.reach import located
+from tasks.data.reach import opened
 
 LARGEST_FILE = 1 << 27
 """Bytes; several are held at once."""
@@ -109,14 +109,12 @@ def _place_of(uri: str) -> tuple[fs.FileSystem, str]:
     """File system and path of a URI; buckets are opened once, since that takes a while."""
     parts = urlsplit(uri)
     if parts.scheme not in STORES:
-        return located(uri)
+        return opened(uri)
     filesystem, bucket = _opened(f"{parts.scheme}://{parts.netloc}?{parts.query}")
     return filesystem, f"{bucket.rstrip('/')}{unquote(parts.path)}".lstrip("/")
 
 
-@lru_cache(MOST_STORES)
-def _opened(uri: str) -> tuple[fs.FileSystem, str]:
-    return located(uri)
+_opened = lru_cache(MOST_STORES)(opened)
 
 
 def _allowed(path: str, filesystem: fs.FileSystem, full: str, place: Place) -> bool:

@@ -1,10 +1,11 @@
 """Object stores: what a URI names, and whether a store is away for a while or says no for good."""
 
 import os
+import re
 
 from pyarrow import fs
 
-from models.errors import OutsideError, UnreachableError
+from models.errors import InputError, OutsideError, UnreachableError
 
 SAYS_NO = (
     "ACCESS_DENIED",
@@ -15,10 +16,28 @@ SAYS_NO = (
 )
 """Errors of S3 that asking again does not mend."""
 AWAY = ("AWS Error", "curlCode")
+PASSWORD = re.compile(r"://(?!\[)[^/@:]*:(?!\d+(?:[/?]|$))")
+"""Before a path, a colon that no port follows; a secret may hold a slash."""
+SECRET = re.compile(r"(?i)(?:^|&)[^=&]*(?:secret|token|password|credential|access_key|account_key|sas)[^=&]*=")
 CHECKSUMS = "AWS_REQUEST_CHECKSUM_CALCULATION"
 
 
 def located(uri: str) -> tuple[fs.FileSystem, str]:
+    """File system and path of a URI without secrets; raises the errors of `require_no_secret` and `opened`."""
+    require_no_secret(uri)
+    return opened(uri)
+
+
+def require_no_secret(uri: str) -> None:
+    """Passes a URI that may be stored and shown. Raises InputError for one with a password or key, without them."""
+    if PASSWORD.search(uri) or SECRET.search(uri.partition("?")[2]):
+        raise InputError(
+            f"{uri.partition('://')[0]}://...: keys and passwords do not belong into an address, which is stored and "
+            "shown; leave them to the environment, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        )
+
+
+def opened(uri: str) -> tuple[fs.FileSystem, str]:
     """File system and path of a URI; raises what `pyarrow.fs.FileSystem.from_uri` does.
 
     Servers that speak S3 without being Amazon's may not know the checksums that its library adds to uploads, or take

@@ -11,6 +11,9 @@ from tasks.scoring.inputs import Sources
 from tasks.scoring.ledger import Pinned
 from tasks.scoring.sinks import Sink
 
+HARMLESS = {"max_rejects"}
+"""Options that change no row."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -92,7 +95,8 @@ def _differences(pinned: Pinned, request: Request, sources: Sources) -> Iterator
         yield f"asked to score with {pinned.asked}"
     if pinned.inputs != request.inputs:
         yield f"given {', '.join(pinned.inputs)}"
-    for name, value in asdict(request.options).items():
+    changing = {name: value for name, value in asdict(request.options).items() if name not in HARMLESS}
+    for name, value in changing.items():
         before = pinned.options.get(name)
         if (tuple(before) if isinstance(before, list) else before) != value:
             yield f"given {name.replace('_', ' ')} = {before!r}"
