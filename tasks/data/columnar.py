@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow import fs
 
 from models.columns.cells import is_text
 from models.errors import InputError
@@ -20,6 +21,8 @@ from tasks.data.batches import (
     wanted_names,
 )
 
+PAGES = 1 << 20
+"""Bytes of a column that are read from a disk at once."""
 FEW_BYTES = 8
 """Of a text in the file, on average; what repeats takes fewer, as it is stored as a place among the distinct texts."""
 
@@ -80,8 +83,34 @@ def _parquet(file: SourceFile, columns: Collection[str] | None, first: int, last
         size, start = _rows_at_once(opened.metadata), 1
         for groups, rows in _units(opened.metadata):
             if start + rows > first and (last is None or start <= last):
-                yield from _numbered_from(start, opened, groups, size, wanted, file.path)
+                yield from _together_or_apart(start, first, opened, groups, size, wanted, file.path)
             start += rows
+
+
+def _together_or_apart(
+    start: int, first: int, opened: pq.ParquetFile, groups: Sequence[int], size: int, wanted: list[str], path: str
+) -> Iterator[RawBatch]:
+    """Rows of groups that begin with number `start`, at least those from `first` on.
+
+    The groups are read one by one where some are damaged, so that the others are not lost.
+    """
+    reached = start
+    try:
+        for batch in _numbered_from(start, opened, groups, size, wanted, path):
+            yield batch
+            reached = int(batch.rows[-1]) + 1
+        return
+    except (pa.ArrowException, OSError):
+        if len(groups) == 1:
+            raise
+    for group in groups:
+        end = start + int(opened.metadata.row_group(group).num_rows)
+        if end > max(reached, first):
+            for batch in _numbered_from(start, opened, [group], size, wanted, path):
+                fresh = int(np.searchsorted(batch.rows, reached))
+                if fresh < len(batch.rows):
+                    yield batch.part(fresh, len(batch.rows))
+        start = end
 
 
 def _numbered_from(
@@ -128,9 +157,12 @@ def _open_parquet(
     file: SourceFile, texts: Collection[str] = (), metadata: pq.FileMetaData | None = None
 ) -> pq.ParquetFile:
     """`texts` are read as dictionaries; `metadata` that is known already is not read again."""
-    how = {"filesystem": file.filesystem, "read_dictionary": list(texts), "metadata": metadata, "pre_buffer": True}
+    near = isinstance(file.filesystem, fs.LocalFileSystem)
+    # Pages of a disk are read when they are needed; to a store few and large requests are worth the memory.
+    how = {"pre_buffer": False, "buffer_size": PAGES} if near else {"pre_buffer": True}
+    known = {"filesystem": file.filesystem, "read_dictionary": list(texts), "metadata": metadata}
     try:
-        return pq.ParquetFile(file.path, **how)
+        return pq.ParquetFile(file.path, **known, **how)
     except pa.ArrowInvalid as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise InputError(f"{file.path}: not a Parquet file or truncated ({reason})") from None

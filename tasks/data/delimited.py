@@ -130,20 +130,35 @@ def _parse(
     wanted, last = wanted_names(dialect.names, columns), dialect.names[-1]
     read = [*wanted, *([] if last in wanted else [last])]
     number, tail = 1, ""
+    held: tuple[np.ndarray, pa.Table] | None = None
     with _as_utf8(file, encoding) as stream:
         reader = _open(stream, dialect, block, read, set_aside)
         for batch in reader or ():
             rows, number = _row_numbers(number, batch.num_rows, malformed)
+            if not len(rows):
+                continue
+            if held:
+                yield from _emit(file.path, *held, malformed, done)
             table = pa.Table.from_batches([batch])
-            tail = table[last][-1].as_py() if len(rows) else tail
-            yield from _emit(file.path, rows, table.select(wanted), malformed, done)
-    late = tuple(bad for bad in malformed if bad.row > done)
-    if late:
-        nothing = pa.table({name: pa.array([], pa.string()) for name in wanted})
-        yield RawBatch(file.path, np.array([], dtype=np.int64), nothing, late)
+            tail = table[last][-1].as_py()
+            # The last row of all may have a quote that is never closed, and so hold all lines behind it.
+            end = len(rows) - _has_lines(tail)
+            held = (rows[end:], table[end:].select(wanted)) if end < len(rows) else None
+            yield from _emit(file.path, rows[:end], table[:end].select(wanted), malformed, done)
+    late = [bad for bad in malformed if bad.row > done]
     if late and late[-1].row >= number:
-        number, tail = late[-1].row + 1, late[-1].text
-    _require_closed(file, number - 1, tail)
+        number, tail, suspect = late[-1].row + 1, late[-1].text, late[-1:]
+    else:
+        suspect = []
+    is_open = _has_lines(tail) and _has_open_quote(file)
+    if held and (suspect or not is_open):
+        yield from _emit(file.path, *held, malformed, done)
+    told = tuple(bad for bad in malformed if bad.row > done and not (is_open and bad in suspect))
+    if told:
+        nothing = pa.table({name: pa.array([], pa.string()) for name in wanted})
+        yield RawBatch(file.path, np.array([], dtype=np.int64), nothing, told)
+    if is_open:
+        raise InputError(f"{file.path}: row {number - 1}: a quote that is never closed; the lines after it are lost")
 
 
 @contextmanager
@@ -187,16 +202,17 @@ def _open(
         raise
 
 
-def _require_closed(file: SourceFile, number: int, tail: str) -> None:
-    """Raises InputError when the last row swallowed lines, which only the last column or a malformed row can."""
-    if "\n" not in tail and "\r" not in tail:
-        return
+def _has_lines(cell: str) -> bool:
+    """Whether it may have swallowed lines, which only the last column or a malformed row can."""
+    return "\n" in cell or "\r" in cell
+
+
+def _has_open_quote(file: SourceFile) -> bool:
     quotes = 0
     with file.filesystem.open_input_stream(file.path) as stream:
         while content := stream.read(SAMPLE):
             quotes += content.count(b'"')
-    if quotes % 2:
-        raise InputError(f"{file.path}: row {number}: a quote that is never closed; the lines after it are lost")
+    return bool(quotes % 2)
 
 
 def _row_numbers(start: int, count: int, malformed: list[Malformed]) -> tuple[np.ndarray, int]:

@@ -74,9 +74,16 @@ def _repeats(column: pa.ChunkedArray) -> bool:
 
 
 def with_own_dictionaries(table: pa.Table) -> pa.Table:
-    """The table, without the values that a few rows of a large batch share with all of its others."""
+    """The table, without the values that a few rows of a large batch share with all of its others.
+
+    Nor with a null among the values, which Parquet has no place for.
+    """
     for number, field in enumerate(table.schema):
         column = table.column(number)
-        if pa.types.is_dictionary(field.type) and any(len(part.dictionary) > len(part) for part in column.chunks):
+        if pa.types.is_dictionary(field.type) and any(map(_is_unfit, column.chunks)):
             table = table.set_column(number, field, column.cast(field.type.value_type).cast(field.type))
     return table
+
+
+def _is_unfit(part: pa.DictionaryArray) -> bool:
+    return len(part.dictionary) > len(part) or part.dictionary.null_count > 0

@@ -68,9 +68,9 @@ def _instant(text: str) -> datetime:
     """UTC where no zone is given. Raises InputError for what is no ISO 8601 date or time."""
     try:
         found = datetime.fromisoformat(text)
-    except ValueError:
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise InputError(f"{text!r}: no date or time; write it as 2026-11-24 or 2026-11-24T06:00:00+01:00") from None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def _taken(batch: RawBatch, kept: NDArray[np.int64]) -> RawBatch:

@@ -80,3 +80,9 @@ def test_texts_are_written_by_distinct_values_where_they_repeat(tmp_path: Path) 
     assert same.has_dictionary_page and not (key.has_dictionary_page or value.has_dictionary_page)
     assert key.statistics.min == "row 0" and number.statistics.max == 99 and value.statistics is None
     assert pq.read_table(tmp_path / "a.parquet")["key"].to_pylist() == keys
+
+
+def test_a_null_among_the_values_of_a_dictionary_is_written(tmp_path: Path) -> None:
+    coded = pa.DictionaryArray.from_arrays(pa.array([0, 1, 2, None], pa.int32()), pa.array(["a", None, "c"]))
+    found = written(tmp_path / "a.parquet", pa.table({"n": range(4), "t": coded}, schema=CODED))
+    assert found["t"].to_pylist() == ["a", None, "c", None]

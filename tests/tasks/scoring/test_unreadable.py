@@ -84,3 +84,36 @@ def test_a_csv_file_that_breaks_off_keeps_what_came_before(run: Run, tmp_path: P
     done = run(tmp_path / "*.csv")
     assert done.scored == 55
     assert rejected(done.rejects)["reason"].str.contains("never closed").any()
+
+
+@pytest.mark.parametrize("shard_rows", [None, 50])
+def test_neighbours_of_a_damaged_row_group_are_scored(run: Run, tmp_path: Path, shard_rows: int | None) -> None:
+    path = tmp_path / "in.parquet"
+    new_rows(200, seed=4).to_parquet(path, row_group_size=50)
+    damage(path, 2)
+    done = run(path, shard_rows=shard_rows)
+    scored = pd.read_parquet(done.predictions)["row"].tolist()
+    bad = rejected(done.rejects)["row"].tolist()
+    assert sorted(scored + bad) == list(range(1, 201))
+    assert set(range(1, 101)) <= set(scored) and set(range(101, 151)) <= set(bad)
+    assert shard_rows is None or bad == list(range(101, 151))
+
+
+def damage(path: Path, group: int) -> None:
+    """Overwrites the pages of a row group's first column."""
+    column = pq.read_metadata(path).row_group(group).column(0)
+    start = column.dictionary_page_offset or column.data_page_offset
+    with path.open("r+b") as file:
+        file.seek(start)
+        file.write(b"\xff" * column.total_compressed_size)
+
+
+@pytest.mark.parametrize("open_row", ['51,1.0,1.0,x,yes,"never closed', '51,1.0,1.0,x,"never closed'])
+def test_a_row_whose_quote_is_never_closed_is_one_reject(run: Run, tmp_path: Path, open_row: str) -> None:
+    new_rows(3, seed=5).to_csv(tmp_path / "in.csv", index=False)
+    text = (tmp_path / "in.csv").read_text()
+    (tmp_path / "in.csv").write_text(text + open_row + "\n51,1,1,x,yes,2024-01-01" * 30 + "\n")
+    done = run(tmp_path / "in.csv")
+    assert (done.rows, done.scored, done.rejected) == (4, 3, 1)
+    assert rejected(done.rejects)["row"].tolist() == [4]
+    assert pd.read_parquet(done.predictions)["row"].tolist() == [1, 2, 3]
