@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import fs
 
@@ -51,7 +52,7 @@ def peek(file: SourceFile) -> tuple[pa.Schema, int | None]:
                 )
             return schema, opened.metadata.num_rows
     with _open_feather(file) as reader:
-        return reader.schema, None
+        return _usual(reader.schema.empty_table()).schema, None
 
 
 def stops(file: SourceFile, most: int) -> list[int]:
@@ -169,22 +170,38 @@ def _open_parquet(
 
 
 def _feather(file: SourceFile, columns: Collection[str] | None) -> Iterator[pa.Table]:
-    with _open_feather(file) as reader:
-        check_names(reader.schema.names, file.path)
-        wanted = wanted_names(reader.schema.names, columns)
+    with _open_feather(file) as whole:
+        names = whole.schema.names
+    check_names(names, file.path)
+    wanted = wanted_names(names, columns)
+    with _open_feather(file, [names.index(name) for name in wanted]) as reader:
         batches = (reader.get_batch(i) for i in range(reader.num_record_batches))
         empty = True
         for batch in batches:
             empty = empty and not batch.num_rows
-            yield pa.Table.from_batches([batch]).select(wanted)
+            yield _usual(pa.Table.from_batches([batch]).select(wanted))
     if empty:
         raise NoRowsError(f"{file.path}: no rows")
 
 
-def _open_feather(file: SourceFile) -> pa.ipc.RecordBatchFileReader:
+def _usual(table: pa.Table) -> pa.Table:
+    """The table without types of which Arrow takes no single rows: views, and values with how often they repeat."""
+    for number, field in enumerate(table.schema):
+        column = table.column(number)
+        if pa.types.is_run_end_encoded(field.type):
+            decoded = [pc.run_end_decode(chunk) for chunk in column.chunks]
+            table = table.set_column(number, field.name, pa.chunked_array(decoded, field.type.value_type))
+        elif pa.types.is_string_view(field.type) or pa.types.is_binary_view(field.type):
+            usual = pa.large_string() if pa.types.is_string_view(field.type) else pa.large_binary()
+            table = table.set_column(number, field.name, column.cast(usual))
+    return table
+
+
+def _open_feather(file: SourceFile, fields: list[int] | None = None) -> pa.ipc.RecordBatchFileReader:
+    """Reads the columns at these positions alone, or all where there are none."""
     opened = file.filesystem.open_input_file(file.path)
     try:
-        return pa.ipc.open_file(opened)
+        return pa.ipc.open_file(opened, options=pa.ipc.IpcReadOptions(included_fields=fields or None))
     except pa.ArrowInvalid as error:
         opened.seek(0)
         if opened.read(4) == b"FEA1":

@@ -308,3 +308,14 @@ def test_a_name_that_no_file_can_have_is_one_line(name: str) -> None:
     with pytest.raises(InputError) as caught:
         resolve(name)
     assert len(str(caught.value)) < 700
+
+
+def test_types_that_only_feather_has_become_usual_ones(tmp_path: Path) -> None:
+    repeated = pa.RunEndEncodedArray.from_arrays(pa.array([2, 3], pa.int32()), pa.array([7, 8]))
+    views = {"a": pa.array(["é", None, "b"], pa.string_view()), "b": pa.array([b"x", None, b"y"], pa.binary_view())}
+    feather.write_feather(pa.table({**views, "n": repeated, "z": [1, 2, 3]}), tmp_path / "v.feather")
+    (file,) = resolve(str(tmp_path / "v.feather"))
+    (batch,) = read_batches(file, {"a", "b", "n"})
+    assert batch.table.to_pydict() == {"a": ["é", None, "b"], "b": [b"x", None, b"y"], "n": [7, 7, 8]}
+    assert batch.table.schema == pa.schema(list(peek(file).schema)[:3])
+    assert batch.table.take(pa.array([2, 0]))["n"].to_pylist() == [8, 7]
