@@ -122,6 +122,8 @@ class LocalPlace:
         final = self._wanted.predictions if what == PREDICTIONS else self._wanted.rejects
         parts = [entry.files[what] for entry in entries if what in entry.files]
         path = self._out / final.name
+        # Without a row in any shard nobody has made the folder yet.
+        self._out.mkdir(parents=True, exist_ok=True)
         if len(parts) == 1 and self._wanted.format != "csv" and final.suffix != ".gz":
             path.unlink(missing_ok=True)
             path.hardlink_to(self._out / parts[0].name)
