@@ -124,7 +124,7 @@ class LocalPlace:
         path = self._out / final.name
         # Without a row in any shard nobody has made the folder yet.
         self._out.mkdir(parents=True, exist_ok=True)
-        if len(parts) == 1 and self._wanted.format != "csv" and final.suffix != ".gz":
+        if len(parts) == 1 and self._wanted.format != "csv" and final.suffix.lower() != ".gz":
             path.unlink(missing_ok=True)
             path.hardlink_to(self._out / parts[0].name)
         else:

@@ -1,6 +1,8 @@
-"""Outputs that are one file, without a row."""
+"""Outputs that are one file: without a row, and with a suffix in capitals."""
 
 import gzip
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +14,7 @@ from tasks.data.rejects import SCHEMA
 from tasks.scoring.destination import destination
 from tasks.scoring.outputs import manifest_of, problems_of
 from tasks.scoring.predictor import Predictor
-from tests.tasks.scoring.scored_files import new_rows
+from tests.tasks.scoring.scored_files import Run, new_rows
 from tests.tasks.scoring.test_selected_rows import scored
 
 SUFFIXES = ("parquet", "csv", "csv.gz", "jsonl", "jsonl.gz", "ndjson", "feather", "arrow")
@@ -58,3 +60,16 @@ def test_without_a_new_file_there_is_an_empty_output(predictor: Predictor, tmp_p
     output = tmp_path / f"out.{suffix}"
     assert scored(predictor, tmp_path / "in.parquet", output, new_since=str(tmp_path / "monday")).rows == 0
     require_empty(output, {"label", "run_id", "row"})
+
+
+@pytest.mark.parametrize(
+    ("name", "rows_of"),
+    [("OUT.CSV.GZ", pd.read_csv), ("OUT.JSONL.GZ", lambda file: [json.loads(line) for line in file])],
+)
+def test_a_suffix_in_capitals_means_the_same(
+    run: Run, rows_csv: Path, tmp_path: Path, name: str, rows_of: Callable[[object], object]
+) -> None:
+    run(rows_csv, output=name)
+    with gzip.open(tmp_path / name, "rb") as file:
+        assert len(rows_of(file)) == 198  # type: ignore[arg-type]
+    assert problems_of(str(tmp_path / name)) == []
