@@ -115,6 +115,10 @@ class LocalPlace:
                 new.rename(path)
         flush_to_disk(wanted.predictions.parent)
 
+    def clear(self) -> None:
+        """Takes away all that is collected, also what an output that is replaced has made way with."""
+        self.store.remove("")
+
     def _finals(self) -> Iterable[Path]:
         return self._wanted.rejects, self._wanted.manifest, self._wanted.predictions
 

@@ -128,6 +128,7 @@ class RemotePlace:
 
     def forget(self, ledger: Ledger) -> None:
         """Takes the ledger away; what is left of it by a kill is no run."""
+        ledger.unpublish()
         ledger.store.remove(RUN_FILE)
         ledger.store.remove("")
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from models.errors import PerennialError
-from tasks.scoring.destination import PREDICTIONS, REJECTS, AnyDestination, require_writable
+from tasks.scoring.destination import AnyDestination, require_writable
 from tasks.scoring.follower import Follower
 from tasks.scoring.ledger import RUN_FILE, SHARDS, Entry, Ledger, PartFile, Pinned, as_json
 from tasks.scoring.shards import Shard, Span
@@ -84,6 +84,9 @@ class Place(Protocol):
     def move(self) -> None:
         """Puts everything in its place; killed at any step, it can be called again."""
 
+    def clear(self) -> None:
+        """Takes away all that is collected."""
+
 
 class FileSink:
     """Parts are files."""
@@ -106,16 +109,18 @@ class FileSink:
         self._schemas = schemas
         self._tell(f"run {pinned.run_id}")
         if self.pinned is None:
+            # Before the run is there, that it can't be taken for one that only has to be put in its place.
+            self._ledger.unpublish()
             self._ledger.pin(pinned)
             self.pinned = pinned
         return self._ledger.done()
 
     def reset(self) -> None:
         """Takes away what an unfinished run has left."""
-        # In this order a kill leaves no shard in the ledger without its files.
+        # In this order a kill leaves no shard in the ledger without its files, and nothing old that is published.
+        self._ledger.unpublish()
         self._ledger.store.remove(SHARDS)
-        for what in (PREDICTIONS, REJECTS):
-            self._place.store.remove(what)
+        self._place.clear()
         self._ledger.store.remove(RUN_FILE)
         self.pinned = None
 
@@ -128,14 +133,19 @@ class FileSink:
         return self._ledger.done(span, after)
 
     def finish(self, manifest: Mapping[str, Any]) -> None:
-        """Makes the output visible as a whole; once it has begun to, it comes to its end even after a kill."""
+        """Makes the output visible as a whole; once it has begun to, it comes to its end even after a kill.
+
+        Raises PerennialError where no run has begun.
+        """
+        if self.pinned is None:
+            raise PerennialError(f"{self.wanted.output}: a run that has not begun can't be finished")
         if not self._ledger.publishing:
             entries = [entry for _, entry in sorted(self._ledger.done().items())]
             files = self._place.prepare(entries, self._schemas)
             self._place.store.write(
                 self._place.manifest, as_json({**manifest, "files": [asdict(file) for file in files]})
             )
-            self._ledger.publish()
+            self._ledger.publish(self.pinned.run_id)
         self._place.move()
 
 

@@ -14,8 +14,10 @@ from pyarrow import fs
 from models.errors import InputError, OutsideError, UnreachableError
 from tasks.data.sources import read_batches, resolve
 from tasks.scoring import remotelock, score, store
-from tasks.scoring.outputs import claimed, require_claimable, wanted_output
+from tasks.scoring.ledger import RUN_FILE, SHARDS, Ledger
+from tasks.scoring.outputs import claimed, manifest_of, problems_of, require_claimable, wanted_output
 from tasks.scoring.predictor import Predictor
+from tasks.scoring.remote import RemotePlace
 from tasks.scoring.score import Scores, score_files
 from tests.servers import Address
 from tests.tasks.scoring.scored_files import STAMP, new_rows
@@ -93,6 +95,30 @@ def test_a_run_that_ended_goes_on_with_what_is_missing(scored: Callable[..., Sco
     assert min(told) > 60
     frame = read(place, "predictions")
     assert len(frame) == 196 and frame["row"].is_unique
+    assert names(place) == {"predictions", "rejects", "manifest.json"}
+
+
+@pytest.mark.parametrize("last", ["manifest", "mark"])
+def test_overwriting_a_run_that_was_killed_at_its_end_gives_the_new_rows(
+    scored: Callable[..., Scores], predictor: Predictor, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    last: str,
+) -> None:  # fmt: skip
+    """Killed before anything of the ledger is taken away, or when the run is, and the rest is not."""
+
+    def killed(_: RemotePlace, ledger: Ledger) -> None:
+        if ledger.store.names(SHARDS):
+            if last == "mark":
+                ledger.store.remove(RUN_FILE)
+            raise StoppedError
+
+    with monkeypatch.context() as patch, pytest.raises(StoppedError):
+        patch.setattr(RemotePlace, "forget", killed)
+        scored()
+    assert "manifest.json" in names(place)
+    new_rows(70, seed=9).to_parquet(tmp_path / "new.parquet")
+    assert score_files(predictor, [str(tmp_path / "new.parquet")], place, STAMP, overwrite=True).rows == 70
+    assert len(read(place, "predictions")) == 70 == manifest_of(place)["rows"]
+    assert problems_of(place) == []
     assert names(place) == {"predictions", "rejects", "manifest.json"}
 
 
