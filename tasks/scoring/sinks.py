@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -177,8 +178,8 @@ class FilePart:
     def commit(self, entry: Entry) -> Entry:
         """Moves the files to their places and enters the shard."""
         files = {}
-        for what, writer in self._writers.items():
-            writer.close()
+        for what in list(self._writers):
+            self._writers.pop(what).close()
             path = self._path(what)
             name = self._name_of(what)
             _require_rows(path, self._form, self._rows[what], name)
@@ -189,14 +190,18 @@ class FilePart:
             else:
                 self._products.put(path, name)
         done = replace(entry, files=files)
+        # A store that goes away may have taken the entry all the same: from here on its files stay.
+        self._followers.clear()
         self._ledger.enter(done)
         return done
 
     def discard(self) -> None:
         """Nothing of it is left."""
-        for what, writer in self._writers.items():
-            writer.close()
-            self._followers[what].discard()
+        for writer in self._writers.values():
+            with suppress(OSError):
+                writer.close()
+        for what, follower in self._followers.items():
+            follower.discard()
             self._path(what).unlink(missing_ok=True)
 
     def _name_of(self, what: str) -> str:

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow import fs
 
-from models.errors import InputError, OutsideError, UnreachableError
+from models.errors import InputError, OutsideError, PerennialError, UnreachableError
 from tasks.data.sources import read_batches, resolve
-from tasks.scoring import remotelock, score, store
+from tasks.scoring import remotelock, score, sinks, store
 from tasks.scoring.ledger import RUN_FILE, SHARDS, Ledger
 from tasks.scoring.outputs import claimed, manifest_of, problems_of, require_claimable, wanted_output
 from tasks.scoring.predictor import Predictor
@@ -96,6 +96,20 @@ def test_a_run_that_ended_goes_on_with_what_is_missing(scored: Callable[..., Sco
     frame = read(place, "predictions")
     assert len(frame) == 196 and frame["row"].is_unique
     assert names(place) == {"predictions", "rejects", "manifest.json"}
+
+
+def test_a_shard_that_is_not_whole_leaves_no_part(
+    scored: Callable[..., Scores], place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(path: Path, form: str, due: int, name: str) -> None:
+        if name == "rejects/part-000000-000001.parquet":
+            raise PerennialError("fewer rows")
+
+    with monkeypatch.context() as patch, pytest.raises(PerennialError, match="fewer rows"):
+        patch.setattr(sinks, "_require_rows", fails)
+        scored()
+    assert names(f"{place.replace('/out?', '/out/predictions?')}") == {"part-000000-000000.parquet"}
+    assert scored().rows == 200
 
 
 @pytest.mark.parametrize("last", ["manifest", "mark"])
