@@ -31,7 +31,7 @@ def test_files_are_overwritten_too(run: Run, rows_csv: Path, tmp_path: Path) -> 
     with pytest.raises(InputError, match="exists already"):
         run(rows_csv, output="out.csv")
     run(rows_csv, output="out.csv", overwrite=True)
-    assert left(tmp_path) == {"out.csv", "out.rejects.csv", "out.manifest.json"}
+    assert left(tmp_path) == {"out.csv", "out.rejects.csv", "out.csv.manifest.json"}
 
 
 def test_nothing_is_visible_before_the_end(run: Run, rows_csv: Path, tmp_path: Path) -> None:
