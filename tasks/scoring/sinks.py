@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from models.errors import PerennialError
+from models.errors import OutsideError, PerennialError
 from tasks.scoring.destination import AnyDestination, require_writable
 from tasks.scoring.follower import Follower
 from tasks.scoring.ledger import RUN_FILE, SHARDS, Entry, Ledger, PartFile, Pinned, as_json
@@ -136,18 +136,28 @@ class FileSink:
     def finish(self, manifest: Mapping[str, Any]) -> None:
         """Makes the output visible as a whole; once it has begun to, it comes to its end even after a kill.
 
-        Raises PerennialError where no run has begun.
+        Raises PerennialError where no run has begun, OutsideError where another one has written to the ledger.
         """
         if self.pinned is None:
             raise PerennialError(f"{self.wanted.output}: a run that has not begun can't be finished")
         if not self._ledger.publishing:
             entries = [entry for _, entry in sorted(self._ledger.done().items())]
+            _require_own(self.pinned, self._ledger, entries, manifest, str(self.wanted.output))
             files = self._place.prepare(entries, self._schemas)
             self._place.store.write(
                 self._place.manifest, as_json({**manifest, "files": [asdict(file) for file in files]})
             )
             self._ledger.publish(self.pinned.run_id)
         self._place.move()
+
+
+def _require_own(
+    pinned: Pinned, ledger: Ledger, entries: Sequence[Entry], manifest: Mapping[str, Any], shown: str
+) -> None:
+    """Passes when the ledger is that run's, and holds what it counts. Raises OutsideError otherwise."""
+    found, held = ledger.pinned(), {entry.shard: asdict(entry)["files"] for entry in entries}
+    if found is None or found.run_id != pinned.run_id or held != {s["shard"]: s["files"] for s in manifest["shards"]}:
+        raise OutsideError(f"{shown}: another run has written to its ledger; this one, {pinned.run_id}, has ended")
 
 
 class FilePart:

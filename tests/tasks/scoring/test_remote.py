@@ -7,29 +7,24 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow.parquet as pq
 import pytest
 from pyarrow import fs
 
 from models.errors import InputError, OutsideError, PerennialError, UnreachableError
 from tasks.data.sources import read_batches, resolve
-from tasks.scoring import remotelock, score, sinks, store
+from tasks.scoring import score, sinks
 from tasks.scoring.ledger import RUN_FILE, SHARDS, Ledger
 from tasks.scoring.outputs import claimed, manifest_of, problems_of, require_claimable, wanted_output
 from tasks.scoring.predictor import Predictor
 from tasks.scoring.remote import RemotePlace
 from tasks.scoring.score import Scores, score_files
 from tests.servers import Address
+from tests.tasks.scoring.in_stores import names, read
 from tests.tasks.scoring.scored_files import STAMP, new_rows
 
 
 class StoppedError(Exception):
     """Stands for a kill."""
-
-
-@pytest.fixture
-def place(s3: Address, tmp_path: Path) -> str:
-    return s3(f"{tmp_path.name}/out")
 
 
 @pytest.fixture
@@ -42,25 +37,6 @@ def rows(tmp_path: Path) -> Path:
 @pytest.fixture
 def scored(predictor: Predictor, rows: Path, place: str) -> Callable[..., Scores]:
     return lambda **more: score_files(predictor, [str(rows)], more.pop("output", place), STAMP, shard_rows=60, **more)
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(remotelock, "BEAT", 0.2)
-    monkeypatch.setattr(remotelock, "SILENT", 0.6)
-    monkeypatch.setattr(store, "WAITS", (0.01, 0.01))
-    monkeypatch.setattr(score, "WAITS", (0.01, 0.01))
-    yield
-
-
-def read(uri: str, what: str) -> pd.DataFrame:
-    filesystem, root = fs.FileSystem.from_uri(uri)
-    return pq.read_table(f"{root}/{what}", filesystem=filesystem).to_pandas()
-
-
-def names(uri: str) -> set[str]:
-    filesystem, root = fs.FileSystem.from_uri(uri)
-    return {info.path.removeprefix(f"{root}/") for info in filesystem.get_file_info(fs.FileSelector(root))}
 
 
 def test_the_output_holds_what_a_local_one_does(scored: Callable[..., Scores], place: str, tmp_path: Path) -> None:
