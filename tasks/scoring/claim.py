@@ -115,6 +115,10 @@ class LocalPlace:
                 new.rename(path)
         flush_to_disk(wanted.predictions.parent)
 
+    def clear(self) -> None:
+        """Takes away all that is collected, also what an output that is replaced has made way with."""
+        self.store.remove("")
+
     def _finals(self) -> Iterable[Path]:
         return self._wanted.rejects, self._wanted.manifest, self._wanted.predictions
 
@@ -122,7 +126,9 @@ class LocalPlace:
         final = self._wanted.predictions if what == PREDICTIONS else self._wanted.rejects
         parts = [entry.files[what] for entry in entries if what in entry.files]
         path = self._out / final.name
-        if len(parts) == 1 and self._wanted.format != "csv" and final.suffix != ".gz":
+        # Without a row in any shard nobody has made the folder yet.
+        self._out.mkdir(parents=True, exist_ok=True)
+        if len(parts) == 1 and self._wanted.format != "csv" and final.suffix.lower() != ".gz":
             path.unlink(missing_ok=True)
             path.hardlink_to(self._out / parts[0].name)
         else:

@@ -93,8 +93,9 @@ def without_credentials(uri: str) -> str:
 def destination(output: Path) -> Destination:
     """Where the rows of an output path go.
 
-    A path with a known suffix is one file, with `NAME.rejects.SUFFIX` and `NAME.manifest.json` beside it; a path
-    without is a folder of Parquet files. Raises InputError for other suffixes.
+    A path with a known suffix is one file, with `NAME.rejects.SUFFIX` and `NAME.SUFFIX.manifest.json` beside it, which
+    files of other suffixes do not share; a path without is a folder of Parquet files. Raises InputError for other
+    suffixes.
     """
     if not output.suffix:
         return Destination(output, output / PREDICTIONS, output / REJECTS, output / MANIFEST, "parquet", "")
@@ -105,7 +106,7 @@ def destination(output: Path) -> Destination:
             f"{output}: can't write {output.suffix}; use {', '.join(SUFFIXES)}, or a folder's name without a suffix"
         )
     stem, written = output.name[: -len(suffix)], output.name[-len(suffix) :]
-    beside = output.with_name(f"{stem}.rejects{written}"), output.with_name(f"{stem}.{MANIFEST}")
+    beside = output.with_name(f"{stem}.rejects{written}"), output.with_name(f"{output.name}.{MANIFEST}")
     return Destination(output, output, *beside, SUFFIXES[suffix], suffix)
 
 

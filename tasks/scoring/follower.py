@@ -1,13 +1,17 @@
 """Goes behind the writer of a file, so that little is left to do at its end: hashes it, and brings it to its place."""
 
+import ctypes
 import hashlib
 import os
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
 from pyarrow import fs
+
+from models.errors import OutsideError
 
 AT_ONCE = 1 << 20
 """Bytes that are read at once."""
@@ -16,8 +20,9 @@ AT_ONCE = 1 << 20
 class Upload:
     """An object that is sent while it is made, and visible when it is whole."""
 
-    def __init__(self, filesystem: fs.FileSystem, path: str) -> None:
-        self._filesystem, self._path = filesystem, path
+    def __init__(self, filesystem: fs.FileSystem, path: str, watch: Callable[[], None] = lambda: None) -> None:
+        """Nothing is begun, completed or taken away when `watch` raises, whose errors but OSError are raised."""
+        self._filesystem, self._path, self._watch = filesystem, path, watch
         self._stream: pa.NativeFile | None = None
         self._failed = False
 
@@ -26,7 +31,9 @@ class Upload:
         if self._failed:
             return
         try:
-            self._stream = self._stream or self._filesystem.open_output_stream(self._path)
+            if self._stream is None:
+                self._watch()
+                self._stream = self._filesystem.open_output_stream(self._path)
             self._stream.write(some)
         except OSError:
             self._failed = True
@@ -35,6 +42,7 @@ class Upload:
         """Whether the whole object has arrived."""
         try:
             if self._stream:
+                self._watch()
                 self._stream.close()
         except OSError:
             self._failed = True
@@ -42,10 +50,21 @@ class Upload:
 
     def discard(self) -> None:
         """What has arrived is taken away, as long as the store answers."""
-        if self._stream:
-            with suppress(OSError):
-                self._stream.close()
-                self._filesystem.delete_file(self._path)
+        if not self._stream:
+            return
+        try:
+            self._watch()
+        except (OutsideError, OSError):
+            _keep_for_good(self._stream)
+            return
+        with suppress(OSError):
+            self._stream.close()
+            self._filesystem.delete_file(self._path)
+
+
+def _keep_for_good(stream: pa.NativeFile) -> None:
+    """Neither closes the stream nor lets it go, not even at the end of the process: both would complete its object."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(stream))
 
 
 class Follower:

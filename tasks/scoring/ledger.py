@@ -109,12 +109,17 @@ class Ledger:
 
     @property
     def publishing(self) -> bool:
-        """Whether all shards are done and the output was about to take its place."""
-        return self.store.read(PUBLISHING) is not None
+        """Whether all shards of the pinned run are done and its output was about to take its place."""
+        mark, pinned = self.store.read(PUBLISHING), self.pinned()
+        return mark is not None and pinned is not None and mark.decode() == pinned.run_id
 
-    def publish(self) -> None:
+    def publish(self, run_id: str) -> None:
         """From here on the output is what this run makes of it."""
-        self.store.write(PUBLISHING, b"")
+        self.store.write(PUBLISHING, run_id.encode())
+
+    def unpublish(self) -> None:
+        """The output is still to be made."""
+        self.store.remove(PUBLISHING)
 
     def _json(self, name: str) -> Any:
         content = self.store.read(name)

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 from pyarrow import fs
@@ -15,7 +16,7 @@ from tasks.aside import HeldError, folder_aside
 from tasks.data.reach import located
 from tasks.scoring.destination import MANIFEST, PREDICTIONS, REJECTS, RemoteDestination
 from tasks.scoring.ledger import RUN_FILE, SHARDS, Entry, Ledger, PartFile, Pinned
-from tasks.scoring.remotelock import held_remotely
+from tasks.scoring.remotelock import RemoteLock, held_remotely
 from tasks.scoring.sinks import PART_SUFFIXES, FileSink, sha256_of
 from tasks.scoring.store import ObjectStore, patiently
 from tasks.scoring.verify import Finished
@@ -30,19 +31,23 @@ def claimed_remote(wanted: RemoteDestination, overwrite: bool) -> Iterator[FileS
     """The output, with what an unfinished run has left of it, kept to this process inside the block.
 
     Parts are uploaded to where they stay; an old output goes away when the first one begins. Raises InputError when
-    the output may not be written, OutsideError when another run writes to it now, or the store can't be reached.
+    the output may not be written, OutsideError when another run writes to it now, or has taken it over meanwhile, or
+    the store can't be reached.
     """
     try:
         with folder_aside(Path(tempfile.gettempdir()), "perennial-upload") as scratch:
-            store, ledger = stores(wanted, scratch)
-            with held_remotely(ledger.store, f"process {os.getpid()} on {socket.gethostname()}") as tell:
+            store, _ = stores(wanted, scratch)
+            holder = f"process {os.getpid()} on {socket.gethostname()}"
+            kept = ObjectStore(store.filesystem, f"{store.root}/{LEDGER}", scratch)
+            with held_remotely(kept, holder, wanted.output) as lock:
+                store, ledger = store.watched(lock.require), Ledger(kept.watched(lock.require))
                 _require_claimable(wanted, store, ledger, overwrite)
                 place = RemotePlace(store)
                 try:
-                    yield RemoteSink(wanted, place, ledger, tell)
+                    yield RemoteSink(wanted, place, ledger, lock)
                     place.forget(ledger)
                 finally:
-                    if not ledger.store.names(SHARDS):
+                    if lock.holds() and not ledger.store.names(SHARDS):
                         place.forget(ledger)
     except HeldError as other:
         raise OutsideError(f"{wanted.output}: {other} writes to it now; wait for it, or stop it first") from None
@@ -96,12 +101,21 @@ class RemoteSink(FileSink):
 
     _place: "RemotePlace"
 
+    def __init__(self, wanted: RemoteDestination, place: "RemotePlace", ledger: Ledger, lock: RemoteLock) -> None:
+        super().__init__(wanted, place, ledger, lock.tell)
+        self._lock = lock
+
     def begin(self, pinned: Pinned, schemas: Mapping[str, pa.Schema]) -> dict[str, Entry]:
         """The shards that are done already."""
         if self.pinned is None:
             self._ledger.store.remove(SHARDS)
             self._place.clear()
         return super().begin(pinned, schemas)
+
+    def finish(self, manifest: Mapping[str, Any]) -> None:
+        """Makes the output valid, if it is still this run's. Raises OutsideError otherwise."""
+        patiently(lambda: self._lock.require(anew=True))
+        super().finish(manifest)
 
 
 class RemotePlace:
@@ -128,6 +142,7 @@ class RemotePlace:
 
     def forget(self, ledger: Ledger) -> None:
         """Takes the ledger away; what is left of it by a kill is no run."""
+        ledger.unpublish()
         ledger.store.remove(RUN_FILE)
         ledger.store.remove("")
 

@@ -113,8 +113,9 @@ class Run:
             # Before the ledger: what is done again is replaced, what is not in the outbox would never be delivered.
             self._outbox.commit()
             self._outbox = None
-        part, self._part = self._part or self._sink.part(Shard.of(entry.shard)), None
-        self.done[entry.shard] = part.commit(entry)
+        self._part = self._part or self._sink.part(Shard.of(entry.shard))
+        self.done[entry.shard] = self._part.commit(entry)
+        self._part = None
         self._written.clear()
 
 

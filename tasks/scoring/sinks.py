@@ -2,14 +2,15 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
 
-from models.errors import PerennialError
-from tasks.scoring.destination import PREDICTIONS, REJECTS, AnyDestination, require_writable
+from models.errors import OutsideError, PerennialError
+from tasks.scoring.destination import AnyDestination, require_writable
 from tasks.scoring.follower import Follower
 from tasks.scoring.ledger import RUN_FILE, SHARDS, Entry, Ledger, PartFile, Pinned, as_json
 from tasks.scoring.shards import Shard, Span
@@ -84,6 +85,9 @@ class Place(Protocol):
     def move(self) -> None:
         """Puts everything in its place; killed at any step, it can be called again."""
 
+    def clear(self) -> None:
+        """Takes away all that is collected."""
+
 
 class FileSink:
     """Parts are files."""
@@ -106,16 +110,18 @@ class FileSink:
         self._schemas = schemas
         self._tell(f"run {pinned.run_id}")
         if self.pinned is None:
+            # Before the run is there, that it can't be taken for one that only has to be put in its place.
+            self._ledger.unpublish()
             self._ledger.pin(pinned)
             self.pinned = pinned
         return self._ledger.done()
 
     def reset(self) -> None:
         """Takes away what an unfinished run has left."""
-        # In this order a kill leaves no shard in the ledger without its files.
+        # In this order a kill leaves no shard in the ledger without its files, and nothing old that is published.
+        self._ledger.unpublish()
         self._ledger.store.remove(SHARDS)
-        for what in (PREDICTIONS, REJECTS):
-            self._place.store.remove(what)
+        self._place.clear()
         self._ledger.store.remove(RUN_FILE)
         self.pinned = None
 
@@ -128,15 +134,30 @@ class FileSink:
         return self._ledger.done(span, after)
 
     def finish(self, manifest: Mapping[str, Any]) -> None:
-        """Makes the output visible as a whole; once it has begun to, it comes to its end even after a kill."""
+        """Makes the output visible as a whole; once it has begun to, it comes to its end even after a kill.
+
+        Raises PerennialError where no run has begun, OutsideError where another one has written to the ledger.
+        """
+        if self.pinned is None:
+            raise PerennialError(f"{self.wanted.output}: a run that has not begun can't be finished")
         if not self._ledger.publishing:
             entries = [entry for _, entry in sorted(self._ledger.done().items())]
+            _require_own(self.pinned, self._ledger, entries, manifest, str(self.wanted.output))
             files = self._place.prepare(entries, self._schemas)
             self._place.store.write(
                 self._place.manifest, as_json({**manifest, "files": [asdict(file) for file in files]})
             )
-            self._ledger.publish()
+            self._ledger.publish(self.pinned.run_id)
         self._place.move()
+
+
+def _require_own(
+    pinned: Pinned, ledger: Ledger, entries: Sequence[Entry], manifest: Mapping[str, Any], shown: str
+) -> None:
+    """Passes when the ledger is that run's, and holds what it counts. Raises OutsideError otherwise."""
+    found, held = ledger.pinned(), {entry.shard: asdict(entry)["files"] for entry in entries}
+    if found is None or found.run_id != pinned.run_id or held != {s["shard"]: s["files"] for s in manifest["shards"]}:
+        raise OutsideError(f"{shown}: another run has written to its ledger; this one, {pinned.run_id}, has ended")
 
 
 class FilePart:
@@ -167,8 +188,8 @@ class FilePart:
     def commit(self, entry: Entry) -> Entry:
         """Moves the files to their places and enters the shard."""
         files = {}
-        for what, writer in self._writers.items():
-            writer.close()
+        for what in list(self._writers):
+            self._writers.pop(what).close()
             path = self._path(what)
             name = self._name_of(what)
             _require_rows(path, self._form, self._rows[what], name)
@@ -179,14 +200,18 @@ class FilePart:
             else:
                 self._products.put(path, name)
         done = replace(entry, files=files)
+        # A store that goes away may have taken the entry all the same: from here on its files stay.
+        self._followers.clear()
         self._ledger.enter(done)
         return done
 
     def discard(self) -> None:
         """Nothing of it is left."""
-        for what, writer in self._writers.items():
-            writer.close()
-            self._followers[what].discard()
+        for writer in self._writers.values():
+            with suppress(OSError):
+                writer.close()
+        for what, follower in self._followers.items():
+            follower.discard()
             self._path(what).unlink(missing_ok=True)
 
     def _name_of(self, what: str) -> str:

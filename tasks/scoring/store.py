@@ -117,28 +117,34 @@ class LocalStore:
 class ObjectStore:
     """A prefix in an object store; an upload is visible when it is complete. Outages of some seconds are waited out."""
 
-    def __init__(self, filesystem: fs.FileSystem, root: str, scratch: Path) -> None:
+    def __init__(
+        self, filesystem: fs.FileSystem, root: str, scratch: Path, watch: Callable[[], None] = lambda: None
+    ) -> None:
+        """Changes nothing when `watch` raises."""
         self.filesystem, self.root = filesystem, root.rstrip("/")
-        self._scratch = scratch
+        self._scratch, self._watch = scratch, watch
+
+    def watched(self, watch: Callable[[], None]) -> "ObjectStore":
+        """The same folder, where nothing is changed when `watch` raises."""
+        return ObjectStore(self.filesystem, self.root, self._scratch, watch)
 
     def put(self, path: Path, name: str) -> None:
         """Uploads the file and removes it here."""
-        target = self._path(name)
-        patiently(lambda: fs.copy_files(str(path), target, fs.LocalFileSystem(), self.filesystem))
+        patiently(lambda: self._copy(path, name))
         path.unlink()
 
     def follower(self, path: Path, name: str) -> Follower:
         """Uploads the file while it is written; where the store goes away meanwhile, `put` has to do it."""
-        return Follower(path, Upload(self.filesystem, self._path(name)))
+        return Follower(path, Upload(self.filesystem, self._path(name), self._watch))
 
     def write(self, name: str, content: bytes) -> None:
         """A small file, whole or not at all."""
-        patiently(lambda: self._write(name, content))
+        patiently(lambda: self.write_at_once(name, content))
 
     def read(self, name: str) -> bytes | None:
         """The file's bytes; None where there is none."""
         try:
-            return patiently(lambda: self._read(name))
+            return patiently(lambda: self.read_at_once(name))
         except FileNotFoundError:
             return None
 
@@ -161,20 +167,31 @@ class ObjectStore:
         path = self._path(name)
         kind = patiently(lambda: self.filesystem.get_file_info(path)).type
         if kind == fs.FileType.Directory:
-            patiently(lambda: self.filesystem.delete_dir(path))
+            patiently(lambda: self._remove(self.filesystem.delete_dir, path))
         elif kind == fs.FileType.File:
-            patiently(lambda: self.filesystem.delete_file(path))
+            patiently(lambda: self._remove(self.filesystem.delete_file, path))
+
+    def write_at_once(self, name: str, content: bytes) -> None:
+        """As `write`, and tried once."""
+        self._watch()
+        with self.filesystem.open_output_stream(self._path(name)) as stream:
+            stream.write(content)
+
+    def read_at_once(self, name: str) -> bytes:
+        """The file's bytes, tried once. Raises FileNotFoundError where there is none."""
+        with self.filesystem.open_input_stream(self._path(name)) as stream:
+            return bytes(stream.read())
 
     def _path(self, name: str) -> str:
         return f"{self.root}/{name}" if name else self.root
 
-    def _write(self, name: str, content: bytes) -> None:
-        with self.filesystem.open_output_stream(self._path(name)) as stream:
-            stream.write(content)
+    def _copy(self, path: Path, name: str) -> None:
+        self._watch()
+        fs.copy_files(str(path), self._path(name), fs.LocalFileSystem(), self.filesystem)
 
-    def _read(self, name: str) -> bytes:
-        with self.filesystem.open_input_stream(self._path(name)) as stream:
-            return bytes(stream.read())
+    def _remove(self, delete: Callable[[str], None], path: str) -> None:
+        self._watch()
+        delete(path)
 
 
 class WatchedStore:

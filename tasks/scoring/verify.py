@@ -29,12 +29,15 @@ class Finished:
     """Name of the manifest there."""
     folder: bool
     """Whether all that is in the folders of predictions and rejects is the run's."""
+    names: frozenset[str] = frozenset()
+    """Of the files, where they are known without the manifest."""
 
 
 def finished_here(wanted: Destination) -> Finished:
     """An output on this machine."""
     root = wanted.output.parent if wanted.one_file else wanted.output
-    return Finished(str(root), LocalStore(root), wanted.manifest.name, not wanted.one_file)
+    names = frozenset((wanted.predictions.name, wanted.rejects.name)) if wanted.one_file else frozenset()
+    return Finished(str(root), LocalStore(root), wanted.manifest.name, not wanted.one_file, names)
 
 
 def read_manifest(output: Finished) -> dict[str, Any]:
@@ -63,7 +66,13 @@ def verify(output: Finished) -> list[str]:
     manifest = read_manifest(output)
     problems = [problem for file in manifest["files"] if (problem := _file_problem(output, file))]
     problems += _count_problems(manifest)
-    return problems + list(_strays(output, {file["name"] for file in manifest["files"]})) if output.folder else problems
+    told = {file["name"] for file in manifest["files"]}
+    if output.names and told != output.names:
+        others = ", ".join(sorted(told - output.names)) or "fewer files"
+        problems.append(
+            f"{output.shown}/{output.manifest}: tells of {others}, not of {', '.join(sorted(output.names))}"
+        )
+    return problems + list(_strays(output, told)) if output.folder else problems
 
 
 def _file_problem(output: Finished, file: Mapping[str, Any]) -> str | None:

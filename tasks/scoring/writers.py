@@ -99,7 +99,7 @@ def join(parts: Sequence[pa.NativeFile], path: Path, schema: pa.Schema, form: Fo
                 writer.write_table(table)
         writer.close()
         return
-    with gzip.open(path, "wb", compresslevel=6) if path.suffix == ".gz" else path.open("wb") as file:
+    with gzip.open(path, "wb", compresslevel=6) if path.suffix.lower() == ".gz" else path.open("wb") as file:
         if form == "csv":
             header = pa.BufferOutputStream()
             pyarrow.csv.write_csv(plain_schema(schema).empty_table(), header)

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
+from tasks.scoring import remotelock, score, store
 from tasks.scoring.predictor import Predictor
 from tasks.scoring.score import Scores, score_files
 from tests.conftest import Small
+from tests.servers import Address
 from tests.tasks.scoring.scored_files import STAMP, Run
 
 
@@ -31,3 +33,17 @@ def run(predictor: Predictor, tmp_path: Path) -> Run:
         return score_files(predictor, [str(path) for path in inputs], tmp_path / output, STAMP, **more)
 
     return with_inputs
+
+
+@pytest.fixture
+def place(s3: Address, tmp_path: Path) -> str:
+    return s3(f"{tmp_path.name}/out")
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(remotelock, "BEAT", 0.2)
+    monkeypatch.setattr(remotelock, "SILENT", 0.6)
+    monkeypatch.setattr(store, "WAITS", (0.01, 0.01))
+    monkeypatch.setattr(score, "WAITS", (0.01, 0.01))
+    yield

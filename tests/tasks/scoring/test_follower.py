@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import fs
 
+from models.errors import OutsideError
 from tasks.scoring.follower import Follower, Upload
 
 
@@ -45,9 +46,11 @@ class Flaky:
 
     def __init__(self, folder: Path, takes: int) -> None:
         self.folder, self.left = fs.SubTreeFileSystem(str(folder), fs.LocalFileSystem()), takes
+        self.opened: list[pa.NativeFile] = []
 
     def open_output_stream(self, path: str) -> "Flaky.Stream":
-        return Flaky.Stream(self, self.folder.open_output_stream(path))
+        self.opened.append(self.folder.open_output_stream(path))
+        return Flaky.Stream(self, self.opened[-1])
 
     def delete_file(self, path: str) -> None:
         self.folder.delete_file(path)
@@ -71,6 +74,21 @@ def test_an_upload_has_arrived_when_all_of_it_was_taken(tmp_path: Path, takes: i
     assert follower.finish() == hashlib.sha256(b"rows of a shard").hexdigest()
     assert follower.arrived == arrived
     assert not arrived or (tmp_path / "object").read_bytes() == b"rows of a shard"
+
+
+def test_an_upload_is_not_completed_when_it_may_not_be(tmp_path: Path) -> None:
+    def watch() -> None:
+        if not next(answers):
+            raise OutsideError("another run took it over")
+
+    answers = iter([True, False, False])
+    (tmp_path / "made").write_bytes(b"rows of a shard")
+    store = Flaky(tmp_path, 100)
+    follower = Follower(tmp_path / "made", Upload(store, "object", watch))
+    with pytest.raises(OutsideError, match="took it over"):
+        follower.finish()
+    follower.discard()
+    assert [stream.closed for stream in store.opened] == [False] and (tmp_path / "object").exists()
 
 
 def test_nothing_stays_of_what_was_given_up(tmp_path: Path) -> None:

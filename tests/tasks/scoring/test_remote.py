@@ -7,27 +7,24 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow.parquet as pq
 import pytest
 from pyarrow import fs
 
-from models.errors import InputError, OutsideError, UnreachableError
+from models.errors import InputError, OutsideError, PerennialError, UnreachableError
 from tasks.data.sources import read_batches, resolve
-from tasks.scoring import remotelock, score, store
-from tasks.scoring.outputs import claimed, require_claimable, wanted_output
+from tasks.scoring import score, sinks
+from tasks.scoring.ledger import RUN_FILE, SHARDS, Ledger
+from tasks.scoring.outputs import claimed, manifest_of, problems_of, require_claimable, wanted_output
 from tasks.scoring.predictor import Predictor
+from tasks.scoring.remote import RemotePlace
 from tasks.scoring.score import Scores, score_files
 from tests.servers import Address
+from tests.tasks.scoring.in_stores import names, read
 from tests.tasks.scoring.scored_files import STAMP, new_rows
 
 
 class StoppedError(Exception):
     """Stands for a kill."""
-
-
-@pytest.fixture
-def place(s3: Address, tmp_path: Path) -> str:
-    return s3(f"{tmp_path.name}/out")
 
 
 @pytest.fixture
@@ -40,25 +37,6 @@ def rows(tmp_path: Path) -> Path:
 @pytest.fixture
 def scored(predictor: Predictor, rows: Path, place: str) -> Callable[..., Scores]:
     return lambda **more: score_files(predictor, [str(rows)], more.pop("output", place), STAMP, shard_rows=60, **more)
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(remotelock, "BEAT", 0.2)
-    monkeypatch.setattr(remotelock, "SILENT", 0.6)
-    monkeypatch.setattr(store, "WAITS", (0.01, 0.01))
-    monkeypatch.setattr(score, "WAITS", (0.01, 0.01))
-    yield
-
-
-def read(uri: str, what: str) -> pd.DataFrame:
-    filesystem, root = fs.FileSystem.from_uri(uri)
-    return pq.read_table(f"{root}/{what}", filesystem=filesystem).to_pandas()
-
-
-def names(uri: str) -> set[str]:
-    filesystem, root = fs.FileSystem.from_uri(uri)
-    return {info.path.removeprefix(f"{root}/") for info in filesystem.get_file_info(fs.FileSelector(root))}
 
 
 def test_the_output_holds_what_a_local_one_does(scored: Callable[..., Scores], place: str, tmp_path: Path) -> None:
@@ -93,6 +71,44 @@ def test_a_run_that_ended_goes_on_with_what_is_missing(scored: Callable[..., Sco
     assert min(told) > 60
     frame = read(place, "predictions")
     assert len(frame) == 196 and frame["row"].is_unique
+    assert names(place) == {"predictions", "rejects", "manifest.json"}
+
+
+def test_a_shard_that_is_not_whole_leaves_no_part(
+    scored: Callable[..., Scores], place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(path: Path, form: str, due: int, name: str) -> None:
+        if name == "rejects/part-000000-000001.parquet":
+            raise PerennialError("fewer rows")
+
+    with monkeypatch.context() as patch, pytest.raises(PerennialError, match="fewer rows"):
+        patch.setattr(sinks, "_require_rows", fails)
+        scored()
+    assert names(f"{place.replace('/out?', '/out/predictions?')}") == {"part-000000-000000.parquet"}
+    assert scored().rows == 200
+
+
+@pytest.mark.parametrize("last", ["manifest", "mark"])
+def test_overwriting_a_run_that_was_killed_at_its_end_gives_the_new_rows(
+    scored: Callable[..., Scores], predictor: Predictor, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    last: str,
+) -> None:  # fmt: skip
+    """Killed before anything of the ledger is taken away, or when the run is, and the rest is not."""
+
+    def killed(_: RemotePlace, ledger: Ledger) -> None:
+        if ledger.store.names(SHARDS):
+            if last == "mark":
+                ledger.store.remove(RUN_FILE)
+            raise StoppedError
+
+    with monkeypatch.context() as patch, pytest.raises(StoppedError):
+        patch.setattr(RemotePlace, "forget", killed)
+        scored()
+    assert "manifest.json" in names(place)
+    new_rows(70, seed=9).to_parquet(tmp_path / "new.parquet")
+    assert score_files(predictor, [str(tmp_path / "new.parquet")], place, STAMP, overwrite=True).rows == 70
+    assert len(read(place, "predictions")) == 70 == manifest_of(place)["rows"]
+    assert problems_of(place) == []
     assert names(place) == {"predictions", "rejects", "manifest.json"}
 
 

@@ -17,6 +17,7 @@ from tasks.progress import progress
 from tasks.scoring import claim, store
 from tasks.scoring.claim import claimed, require_claimable
 from tasks.scoring.destination import destination
+from tasks.scoring.outputs import problems_of
 from tasks.scoring.predictor import Predictor
 from tasks.scoring.score import Scores, score_files
 from tasks.scoring.steps import progress_text
@@ -156,6 +157,32 @@ def test_killed_at_any_step_nothing_is_lost_or_done_twice_and_the_rerun_complete
         assert not hidden(output), step
     assert step >= 30
     assert same(read(output), whole)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("old", [False, True])
+def test_overwriting_a_run_that_was_killed_at_any_step_gives_the_new_rows(
+    small: Small, tmp_path: Path, form: str, old: bool
+) -> None:
+    predictor = Predictor.load(small.downloaded)
+    new_rows(60).to_parquet(tmp_path / "killed.parquet", row_group_size=30)
+    new_rows(20, seed=9).to_parquet(tmp_path / "new.parquet")
+
+    def score(output: Path, what: str, overwrite: bool = True) -> Scores:
+        given = [str(tmp_path / f"{what}.parquet")]
+        return score_files(predictor, given, output, STAMP, shard_rows=30, overwrite=overwrite)
+
+    score(tmp_path / "whole" / form, "new")
+    for step in range(0, 200, 3):
+        output = tmp_path / str(step) / form
+        if old:
+            score(output, "killed")
+        if not killed_at(step, lambda output=output: score(output, "killed", old)):  # type: ignore[misc]
+            break
+        score(output, "new")
+        assert same(read(output), read(tmp_path / "whole" / form)), step
+        assert problems_of(str(output)) == [] and not hidden(output), step
+    assert step >= 20
 
 
 @pytest.mark.parametrize("name", ["x" * 300, "x" * 300 + ".csv", "x" * 240 + ".csv", "é" * 130 + ".jsonl"])

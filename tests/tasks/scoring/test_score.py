@@ -75,7 +75,7 @@ def test_formats_out_agree(run: Run, rows_csv: Path, tmp_path: Path, suffix: str
     np.testing.assert_allclose(found["probability_yes"], expected["probability_yes"], rtol=1e-6)
     assert found["label"].tolist() == expected["label"].tolist()
     assert read(done.rejects)["row"].tolist() == [3, 7]
-    assert left(tmp_path) == {f"out.{suffix}", f"out.rejects.{suffix}", "out.manifest.json", "expected"}
+    assert left(tmp_path) == {f"out.{suffix}", f"out.rejects.{suffix}", f"out.{suffix}.manifest.json", "expected"}
 
 
 def test_texts_are_plain_texts_to_every_reader(run: Run, rows_csv: Path) -> None:

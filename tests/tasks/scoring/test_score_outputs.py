@@ -11,6 +11,7 @@ from tasks.scoring import run as run_module
 from tasks.scoring.batch import BatchScorer
 from tasks.scoring.claim import LocalPlace
 from tasks.scoring.sinks import FilePart
+from tasks.scoring.store import SCRATCH, LocalStore
 from tests.tasks.scoring.scored_files import Run, left, only
 
 
@@ -30,7 +31,7 @@ def test_files_are_overwritten_too(run: Run, rows_csv: Path, tmp_path: Path) -> 
     with pytest.raises(InputError, match="exists already"):
         run(rows_csv, output="out.csv")
     run(rows_csv, output="out.csv", overwrite=True)
-    assert left(tmp_path) == {"out.csv", "out.rejects.csv", "out.manifest.json"}
+    assert left(tmp_path) == {"out.csv", "out.rejects.csv", "out.csv.manifest.json"}
 
 
 def test_nothing_is_visible_before_the_end(run: Run, rows_csv: Path, tmp_path: Path) -> None:
@@ -94,6 +95,24 @@ def test_a_disk_that_fills_up_while_publishing_keeps_what_was_there(
     assert run(rows_csv, overwrite=True).rows == 200
     assert left(tmp_path) == {"out"}
     assert left(tmp_path / "out") == {"predictions", "rejects", "manifest.json"}
+
+
+def test_a_shard_that_can_not_be_put_in_place_leaves_no_files_in_the_making(
+    run: Run, rows_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = LocalStore.put
+
+    def put(self: LocalStore, path: Path, name: str) -> None:
+        if name == "predictions/part-000000-000001.parquet":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(self, path, name)
+
+    monkeypatch.setattr(LocalStore, "put", put)
+    with pytest.raises(OutsideError, match="the disk is full"):
+        run(rows_csv, shard_rows=70)
+    assert left(tmp_path / ".out.partial" / "out" / SCRATCH) == set()
+    monkeypatch.undo()
+    assert run(rows_csv, shard_rows=70).rows == 200
 
 
 def test_an_output_folder_that_cannot_be_made_is_a_plain_line(run: Run, rows_csv: Path, tmp_path: Path) -> None:

@@ -34,6 +34,25 @@ def change_a_count(out: Path) -> None:
     (out / "manifest.json").write_text(json.dumps({**manifest, "scored": manifest["scored"] - 1}))
 
 
+def test_outputs_that_differ_in_their_suffix_are_told_apart(run: Run, rows_csv: Path, tmp_path: Path) -> None:
+    forms = ("out.csv", "out.csv.gz", "out.parquet", "out.jsonl")
+    for form in forms:
+        run(rows_csv, output=form)
+    (tmp_path / "out.csv").write_text("changed")
+    assert {form: bool(problems_of(str(tmp_path / form))) for form in forms} == {
+        form: form == "out.csv" for form in forms
+    }
+
+
+def test_a_manifest_that_tells_of_another_file_proves_nothing(run: Run, rows_csv: Path, tmp_path: Path) -> None:
+    run(rows_csv, output="out.csv")
+    (tmp_path / "copy.csv").write_text("mine")
+    (tmp_path / "copy.csv.manifest.json").write_bytes((tmp_path / "out.csv.manifest.json").read_bytes())
+    assert problems_of(str(tmp_path / "copy.csv")) == [
+        f"{tmp_path}/copy.csv.manifest.json: tells of out.csv, out.rejects.csv, not of copy.csv, copy.rejects.csv"
+    ]
+
+
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing": (lambda out: only(out / "rejects").unlink(), r"part-000000-000000\.parquet: missing; it held 2 rows"),
     "changed": (flip_a_byte, "changed since it was written"),
