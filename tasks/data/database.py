@@ -1,6 +1,7 @@
 """Databases: what their URIs mean, connections through ADBC, quoting, and their errors as plain lines."""
 
 import re
+import string
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,6 @@ from adbc_driver_manager import DatabaseError, DataError
 from adbc_driver_manager.dbapi import Connection
 
 from models.errors import InputError, OutsideError, PerennialError, UnreachableError
-from models.problems import near_match
 from tasks.addresses import without_credentials
 
 Dialect: TypeAlias = Literal["postgresql", "sqlite"]
@@ -39,6 +39,7 @@ STARTING = ("starting up", "shutting down", "recovery mode", "too many", "remain
 NOISE = re.compile(
     r"^(?:[A-Z_]+: |\[[A-Za-z]+\] |Failed to (?:prepare query|connect): |Execution error \[\w+\]: |ERROR: +)+"
 )
+SMALL_LETTERS = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _USERS: dict[str, str] = {}
 """By shown URI the one with its user, for this process alone: whatever is stored or handed on has none."""
 
@@ -57,6 +58,10 @@ class Database:
     def path(self) -> Path:
         """The file of an SQLite database."""
         return Path(self.uri)
+
+    def folded(self, name: str) -> str:
+        """The same for all names that the database takes for one: SQLite does not tell ASCII's capitals apart."""
+        return name.translate(SMALL_LETTERS) if self.dialect == "sqlite" else name
 
 
 @dataclass(frozen=True)
@@ -257,7 +262,7 @@ def _located(uri: str) -> tuple[Database, str]:
             raise InputError(
                 f"{uri}: names no file; write sqlite:///file.db#table, or four strokes before a path from the root"
             )
-        path = str(Path(named).expanduser().absolute())
+        path = str(Path(named).expanduser().resolve())
         return Database("sqlite", f"sqlite:///{_escaped(path, '%#')}", path), fragment
     parts = urlsplit(f"postgresql://{address}")
     try:
@@ -282,21 +287,3 @@ def _located(uri: str) -> tuple[Database, str]:
 def _escaped(text: str, letters: str) -> str:
     """Readable, but for what has a meaning in the URI."""
     return "".join(f"%{ord(letter):02X}" if letter in letters else letter for letter in text)
-
-
-def near_table(connection: Connection, table: Table) -> str:
-    """What a table may have been meant by a name that is none, for the end of a sentence."""
-    return near_match(table.name, tables(connection, table))
-
-
-def tables(connection: Connection, beside: Table) -> set[str]:
-    """Names of the tables and views in the schema of a table."""
-    if beside.database.dialect == "sqlite":
-        return {
-            row["name"] for row in rows(connection, "SELECT name FROM sqlite_master WHERE type IN ('table','view')")
-        }
-    schema = literal(beside.schema) if beside.schema else "current_schema()"
-    found = rows(
-        connection, f"SELECT table_name::text AS name FROM information_schema.tables WHERE table_schema = {schema}"
-    )
-    return {row["name"] for row in found}

@@ -26,7 +26,6 @@ from tasks.data.database import (
     answers,
     connected,
     locate,
-    near_table,
     plain_error,
     plain_errors,
     quoted,
@@ -35,6 +34,7 @@ from tasks.data.database import (
 )
 from tasks.data.dialects import DIALECTS
 from tasks.data.fingerprint import ChangedError
+from tasks.data.relations import near_table
 
 LABEL = "perennial reads"
 BOUNDS = {"first", "ranges"}

@@ -8,7 +8,8 @@ from typing import Any
 from adbc_driver_manager.dbapi import Connection
 
 from models.errors import OutsideError
-from tasks.data.database import Table, literal, quoted, rows, run, tables
+from tasks.data.database import Table, literal, quoted, rows, run
+from tasks.data.relations import tables
 from tasks.scoring.ledger import FORMAT_VERSION, Entry, Pinned, as_json, entry_of, pinned_of
 from tasks.scoring.shards import EVERYTHING, Shard, Span
 
@@ -21,8 +22,9 @@ class TableLedger:
 
     def __init__(self, connection: Connection, table: Table, output: str) -> None:
         self._connection, self._table = connection, table
-        self._own = f"output = {literal(output)}"
-        self._output = output
+        self._output = table.database.folded(output)
+        named = "lower(output)" if table.database.dialect == "sqlite" else "output"
+        self._own = f"{named} = {literal(self._output)}"
 
     def create(self) -> None:
         """Makes the table where it is missing."""

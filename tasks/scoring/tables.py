@@ -16,7 +16,8 @@ from adbc_driver_manager.dbapi import Connection
 
 from models.errors import InputError, OutsideError
 from tasks.aside import HeldError, held
-from tasks.data.database import Database, answers, connect, connected, literal, plain_errors, quoted, rows, run, tables
+from tasks.data.database import Database, Table, answers, connect, connected, literal, plain_errors, quoted, rows, run
+from tasks.data.relations import tables
 from tasks.scoring.destination import PREDICTIONS, REJECTS
 from tasks.scoring.ledger import Entry, Pinned
 from tasks.scoring.shards import Shard, Span
@@ -53,8 +54,8 @@ def claimed_table(wanted: TableDestination, overwrite: bool) -> Iterator["TableS
 
 
 def _held_file(wanted: TableDestination, holder: str) -> AbstractContextManager[object]:
-    path = wanted.database.path
-    return held(path.with_name(f".{path.name}.{quote(wanted.table.name, safe=' ')}.lock"), holder)
+    path, name = wanted.database.path, wanted.database.folded(wanted.table.name)
+    return held(path.with_name(f".{path.name}.{quote(name, safe=' ')}.lock"), holder)
 
 
 def require_claimable_table(wanted: TableDestination, overwrite: bool) -> None:
@@ -66,11 +67,10 @@ def require_claimable_table(wanted: TableDestination, overwrite: bool) -> None:
 
 
 def _require_free(connection: Connection, wanted: TableDestination, overwrite: bool) -> None:
-    taken = {wanted.final(what).name for what in (PREDICTIONS, REJECTS)} & tables(connection, wanted.table)
+    there = tables(connection, wanted.table)
+    taken = [each.name for what in (PREDICTIONS, REJECTS) if wanted.folded(each := wanted.final(what)) in there]
     if taken and not overwrite:
-        raise InputError(
-            f"{wanted.table.shown}: {min(taken)!r} exists already; choose another table or pass --overwrite"
-        )
+        raise InputError(f"{wanted.table.shown}: {taken[0]!r} exists already; choose another table or pass --overwrite")
 
 
 def _is_taken(wanted: TableDestination, holder: str) -> OutsideError:
@@ -118,7 +118,7 @@ class TableSink:
         """Takes away what an unfinished run has left."""
         with self._transaction() as connection:
             for what in {PREDICTIONS, REJECTS, *self._schemas}:
-                run(connection, f"DROP TABLE IF EXISTS {self.wanted.staging(what).sql}")
+                _drop(connection, self.wanted.staging(what))
             if self.pinned:
                 self._ledger.forget(self.pinned.run_id)
         self.pinned = None
@@ -141,11 +141,8 @@ class TableSink:
             _require_free(connection, self.wanted, self._overwrite)
             for what in self._schemas:
                 final, staging = self.wanted.final(what), self.wanted.staging(what)
-                run(
-                    connection,
-                    f"DROP TABLE IF EXISTS {final.sql}",
-                    f"ALTER TABLE {staging.sql} RENAME TO {quoted(final.name)}",
-                )
+                _drop(connection, final)
+                run(connection, f"ALTER TABLE {staging.sql} RENAME TO {quoted(final.name)}")
             self._ledger.finish(str(manifest["run_id"]), {**manifest, "columns": columns})
         self.pinned = None
 
@@ -182,7 +179,7 @@ class TableSink:
     def _create(self, connection: Connection) -> None:
         for what, schema in self._schemas.items():
             table = self.wanted.staging(what)
-            run(connection, f"DROP TABLE IF EXISTS {table.sql}")
+            _drop(connection, table)
             with connection.cursor() as cursor:
                 empty = plain_schema(schema).empty_table()
                 cursor.adbc_ingest(table.name, empty, mode="create", db_schema_name=table.schema)
@@ -246,6 +243,12 @@ def _in_pieces(table: pa.Table) -> pa.RecordBatchReader:
     """The rows with plain texts, which the drivers take faster, in pieces of about `PIECE_BYTES`."""
     plain = table.cast(plain_schema(table.schema))
     return plain.to_reader(max(len(plain) * PIECE_BYTES // max(plain.nbytes, 1), 1))
+
+
+def _drop(connection: Connection, table: Table) -> None:
+    """Only in its own schema: its name alone could mean one in another schema of the server's search path."""
+    if table.database.folded(table.name) in tables(connection, table):
+        run(connection, f"DROP TABLE {table.sql}")
 
 
 def _lock(connection: Connection, wanted: TableDestination) -> None:

@@ -8,7 +8,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from models.errors import InputError
-from tasks.data.database import Table, connected, literal, plain_errors, quoted, tables
+from tasks.data.database import Table, connected, literal, plain_errors, quoted
+from tasks.data.relations import tables
 from tasks.scoring.destination import PREDICTIONS, REJECTS
 from tasks.scoring.ledger import Entry
 from tasks.scoring.tabledestination import TableDestination, table_destination
@@ -56,7 +57,7 @@ def table_manifest(output: str) -> dict[str, Any]:
 
 def _absent(wanted: TableDestination, present: set[str]) -> list[str]:
     due = [wanted.final(what) for what in (PREDICTIONS, REJECTS)]
-    return [f"{table.shown}: the table is gone" for table in due if table.name not in present]
+    return [f"{table.shown}: the table is gone" for table in due if wanted.folded(table) not in present]
 
 
 def _places(table: Table, source: str, row: str, condition: str) -> str:
