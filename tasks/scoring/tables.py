@@ -4,8 +4,10 @@ import hashlib
 import os
 import socket
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -23,6 +25,7 @@ from tasks.scoring.ledger import Entry, Pinned
 from tasks.scoring.shards import Shard, Span
 from tasks.scoring.tabledestination import TableDestination
 from tasks.scoring.tableledger import TableLedger
+from tasks.scoring.tablesums import CONTENTS, ROWS, own_names, sums_of
 from tasks.scoring.writers import plain_schema
 
 PATIENCE = 3.0
@@ -31,8 +34,6 @@ PIECE_BYTES = 1 << 20
 """What fits into a socket's buffer: the server then takes one piece while the driver makes the next one."""
 WAITING = "PRAGMA busy_timeout = 30000"
 """Lets a session of SQLite wait for others that write, in milliseconds."""
-STAMPED = ("run_id", "source", "row")
-"""Columns of the predictions by which their rows are counted."""
 
 
 @contextmanager
@@ -135,8 +136,7 @@ class TableSink:
 
     def finish(self, manifest: Mapping[str, Any]) -> None:
         """Makes the tables visible under their names."""
-        names = self._schemas[PREDICTIONS].names
-        columns = {base: [name for name in names if name.rstrip("_") == base][-1] for base in STAMPED}
+        columns = own_names(PREDICTIONS, self._schemas[PREDICTIONS].names)
         with self._transaction() as connection:
             _require_free(connection, self.wanted, self._overwrite)
             for what in self._schemas:
@@ -213,6 +213,7 @@ class TablePart:
 
     def __init__(self, connection: Connection, wanted: TableDestination, ledger: TableLedger, run_id: str) -> None:
         self._connection, self._wanted, self._ledger, self._run_id = connection, wanted, ledger, run_id
+        self._sums: Counter[str] = Counter()
 
     def write(self, what: str, table: pa.Table) -> int:
         """Appends rows."""
@@ -220,10 +221,13 @@ class TablePart:
             to = self._wanted.staging(what)
             with self._plain_errors(), self._connection.cursor() as cursor:
                 cursor.adbc_ingest(to.name, _in_pieces(table), mode="append", db_schema_name=to.schema)
+            self._sums.update(sums_of(what, table))
         return len(table)
 
     def commit(self, entry: Entry) -> Entry:
         """Rows and entry are there for good; where the server had them before it went away, these are dropped."""
+        sums = {ROWS: self._sums[ROWS], CONTENTS: self._sums[CONTENTS] % 2**64}
+        entry = replace(entry, sums={**entry.sums, **sums})
         with self._plain_errors():
             if not self._ledger.enter(self._run_id, entry):
                 self._connection.rollback()
