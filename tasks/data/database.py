@@ -40,8 +40,9 @@ NOISE = re.compile(
     r"^(?:[A-Z_]+: |\[[A-Za-z]+\] |Failed to (?:prepare query|connect): |Execution error \[\w+\]: |ERROR: +)+"
 )
 SMALL_LETTERS = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
-_USERS: dict[str, str] = {}
-"""By shown URI the one with its user, for this process alone: whatever is stored or handed on has none."""
+_USERS: dict[str, dict[str, str]] = {}
+"""By shown URI, and what stands behind its "#", the one with its user, for this process alone: whatever is stored or
+handed on has none."""
 
 
 @dataclass(frozen=True)
@@ -100,15 +101,28 @@ def without_user(uri: str) -> str:
         return uri
     database, fragment = _located(uri)
     shown = f"{database.shown}#{fragment}" if fragment else database.shown
-    if shown != uri:
-        _USERS[database.shown] = database.uri
+    known = _USERS.setdefault(database.shown, {})
+    if _connects_otherwise(database):
+        known[fragment] = database.uri
+    else:
+        # What was given without a user is not to connect with that of another table.
+        known.setdefault(fragment, database.uri)
     return shown
 
 
 def locate(uri: str) -> tuple[Database, str]:
     """The database, and what stands behind "#". Raises InputError for what is no such URI."""
     database, fragment = _located(uri)
-    return replace(database, uri=_USERS.get(database.shown, database.uri)), fragment
+    if _connects_otherwise(database):
+        return database, fragment
+    known = _USERS.get(database.shown, {})
+    common = database.uri if len(set(known.values())) != 1 else next(iter(known.values()))
+    return replace(database, uri=known.get(fragment, common)), fragment
+
+
+def _connects_otherwise(database: Database) -> bool:
+    """Whether its URI holds a user, a password or settings, which the one that is shown does not."""
+    return database.uri != _located(database.shown)[0].uri
 
 
 def table_of(database: Database, fragment: str) -> Table:

@@ -65,6 +65,17 @@ def test_an_input_of_postgresql_is_the_same_with_its_schema_and_by_another_addre
     assert score_rows(predictor, [source], f"{postgres_server.uri}#IN30", overwrite=True).rows == 20
 
 
+def test_a_table_of_another_schema_on_the_search_path_stays(
+    predictor: Predictor, postgres_server: PostgresServer
+) -> None:
+    source = fill_postgres(postgres_server, "in31", rows_with_rejects(20))
+    postgres_server.psql("CREATE SCHEMA IF NOT EXISTS first; CREATE TABLE public.out31 AS SELECT 1 AS kept")
+    first = postgres_server.uri + "?options=-csearch_path%3Dfirst,public"
+    score_rows(predictor, [source], f"{first}#out31")
+    assert postgres_server.psql("SELECT kept FROM public.out31") == "1"
+    assert postgres_server.psql("SELECT count(*) FROM first.out31") == "18"
+
+
 @pytest.mark.parametrize("name", ["perennial_ledger", "Perennial_Ledger", "perennial_deliveries"])
 def test_what_keeps_the_ledger_is_no_output(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match="in this table Perennial keeps what is done; choose another one"):
