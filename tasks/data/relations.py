@@ -5,8 +5,17 @@ from adbc_driver_manager.dbapi import Connection
 from models.problems import near_match
 from tasks.data.database import Table, literal, quoted, rows
 
-KINDS = {"r": "table", "p": "table", "f": "foreign table", "v": "view", "m": "materialized view", "S": "sequence"}
-"""PostgreSQL's letters; other ones are indexes and types."""
+KINDS = {
+    "r": "table",
+    "p": "table",
+    "f": "foreign table",
+    "v": "view",
+    "m": "materialized view",
+    "S": "sequence",
+    "i": "index",
+    "I": "index",
+}
+"""PostgreSQL's letters; other ones are of types."""
 
 
 def kinds(connection: Connection, beside: Table) -> dict[str, str]:
@@ -20,7 +29,7 @@ def kinds(connection: Connection, beside: Table) -> dict[str, str]:
         "SELECT CAST(relname AS text) AS name, CAST(relkind AS text) AS kind FROM pg_class WHERE relnamespace = "
         f"(SELECT oid FROM pg_namespace WHERE nspname = {schema})",
     )
-    return {row["name"]: KINDS.get(row["kind"], "other relation") for row in found}
+    return {row["name"]: KINDS.get(row["kind"], "type") for row in found}
 
 
 def tables(connection: Connection, beside: Table) -> set[str]:
@@ -48,3 +57,16 @@ def identity(connection: Connection, table: Table, made: bool = False) -> str | 
     )
     named: str | None = found[0]["identity"]
     return named
+
+
+def dependents(connection: Connection, table: Table) -> list[str]:
+    """What keeps a table of PostgreSQL from being dropped: views of it, and tables that refer to it."""
+    oid = f"CAST(to_regclass({literal(table.sql)}) AS oid)"
+    found = rows(
+        connection,
+        "SELECT DISTINCT CAST(CAST(other AS regclass) AS text) AS name FROM (SELECT ev_class AS other FROM pg_depend "
+        "JOIN pg_rewrite ON pg_rewrite.oid = objid WHERE classid = CAST('pg_rewrite' AS regclass) AND refclassid = "
+        f"CAST('pg_class' AS regclass) AND refobjid = {oid} UNION SELECT conrelid FROM pg_constraint WHERE "
+        f"contype = 'f' AND confrelid = {oid}) AS others WHERE other <> {oid} ORDER BY name",
+    )
+    return [row["name"] for row in found]

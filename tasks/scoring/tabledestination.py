@@ -111,9 +111,13 @@ def _identities(database: Database, tables: Sequence[Table], made: bool) -> set[
 
 
 def _holds(kind: pa.DataType, dialect: str) -> bool:
-    """What the drivers write; SQLite has no lists."""
+    """What the drivers write; SQLite has no lists, and no numbers beyond those of 64 bits with a sign."""
     types = pa.types
     if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
         return dialect == "postgresql" and not types.is_nested(kind.value_type) and _holds(kind.value_type, dialect)
     foreign = isinstance(kind, pa.BaseExtensionType) or types.is_date64(kind)
+    foreign = foreign or types.is_decimal32(kind) or types.is_decimal64(kind)
+    if dialect == "sqlite":
+        spans = types.is_time(kind) or types.is_duration(kind) or types.is_interval(kind)
+        foreign = foreign or spans or types.is_decimal(kind) or types.is_uint64(kind)
     return not (foreign or types.is_nested(kind) or types.is_dictionary(kind))

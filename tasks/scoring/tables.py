@@ -16,14 +16,15 @@ import pyarrow as pa
 from adbc_driver_manager import DatabaseError
 from adbc_driver_manager.dbapi import Connection
 
-from models.errors import InputError, OutsideError
+from models.errors import OutsideError
 from tasks.aside import HeldError, held
-from tasks.data.database import Database, Table, answers, connect, connected, literal, plain_errors, quoted, rows, run
+from tasks.data.database import Database, Table, answers, connect, literal, plain_errors, quoted, rows, run
 from tasks.data.relations import tables
 from tasks.scoring.destination import PREDICTIONS, REJECTS
 from tasks.scoring.ledger import Entry, Pinned
 from tasks.scoring.shards import Shard, Span
 from tasks.scoring.tabledestination import TableDestination
+from tasks.scoring.tablefree import require_free
 from tasks.scoring.tableledger import TableLedger
 from tasks.scoring.tablesums import CONTENTS, ROWS, own_names, sums_of
 from tasks.scoring.writers import plain_schema
@@ -59,21 +60,6 @@ def _held_file(wanted: TableDestination, holder: str) -> AbstractContextManager[
     return held(path.with_name(f".{path.name}.{quote(name, safe=' ')}.lock"), holder)
 
 
-def require_claimable_table(wanted: TableDestination, overwrite: bool) -> None:
-    """Passes when the tables may be written. Raises InputError otherwise, OutsideError when they can't be reached."""
-    if wanted.database.dialect == "sqlite" and not wanted.database.path.exists():
-        return
-    with plain_errors(wanted.database), connected(wanted.database, "perennial looks") as connection:
-        _require_free(connection, wanted, overwrite)
-
-
-def _require_free(connection: Connection, wanted: TableDestination, overwrite: bool) -> None:
-    there = tables(connection, wanted.table)
-    taken = [each.name for what in (PREDICTIONS, REJECTS) if wanted.folded(each := wanted.final(what)) in there]
-    if taken and not overwrite:
-        raise InputError(f"{wanted.table.shown}: {taken[0]!r} exists already; choose another table or pass --overwrite")
-
-
 def _is_taken(wanted: TableDestination, holder: str) -> OutsideError:
     return OutsideError(f"{wanted.table.shown}: {holder} writes to it now; wait for it, or stop it first")
 
@@ -91,7 +77,7 @@ class TableSink:
         try:
             with plain_errors(wanted.database, wanted.table.shown):
                 self.pinned: Pinned | None = self._ledger.unfinished()
-                _require_free(self._connection, wanted, overwrite)
+                require_free(self._connection, wanted, overwrite, self.pinned is not None)
                 self._connection.commit()
         except BaseException:
             self._connection.close()
@@ -138,7 +124,7 @@ class TableSink:
         """Makes the tables visible under their names."""
         columns = own_names(PREDICTIONS, self._schemas[PREDICTIONS].names)
         with self._transaction() as connection:
-            _require_free(connection, self.wanted, self._overwrite)
+            require_free(connection, self.wanted, self._overwrite, True)
             for what in self._schemas:
                 final, staging = self.wanted.final(what), self.wanted.staging(what)
                 _drop(connection, final)
@@ -170,6 +156,8 @@ class TableSink:
                 if database.dialect == "postgresql":
                     _lock(connection, self.wanted)
                 else:
+                    # Views of a table that is replaced are then not looked into while it is gone.
+                    run(connection, "PRAGMA legacy_alter_table = ON")
                     self._journal = self._journal or _let_read(connection)
         except BaseException:
             connection.close()
