@@ -72,7 +72,6 @@ class TableSink:
         self.rejects: Path | str = wanted.final(REJECTS).shown
         self.wanted, self._overwrite, self._holder = wanted, overwrite, holder
         self._schemas: Mapping[str, pa.Schema] = {}
-        self._journal = ""
         self._connection = self._opened()
         try:
             with plain_errors(wanted.database, wanted.table.shown):
@@ -99,7 +98,13 @@ class TableSink:
                 self._create(connection)
                 self._ledger.pin(pinned)
                 self.pinned = pinned
-            return self._ledger.done(pinned.run_id)
+            if self.wanted.database.dialect == "sqlite":
+                self._ledger.keep_journal(_journal(connection))
+            done = self._ledger.done(pinned.run_id)
+        if self.wanted.database.dialect == "sqlite":
+            # While a shard's transaction is open, others may read, such as this run its input.
+            _set_journal(self._connection, "wal")
+        return done
 
     def reset(self) -> None:
         """Takes away what an unfinished run has left."""
@@ -139,9 +144,19 @@ class TableSink:
                 if self.pinned and not self._ledger.done(self.pinned.run_id):
                     self.reset()
                 self._connection.rollback()
-                _set_journal(self._connection, self._journal)
+                if self.wanted.database.dialect == "sqlite":
+                    self._give_journal_back()
         finally:
             self._connection.close()
+
+    def _give_journal_back(self) -> None:
+        """Where another run is at work in the database, its end does so."""
+        before = self._ledger.kept_journal()
+        if before:
+            _set_journal(self._connection, before)
+            if _journal(self._connection) == before:
+                self._ledger.forget_journal()
+            self._connection.commit()
 
     @property
     def _ledger(self) -> TableLedger:
@@ -157,8 +172,7 @@ class TableSink:
                     _lock(connection, self.wanted)
                 else:
                     # Views of a table that is replaced are then not looked into while it is gone.
-                    run(connection, "PRAGMA legacy_alter_table = ON")
-                    self._journal = self._journal or _let_read(connection)
+                    run(connection, WAITING, "PRAGMA legacy_alter_table = ON")
         except BaseException:
             connection.close()
             raise
@@ -263,21 +277,16 @@ def _lock(connection: Connection, wanted: TableDestination) -> None:
     connection.commit()
 
 
-def _let_read(connection: Connection) -> str:
-    """While a shard's transaction is open, others may read, such as this run its input; the mode that was before."""
-    run(connection, WAITING)
-    before = str(rows(connection, "PRAGMA journal_mode")[0]["journal_mode"])
-    _set_journal(connection, "wal")
-    return before
+def _journal(connection: Connection) -> str:
+    return str(rows(connection, "PRAGMA journal_mode")[0]["journal_mode"])
 
 
 def _set_journal(connection: Connection, mode: str) -> None:
-    """Nothing where no mode is given, and where others work with the database."""
-    if mode:
-        connection.adbc_connection.set_autocommit(True)
-        with suppress(DatabaseError):
-            rows(connection, f"PRAGMA journal_mode = {mode}")
-        connection.adbc_connection.set_autocommit(False)
+    """Nothing where others work with the database."""
+    connection.adbc_connection.set_autocommit(True)
+    with suppress(DatabaseError):
+        rows(connection, f"PRAGMA journal_mode = {mode}")
+    connection.adbc_connection.set_autocommit(False)
 
 
 def _tell(connection: Connection, database: Database, holder: str) -> None:

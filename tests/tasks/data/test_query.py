@@ -275,6 +275,12 @@ def test_names_are_quoted(postgres_server: PostgresServer, sqlite: Callable[[str
         run("DROP TABLE kept")
 
 
+def test_a_key_with_a_zero_byte_is_named(sqlite: Callable[[str], str]) -> None:
+    uri = sqlite("CREATE TABLE t (id); INSERT INTO t VALUES ('b'), ('a' || char(0) || '1'), ('a' || char(0) || '2')")
+    with pytest.raises(InputError, match=r"#t: --key 'id' holds 'a\\x001', and rows can't be divided by texts with a"):
+        pinned(f"{uri}#t", 2, key="id")
+
+
 def test_a_forged_bound_is_not_run(sqlite: Callable[[str], str]) -> None:
     uri = sqlite("CREATE TABLE t (id); INSERT INTO t VALUES (1)")
     file = find_query(f"{uri}#t", Asked(key="id"))
