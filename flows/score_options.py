@@ -55,7 +55,11 @@ VersionColumn = Annotated[
     str | None, typer.Option(metavar="COLUMN", help="Of a table or query: grows with each change of a row.")
 ]
 Verify = Annotated[
-    str | None, typer.Option(metavar="OUTPUT", help="Check that an output is whole and unchanged; score nothing.")
+    str | None,
+    typer.Option(
+        metavar="OUTPUT",
+        help="Check that an output is whole and unchanged (of tables: rows, labels, scores, reasons); score nothing.",
+    ),
 ]
 Redeliver = Annotated[
     str | None, typer.Option(metavar="OUTPUT", help="Send an output's dead letters again; score nothing.")

@@ -1,6 +1,7 @@
 """Databases: what their URIs mean, connections through ADBC, quoting, and their errors as plain lines."""
 
 import re
+import string
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,6 @@ from adbc_driver_manager import DatabaseError, DataError
 from adbc_driver_manager.dbapi import Connection
 
 from models.errors import InputError, OutsideError, PerennialError, UnreachableError
-from models.problems import near_match
 from tasks.addresses import without_credentials
 
 Dialect: TypeAlias = Literal["postgresql", "sqlite"]
@@ -39,8 +39,10 @@ STARTING = ("starting up", "shutting down", "recovery mode", "too many", "remain
 NOISE = re.compile(
     r"^(?:[A-Z_]+: |\[[A-Za-z]+\] |Failed to (?:prepare query|connect): |Execution error \[\w+\]: |ERROR: +)+"
 )
-_USERS: dict[str, str] = {}
-"""By shown URI the one with its user, for this process alone: whatever is stored or handed on has none."""
+SMALL_LETTERS = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+_USERS: dict[str, dict[str, str]] = {}
+"""By shown URI, and what stands behind its "#", the one with its user, for this process alone: whatever is stored or
+handed on has none."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,10 @@ class Database:
     def path(self) -> Path:
         """The file of an SQLite database."""
         return Path(self.uri)
+
+    def folded(self, name: str) -> str:
+        """The same for all names that the database takes for one: SQLite does not tell ASCII's capitals apart."""
+        return name.translate(SMALL_LETTERS) if self.dialect == "sqlite" else name
 
 
 @dataclass(frozen=True)
@@ -95,15 +101,28 @@ def without_user(uri: str) -> str:
         return uri
     database, fragment = _located(uri)
     shown = f"{database.shown}#{fragment}" if fragment else database.shown
-    if shown != uri:
-        _USERS[database.shown] = database.uri
+    known = _USERS.setdefault(database.shown, {})
+    if _connects_otherwise(database):
+        known[fragment] = database.uri
+    else:
+        # What was given without a user is not to connect with that of another table.
+        known.setdefault(fragment, database.uri)
     return shown
 
 
 def locate(uri: str) -> tuple[Database, str]:
     """The database, and what stands behind "#". Raises InputError for what is no such URI."""
     database, fragment = _located(uri)
-    return replace(database, uri=_USERS.get(database.shown, database.uri)), fragment
+    if _connects_otherwise(database):
+        return database, fragment
+    known = _USERS.get(database.shown, {})
+    common = database.uri if len(set(known.values())) != 1 else next(iter(known.values()))
+    return replace(database, uri=known.get(fragment, common)), fragment
+
+
+def _connects_otherwise(database: Database) -> bool:
+    """Whether its URI holds a user, a password or settings, which the one that is shown does not."""
+    return database.uri != _located(database.shown)[0].uri
 
 
 def table_of(database: Database, fragment: str) -> Table:
@@ -257,7 +276,7 @@ def _located(uri: str) -> tuple[Database, str]:
             raise InputError(
                 f"{uri}: names no file; write sqlite:///file.db#table, or four strokes before a path from the root"
             )
-        path = str(Path(named).expanduser().absolute())
+        path = str(Path(named).expanduser().resolve())
         return Database("sqlite", f"sqlite:///{_escaped(path, '%#')}", path), fragment
     parts = urlsplit(f"postgresql://{address}")
     try:
@@ -282,21 +301,3 @@ def _located(uri: str) -> tuple[Database, str]:
 def _escaped(text: str, letters: str) -> str:
     """Readable, but for what has a meaning in the URI."""
     return "".join(f"%{ord(letter):02X}" if letter in letters else letter for letter in text)
-
-
-def near_table(connection: Connection, table: Table) -> str:
-    """What a table may have been meant by a name that is none, for the end of a sentence."""
-    return near_match(table.name, tables(connection, table))
-
-
-def tables(connection: Connection, beside: Table) -> set[str]:
-    """Names of the tables and views in the schema of a table."""
-    if beside.database.dialect == "sqlite":
-        return {
-            row["name"] for row in rows(connection, "SELECT name FROM sqlite_master WHERE type IN ('table','view')")
-        }
-    schema = literal(beside.schema) if beside.schema else "current_schema()"
-    found = rows(
-        connection, f"SELECT table_name::text AS name FROM information_schema.tables WHERE table_schema = {schema}"
-    )
-    return {row["name"] for row in found}

@@ -34,6 +34,9 @@ class Words(Protocol):
     def text(self, value: str) -> str:
         """An expression as a text from which the same value can be made."""
 
+    def cut(self, value: str) -> str:
+        """An expression: of a value that `text` would cut short the bytes in hexadecimal digits, else null."""
+
     def value(self, text: str, kind: str) -> str:
         """What `text` gave, as SQL of the type. Raises InputError for what it can't have given."""
 
@@ -85,6 +88,10 @@ class PostgreSQL:
     def text(self, value: str) -> str:
         """An expression as a text."""
         return f"CAST({value} AS text)"
+
+    def cut(self, value: str) -> str:
+        """None is."""
+        return "CAST(NULL AS text)"
 
     def value(self, text: str, kind: str) -> str:
         """What `text` gave, as SQL of the type. The column's collation holds for both sides of a comparison."""
@@ -142,6 +149,10 @@ class SQLite:
     def text(self, value: str) -> str:
         """An expression as a text."""
         return f"quote({value})"
+
+    def cut(self, value: str) -> str:
+        """A text with a zero byte is."""
+        return f"CASE WHEN typeof({value}) = 'text' AND instr({value}, char(0)) > 0 THEN hex({value}) END"
 
     def value(self, text: str, kind: str) -> str:
         """What `text` gave, as SQL of the type. Raises InputError for what it can't have given."""

@@ -26,7 +26,6 @@ from tasks.data.database import (
     answers,
     connected,
     locate,
-    near_table,
     plain_error,
     plain_errors,
     quoted,
@@ -35,6 +34,7 @@ from tasks.data.database import (
 )
 from tasks.data.dialects import DIALECTS
 from tasks.data.fingerprint import ChangedError
+from tasks.data.relations import near_table
 
 LABEL = "perennial reads"
 BOUNDS = {"first", "ranges"}
@@ -173,6 +173,12 @@ def pin(file: SourceFile, most: int) -> dict[str, Any]:
     nulls, twice = (sum(row[name] or 0 for row in found) for name in ("nulls", "twice"))
     if nulls:
         raise InputError(f"{query.path}: --key {query.key!r} is null in {nulls} rows; give a column that never is")
+    cut = next((bytes.fromhex(row["cut"]).decode(errors="replace") for row in found if row["cut"]), None)
+    if cut is not None:
+        raise InputError(
+            f"{query.path}: --key {query.key!r} holds {cut!r}, and rows can't be divided by texts with a zero byte; "
+            "give another column"
+        )
     if twice:
         example = next(row["example"] for row in found if row["example"] is not None)
         raise InputError(
@@ -186,14 +192,15 @@ def pin(file: SourceFile, most: int) -> dict[str, Any]:
 
 
 def _pinning(query: Query, most: int) -> str:
-    text, key = DIALECTS[query.database.dialect].text, f"q.{quoted(query.key)}"
+    text, cut = DIALECTS[query.database.dialect].text, DIALECTS[query.database.dialect].cut
+    key = f"q.{quoted(query.key)}"
     version = f"q.{quoted(query.version_column)}" if query.version_column else "NULL"
     return f"""
         SELECT count(*) AS "count", count(*) - count(k) AS nulls,
             sum(CASE WHEN k = before THEN 1 ELSE 0 END) AS twice, min({text("k")}) FILTER (WHERE k = before) AS example,
             min({text("k")}) FILTER (WHERE before IS NULL) AS "first",
             max({text("k")}) FILTER (WHERE n % {most} = 0 OR after IS NULL) AS "last",
-            count(v) AS versions, {_highest(query, "v")} AS version
+            min({cut("k")}) AS cut, count(v) AS versions, {_highest(query, "v")} AS version
         FROM (SELECT {key} AS k, {version} AS v, row_number() OVER w AS n, lag({key}) OVER w AS before,
             lead({key}) OVER w AS after FROM {query.rows} WINDOW w AS (ORDER BY {key})) AS numbered
         GROUP BY (n - 1) / {most} ORDER BY min(n)"""

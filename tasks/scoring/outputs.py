@@ -11,7 +11,8 @@ from tasks.scoring.destination import Destination, RemoteDestination, destinatio
 from tasks.scoring.remote import claimed_remote, finished_remotely, require_claimable_remote
 from tasks.scoring.sinks import Sink
 from tasks.scoring.tabledestination import TableDestination, table_destination
-from tasks.scoring.tables import claimed_table, require_claimable_table
+from tasks.scoring.tablefree import require_claimable_table
+from tasks.scoring.tables import claimed_table
 from tasks.scoring.verify import Finished, finished_here, read_manifest, verify
 from tasks.scoring.verifytable import table_manifest, verify_table
 

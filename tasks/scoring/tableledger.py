@@ -8,12 +8,16 @@ from typing import Any
 from adbc_driver_manager.dbapi import Connection
 
 from models.errors import OutsideError
-from tasks.data.database import Table, literal, quoted, rows, run, tables
+from tasks.data.database import Table, literal, quoted, rows, run
+from tasks.data.relations import tables
 from tasks.scoring.ledger import FORMAT_VERSION, Entry, Pinned, as_json, entry_of, pinned_of
 from tasks.scoring.shards import EVERYTHING, Shard, Span
 
 RUN = ""
 """The shard's name in the row of the run; its entry is the manifest of a finished run."""
+WAL, JOURNAL = "wal", "journal"
+OF_DATABASE = f"output = '' AND run_id = '' AND shard = '{JOURNAL}'"
+"""The row that belongs to no output."""
 
 
 class TableLedger:
@@ -21,8 +25,9 @@ class TableLedger:
 
     def __init__(self, connection: Connection, table: Table, output: str) -> None:
         self._connection, self._table = connection, table
-        self._own = f"output = {literal(output)}"
-        self._output = output
+        self._output = table.database.folded(output)
+        named = "lower(output)" if table.database.dialect == "sqlite" else "output"
+        self._own = f"{named} = {literal(self._output)}"
 
     def create(self) -> None:
         """Makes the table where it is missing."""
@@ -83,6 +88,26 @@ class TableLedger:
     def forget(self, run_id: str) -> None:
         """Takes away the rows of a run."""
         run(self._connection, f"DELETE FROM {self._table.sql} WHERE {self._own} AND run_id = {literal(run_id)}")
+
+    def keep_journal(self, mode: str) -> None:
+        """Notes the mode in which a database of SQLite was before any run; WAL is taken for what a run has set."""
+        if mode != WAL:
+            run(
+                self._connection,
+                f"INSERT OR REPLACE INTO {self._table.sql} (output, run_id, shard, format_version, pinned) "
+                f"VALUES ('', '', '{JOURNAL}', {FORMAT_VERSION}, {literal(mode)})",
+            )
+
+    def kept_journal(self) -> str | None:
+        """The mode to go back to; None where a run has not changed it."""
+        if self._table.name not in tables(self._connection, self._table):
+            return None
+        found = rows(self._connection, f"SELECT pinned FROM {self._table.sql} WHERE {OF_DATABASE}")
+        return str(found[0]["pinned"]) if found else None
+
+    def forget_journal(self) -> None:
+        """The database is in its mode of before."""
+        run(self._connection, f"DELETE FROM {self._table.sql} WHERE {OF_DATABASE}")
 
     def _rows(self, condition: str) -> list[dict[str, Any]]:
         if self._table.name not in tables(self._connection, self._table):

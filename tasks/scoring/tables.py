@@ -4,8 +4,10 @@ import hashlib
 import os
 import socket
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,14 +16,17 @@ import pyarrow as pa
 from adbc_driver_manager import DatabaseError
 from adbc_driver_manager.dbapi import Connection
 
-from models.errors import InputError, OutsideError
+from models.errors import OutsideError
 from tasks.aside import HeldError, held
-from tasks.data.database import Database, answers, connect, connected, literal, plain_errors, quoted, rows, run, tables
+from tasks.data.database import Database, Table, answers, connect, literal, plain_errors, quoted, rows, run
+from tasks.data.relations import tables
 from tasks.scoring.destination import PREDICTIONS, REJECTS
 from tasks.scoring.ledger import Entry, Pinned
 from tasks.scoring.shards import Shard, Span
 from tasks.scoring.tabledestination import TableDestination
+from tasks.scoring.tablefree import require_free
 from tasks.scoring.tableledger import TableLedger
+from tasks.scoring.tablesums import CONTENTS, ROWS, own_names, sums_of
 from tasks.scoring.writers import plain_schema
 
 PATIENCE = 3.0
@@ -30,8 +35,6 @@ PIECE_BYTES = 1 << 20
 """What fits into a socket's buffer: the server then takes one piece while the driver makes the next one."""
 WAITING = "PRAGMA busy_timeout = 30000"
 """Lets a session of SQLite wait for others that write, in milliseconds."""
-STAMPED = ("run_id", "source", "row")
-"""Columns of the predictions by which their rows are counted."""
 
 
 @contextmanager
@@ -53,24 +56,8 @@ def claimed_table(wanted: TableDestination, overwrite: bool) -> Iterator["TableS
 
 
 def _held_file(wanted: TableDestination, holder: str) -> AbstractContextManager[object]:
-    path = wanted.database.path
-    return held(path.with_name(f".{path.name}.{quote(wanted.table.name, safe=' ')}.lock"), holder)
-
-
-def require_claimable_table(wanted: TableDestination, overwrite: bool) -> None:
-    """Passes when the tables may be written. Raises InputError otherwise, OutsideError when they can't be reached."""
-    if wanted.database.dialect == "sqlite" and not wanted.database.path.exists():
-        return
-    with plain_errors(wanted.database), connected(wanted.database, "perennial looks") as connection:
-        _require_free(connection, wanted, overwrite)
-
-
-def _require_free(connection: Connection, wanted: TableDestination, overwrite: bool) -> None:
-    taken = {wanted.final(what).name for what in (PREDICTIONS, REJECTS)} & tables(connection, wanted.table)
-    if taken and not overwrite:
-        raise InputError(
-            f"{wanted.table.shown}: {min(taken)!r} exists already; choose another table or pass --overwrite"
-        )
+    path, name = wanted.database.path, wanted.database.folded(wanted.table.name)
+    return held(path.with_name(f".{path.name}.{quote(name, safe=' ')}.lock"), holder)
 
 
 def _is_taken(wanted: TableDestination, holder: str) -> OutsideError:
@@ -85,12 +72,11 @@ class TableSink:
         self.rejects: Path | str = wanted.final(REJECTS).shown
         self.wanted, self._overwrite, self._holder = wanted, overwrite, holder
         self._schemas: Mapping[str, pa.Schema] = {}
-        self._journal = ""
         self._connection = self._opened()
         try:
             with plain_errors(wanted.database, wanted.table.shown):
                 self.pinned: Pinned | None = self._ledger.unfinished()
-                _require_free(self._connection, wanted, overwrite)
+                require_free(self._connection, wanted, overwrite, self.pinned is not None)
                 self._connection.commit()
         except BaseException:
             self._connection.close()
@@ -112,13 +98,19 @@ class TableSink:
                 self._create(connection)
                 self._ledger.pin(pinned)
                 self.pinned = pinned
-            return self._ledger.done(pinned.run_id)
+            if self.wanted.database.dialect == "sqlite":
+                self._ledger.keep_journal(_journal(connection))
+            done = self._ledger.done(pinned.run_id)
+        if self.wanted.database.dialect == "sqlite":
+            # While a shard's transaction is open, others may read, such as this run its input.
+            _set_journal(self._connection, "wal")
+        return done
 
     def reset(self) -> None:
         """Takes away what an unfinished run has left."""
         with self._transaction() as connection:
             for what in {PREDICTIONS, REJECTS, *self._schemas}:
-                run(connection, f"DROP TABLE IF EXISTS {self.wanted.staging(what).sql}")
+                _drop(connection, self.wanted.staging(what))
             if self.pinned:
                 self._ledger.forget(self.pinned.run_id)
         self.pinned = None
@@ -135,17 +127,13 @@ class TableSink:
 
     def finish(self, manifest: Mapping[str, Any]) -> None:
         """Makes the tables visible under their names."""
-        names = self._schemas[PREDICTIONS].names
-        columns = {base: [name for name in names if name.rstrip("_") == base][-1] for base in STAMPED}
+        columns = own_names(PREDICTIONS, self._schemas[PREDICTIONS].names)
         with self._transaction() as connection:
-            _require_free(connection, self.wanted, self._overwrite)
+            require_free(connection, self.wanted, self._overwrite, True)
             for what in self._schemas:
                 final, staging = self.wanted.final(what), self.wanted.staging(what)
-                run(
-                    connection,
-                    f"DROP TABLE IF EXISTS {final.sql}",
-                    f"ALTER TABLE {staging.sql} RENAME TO {quoted(final.name)}",
-                )
+                _drop(connection, final)
+                run(connection, f"ALTER TABLE {staging.sql} RENAME TO {quoted(final.name)}")
             self._ledger.finish(str(manifest["run_id"]), {**manifest, "columns": columns})
         self.pinned = None
 
@@ -156,9 +144,19 @@ class TableSink:
                 if self.pinned and not self._ledger.done(self.pinned.run_id):
                     self.reset()
                 self._connection.rollback()
-                _set_journal(self._connection, self._journal)
+                if self.wanted.database.dialect == "sqlite":
+                    self._give_journal_back()
         finally:
             self._connection.close()
+
+    def _give_journal_back(self) -> None:
+        """Where another run is at work in the database, its end does so."""
+        before = self._ledger.kept_journal()
+        if before:
+            _set_journal(self._connection, before)
+            if _journal(self._connection) == before:
+                self._ledger.forget_journal()
+            self._connection.commit()
 
     @property
     def _ledger(self) -> TableLedger:
@@ -173,7 +171,8 @@ class TableSink:
                 if database.dialect == "postgresql":
                     _lock(connection, self.wanted)
                 else:
-                    self._journal = self._journal or _let_read(connection)
+                    # Views of a table that is replaced are then not looked into while it is gone.
+                    run(connection, WAITING, "PRAGMA legacy_alter_table = ON")
         except BaseException:
             connection.close()
             raise
@@ -182,7 +181,7 @@ class TableSink:
     def _create(self, connection: Connection) -> None:
         for what, schema in self._schemas.items():
             table = self.wanted.staging(what)
-            run(connection, f"DROP TABLE IF EXISTS {table.sql}")
+            _drop(connection, table)
             with connection.cursor() as cursor:
                 empty = plain_schema(schema).empty_table()
                 cursor.adbc_ingest(table.name, empty, mode="create", db_schema_name=table.schema)
@@ -216,6 +215,7 @@ class TablePart:
 
     def __init__(self, connection: Connection, wanted: TableDestination, ledger: TableLedger, run_id: str) -> None:
         self._connection, self._wanted, self._ledger, self._run_id = connection, wanted, ledger, run_id
+        self._sums: Counter[str] = Counter()
 
     def write(self, what: str, table: pa.Table) -> int:
         """Appends rows."""
@@ -223,10 +223,13 @@ class TablePart:
             to = self._wanted.staging(what)
             with self._plain_errors(), self._connection.cursor() as cursor:
                 cursor.adbc_ingest(to.name, _in_pieces(table), mode="append", db_schema_name=to.schema)
+            self._sums.update(sums_of(what, table))
         return len(table)
 
     def commit(self, entry: Entry) -> Entry:
         """Rows and entry are there for good; where the server had them before it went away, these are dropped."""
+        sums = {ROWS: self._sums[ROWS], CONTENTS: self._sums[CONTENTS] % 2**64}
+        entry = replace(entry, sums={**entry.sums, **sums})
         with self._plain_errors():
             if not self._ledger.enter(self._run_id, entry):
                 self._connection.rollback()
@@ -246,6 +249,12 @@ def _in_pieces(table: pa.Table) -> pa.RecordBatchReader:
     """The rows with plain texts, which the drivers take faster, in pieces of about `PIECE_BYTES`."""
     plain = table.cast(plain_schema(table.schema))
     return plain.to_reader(max(len(plain) * PIECE_BYTES // max(plain.nbytes, 1), 1))
+
+
+def _drop(connection: Connection, table: Table) -> None:
+    """Only in its own schema: its name alone could mean one in another schema of the server's search path."""
+    if table.database.folded(table.name) in tables(connection, table):
+        run(connection, f"DROP TABLE {table.sql}")
 
 
 def _lock(connection: Connection, wanted: TableDestination) -> None:
@@ -268,21 +277,16 @@ def _lock(connection: Connection, wanted: TableDestination) -> None:
     connection.commit()
 
 
-def _let_read(connection: Connection) -> str:
-    """While a shard's transaction is open, others may read, such as this run its input; the mode that was before."""
-    run(connection, WAITING)
-    before = str(rows(connection, "PRAGMA journal_mode")[0]["journal_mode"])
-    _set_journal(connection, "wal")
-    return before
+def _journal(connection: Connection) -> str:
+    return str(rows(connection, "PRAGMA journal_mode")[0]["journal_mode"])
 
 
 def _set_journal(connection: Connection, mode: str) -> None:
-    """Nothing where no mode is given, and where others work with the database."""
-    if mode:
-        connection.adbc_connection.set_autocommit(True)
-        with suppress(DatabaseError):
-            rows(connection, f"PRAGMA journal_mode = {mode}")
-        connection.adbc_connection.set_autocommit(False)
+    """Nothing where others work with the database."""
+    connection.adbc_connection.set_autocommit(True)
+    with suppress(DatabaseError):
+        rows(connection, f"PRAGMA journal_mode = {mode}")
+    connection.adbc_connection.set_autocommit(False)
 
 
 def _tell(connection: Connection, database: Database, holder: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from adbc_driver_manager import AdbcStatusCode, DatabaseError
@@ -274,6 +275,12 @@ def test_names_are_quoted(postgres_server: PostgresServer, sqlite: Callable[[str
         run("DROP TABLE kept")
 
 
+def test_a_key_with_a_zero_byte_is_named(sqlite: Callable[[str], str]) -> None:
+    uri = sqlite("CREATE TABLE t (id); INSERT INTO t VALUES ('b'), ('a' || char(0) || '1'), ('a' || char(0) || '2')")
+    with pytest.raises(InputError, match=r"#t: --key 'id' holds 'a\\x001', and rows can't be divided by texts with a"):
+        pinned(f"{uri}#t", 2, key="id")
+
+
 def test_a_forged_bound_is_not_run(sqlite: Callable[[str], str]) -> None:
     uri = sqlite("CREATE TABLE t (id); INSERT INTO t VALUES (1)")
     file = find_query(f"{uri}#t", Asked(key="id"))
@@ -297,6 +304,19 @@ def test_credentials_are_never_shown() -> None:
             assert "canary" not in text and "nary" not in text and "me:" not in text
         assert without_user(uri) == "postgresql://127.0.0.1:1/db#t"
         assert "canary" in locate(without_user(uri))[0].uri or "c%40nary" in locate(without_user(uri))[0].uri
+
+
+def test_each_address_keeps_its_own_user(postgres_server: PostgresServer) -> None:
+    postgres_server.psql("DROP TABLE IF EXISTS mine; CREATE TABLE mine (id integer); INSERT INTO mine VALUES (1)")
+    postgres_server.psql("DROP ROLE IF EXISTS reader; CREATE ROLE reader LOGIN")
+    reads = postgres_server.uri.replace("postgres@", "reader@")
+    shown = [without_user(uri) for uri in (f"{reads}#mine", f"{postgres_server.uri}#out", reads)]
+    users = [urlsplit(locate(uri)[0].uri).username for uri in (*shown, f"{postgres_server.uri}#mine")]
+    assert users == ["reader", "postgres", "reader", "postgres"]
+    with pytest.raises(OutsideError, match="permission denied for table mine"):
+        find_query(shown[0], Asked(key="id"))
+    nobody = [without_user(uri) for uri in ("postgresql://h9/db#a", "postgresql://me@h9/db#b", "postgresql://h9/db#a")]
+    assert [urlsplit(locate(uri)[0].uri).username for uri in nobody] == [None, "me", None]
 
 
 def test_long_names_are_refused() -> None:

@@ -206,11 +206,22 @@ def test_a_killed_run_into_sqlite_goes_on(
         score_rows(predictor, [source], output, shard_rows=20)
     process.kill()
     process.wait()
+    journal = "PRAGMA journal_mode"
+    assert of_sqlite(path, journal).iloc[0, 0] == "wal"
     score_rows(predictor, [source], output, shard_rows=20)
+    assert of_sqlite(path, journal).iloc[0, 0] == "delete"
+    assert set(of_sqlite(path, "SELECT output FROM perennial_ledger")["output"]) == {"out"}
     found = of_sqlite(path, "SELECT * FROM out ORDER BY row")
     assert found["id"].tolist() == expected["id"].tolist()
     assert found["probability"].to_numpy() == pytest.approx(expected["probability"].to_numpy())
     assert verify_table(output) == []
+
+
+def test_a_database_that_keeps_a_log_goes_on_keeping_it(predictor: Predictor, tmp_path: Path) -> None:
+    source, path = fill_sqlite(tmp_path / "in.db", "in", rows_with_rejects(50)), tmp_path / "out.db"
+    of_sqlite(path, "PRAGMA journal_mode = wal")
+    score_rows(predictor, [source], f"sqlite:///{path}#out")
+    assert of_sqlite(path, "PRAGMA journal_mode").iloc[0, 0] == "wal"
 
 
 def test_changed_rows_end_an_unfinished_run(
