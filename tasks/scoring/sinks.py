@@ -51,6 +51,10 @@ class Sink(Takes, Protocol):
     def wanted(self) -> AnyDestination | TableDestination:
         """What the command named."""
 
+    @property
+    def publishing(self) -> bool:
+        """Whether all shards are done and the output has taken its place, or was about to."""
+
     pinned: Pinned | None
     """What a run has pinned here that did not come to its end."""
     predictions: Path | str
@@ -100,6 +104,11 @@ class FileSink:
         self.wanted: AnyDestination = wanted
         self._place, self._ledger, self._tell = place, ledger, tell
         self._schemas: Mapping[str, pa.Schema] = {}
+
+    @property
+    def publishing(self) -> bool:
+        """Whether all shards are done and the output has taken its place, or was about to."""
+        return self._ledger.publishing
 
     def require_writable(self, schema: pa.Schema) -> None:
         """Passes when the output's format can hold the columns."""

@@ -17,15 +17,18 @@ def require_claimable_table(wanted: TableDestination, overwrite: bool) -> None:
     if wanted.database.dialect == "sqlite" and not wanted.database.path.exists():
         return
     with plain_errors(wanted.database), connected(wanted.database, "perennial looks") as connection:
-        begun = TableLedger(connection, wanted.ledger, wanted.table.name).unfinished() is not None
-        require_free(connection, wanted, overwrite, begun)
+        ledger = TableLedger(connection, wanted.ledger, wanted.table.name)
+        require_free(connection, wanted, overwrite, ledger)
 
 
-def require_free(connection: Connection, wanted: TableDestination, overwrite: bool, begun: bool) -> None:
-    """Passes when nothing stands where the tables go, or what may be replaced. Raises InputError otherwise.
+def require_free(connection: Connection, wanted: TableDestination, overwrite: bool, ledger: TableLedger) -> None:
+    """Passes when nothing stands where the tables go, or what may be replaced, or what an unfinished run has put there.
 
-    `begun` tells whether an unfinished run has left what it had written.
+    Raises InputError otherwise.
     """
+    if ledger.publishing:
+        return
+    begun = ledger.unfinished() is not None
     problems = list(_problems(connection, wanted, overwrite, begun))
     if problems:
         raise InputError(*(f"{wanted.table.shown}: {problem}" for problem in problems))

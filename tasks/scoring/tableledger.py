@@ -18,6 +18,8 @@ RUN = ""
 WAL, JOURNAL = "wal", "journal"
 OF_DATABASE = f"output = '' AND run_id = '' AND shard = '{JOURNAL}'"
 """The row that belongs to no output."""
+PUBLISHED = "published"
+"""The shard's name in a row that is there from when the tables are visible until all that follows is done."""
 
 
 class TableLedger:
@@ -43,8 +45,14 @@ class TableLedger:
 
     def unfinished(self) -> Pinned | None:
         """What a run has pinned that did not come to its end."""
-        found = self._rows(f"shard = {literal(RUN)} AND entry IS NULL")
+        published = f"SELECT run_id FROM {self._table.sql} WHERE {self._own} AND shard = {literal(PUBLISHED)}"
+        found = self._rows(f"shard = {literal(RUN)} AND (entry IS NULL OR run_id IN ({published}))")
         return pinned_of(json.loads(found[0]["pinned"]), self._table.shown) if found else None
+
+    @property
+    def publishing(self) -> bool:
+        """Whether the tables are visible, and what follows, such as deliveries, may not be done."""
+        return bool(self._rows(f"shard = {literal(PUBLISHED)}"))
 
     def manifest(self) -> dict[str, Any] | None:
         """Of the finished run."""
@@ -77,13 +85,18 @@ class TableLedger:
             raise OutsideError(f"{self._table.shown}: run {run_id} has no part in {self._output} any more")
 
     def finish(self, run_id: str, manifest: Mapping[str, Any]) -> None:
-        """The run is complete, and those before it are forgotten."""
+        """All rows are visible, and the runs before it are forgotten; it has come to its end after `settle`."""
         run(
             self._connection,
             f"DELETE FROM {self._table.sql} WHERE {self._own} AND run_id <> {literal(run_id)}",
             f"UPDATE {self._table.sql} SET entry = {_json(manifest)} WHERE {self._own} AND run_id = {literal(run_id)} "
             f"AND shard = {literal(RUN)}",
         )
+        self._insert(run_id, PUBLISHED, None, None)
+
+    def settle(self) -> None:
+        """What follows a finished run is done as well."""
+        run(self._connection, f"DELETE FROM {self._table.sql} WHERE {self._own} AND shard = {literal(PUBLISHED)}")
 
     def forget(self, run_id: str) -> None:
         """Takes away the rows of a run."""

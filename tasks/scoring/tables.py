@@ -41,6 +41,7 @@ WAITING = "PRAGMA busy_timeout = 30000"
 def claimed_table(wanted: TableDestination, overwrite: bool) -> Iterator["TableSink"]:
     """The tables, with what an unfinished run has left of them, kept to this process inside the block.
 
+    A run is finished when its tables are visible and the block has ended without an error.
     Raises InputError when they may not take their places, OutsideError when another run writes to them now.
     """
     me = f"process {os.getpid()} on {socket.gethostname()}"
@@ -49,6 +50,7 @@ def claimed_table(wanted: TableDestination, overwrite: bool) -> Iterator["TableS
             sink = TableSink(wanted, overwrite, me)
             try:
                 yield sink
+                sink.settle()
             finally:
                 sink.close()
     except HeldError as other:
@@ -76,7 +78,7 @@ class TableSink:
         try:
             with plain_errors(wanted.database, wanted.table.shown):
                 self.pinned: Pinned | None = self._ledger.unfinished()
-                require_free(self._connection, wanted, overwrite, self.pinned is not None)
+                require_free(self._connection, wanted, overwrite, self._ledger)
                 self._connection.commit()
         except BaseException:
             self._connection.close()
@@ -106,8 +108,17 @@ class TableSink:
             _set_journal(self._connection, "wal")
         return done
 
+    @property
+    def publishing(self) -> bool:
+        """Whether the tables are visible already, and only what follows is left to do."""
+        with self._transaction():
+            return self._ledger.publishing
+
     def reset(self) -> None:
-        """Takes away what an unfinished run has left."""
+        """Takes away what an unfinished run has left; tables that are visible stay until others replace them."""
+        if self.publishing:
+            self.settle()
+            return
         with self._transaction() as connection:
             for what in {PREDICTIONS, REJECTS, *self._schemas}:
                 _drop(connection, self.wanted.staging(what))
@@ -126,22 +137,30 @@ class TableSink:
             return self._ledger.done(self.pinned.run_id, span, after) if self.pinned else {}
 
     def finish(self, manifest: Mapping[str, Any]) -> None:
-        """Makes the tables visible under their names."""
+        """Makes the tables visible under their names, unless they are."""
+        if self.publishing:
+            return
         columns = own_names(PREDICTIONS, self._schemas[PREDICTIONS].names)
         with self._transaction() as connection:
-            require_free(connection, self.wanted, self._overwrite, True)
+            require_free(connection, self.wanted, self._overwrite, self._ledger)
             for what in self._schemas:
                 final, staging = self.wanted.final(what), self.wanted.staging(what)
                 _drop(connection, final)
                 run(connection, f"ALTER TABLE {staging.sql} RENAME TO {quoted(final.name)}")
             self._ledger.finish(str(manifest["run_id"]), {**manifest, "columns": columns})
-        self.pinned = None
+
+    def settle(self) -> None:
+        """What follows after the tables became visible is done; nothing where they are not."""
+        if self.publishing:
+            with self._transaction():
+                self._ledger.settle()
+            self.pinned = None
 
     def close(self) -> None:
         """Ends the session; a run that has done nothing yet leaves nothing."""
         try:
             if answers(self._connection):
-                if self.pinned and not self._ledger.done(self.pinned.run_id):
+                if self.pinned and not self._ledger.publishing and not self._ledger.done(self.pinned.run_id):
                     self.reset()
                 self._connection.rollback()
                 if self.wanted.database.dialect == "sqlite":
