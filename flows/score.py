@@ -1,6 +1,7 @@
 """From rows to predictions, each row accounted for."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated
 
 from prefect import flow
@@ -11,7 +12,7 @@ from flows.crashes import running, sweep_crashed
 from flows.environment import state_folder
 from flows.promote import promote_if_free
 from flows.results import Scored, scored
-from tasks.actions.steps import act
+from tasks.actions.steps import act, outboxes_of
 from tasks.registry.runs import finishing
 from tasks.registry.steps import waiting_challenger
 from tasks.scoring import outputs
@@ -121,7 +122,7 @@ def score_request(
     sweep_crashed(home)
     sources = look_at_inputs(inputs, request, wanted)
     with claimed(wanted, overwrite) as sink, crew_of(engine) as crew:
-        left = what_is_left(sink, request, sources, overwrite)
+        left = what_is_left(sink, request, sources, overwrite, partial(outboxes_of, home=home))
         version, second = resolve_pinned(request.asked, left), resolve_second(request.options.also, left)
         run_id = open_scoring_run(version, left, request.inputs, home)
         with running(run_id, home), finishing(run_id):

@@ -55,6 +55,11 @@ class Journal:
         self.rows = {key: entry["rows"] for key, entry in newest.items()}
 
 
+def read_rows(path: Path) -> dict[str, int]:
+    """How many rows each key stands for, of a journal that another process may be writing."""
+    return {entry["key"]: entry["rows"] for _, entry in _read(path)}
+
+
 def _read(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """The entries with their sizes in bytes."""
     if not path.exists():

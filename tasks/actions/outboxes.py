@@ -8,10 +8,12 @@ from pathlib import Path
 from uuid import uuid4
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from models.actions import Action
 from models.errors import InputError, OutsideError
 from tasks.actions.deliver import Delivered, deliver
+from tasks.actions.journal import read_rows
 from tasks.actions.letters import Parcel
 from tasks.actions.outbox import OutboxWriter
 from tasks.actions.whole import OpenTable
@@ -33,9 +35,14 @@ class Outboxes:
         told = [action.model_dump(mode="json") for action in actions]
         (self._folder / ACTIONS_FILE).write_text(json.dumps(told, indent=1), encoding="utf-8")
 
+    @property
+    def begun(self) -> bool:
+        """Whether the folder is the one that the run has begun."""
+        return (self._folder / ACTIONS_FILE).exists()
+
     def require(self) -> None:
         """Passes where the folder is the one that the run has begun. Raises OutsideError otherwise."""
-        if not (self._folder / ACTIONS_FILE).exists():
+        if not self.begun:
             raise OutsideError(
                 f"{self._folder}: a worker on {socket.gethostname()} does not see it; all machines of the Ray cluster "
                 "must share the file system that PERENNIAL_HOME is on, since this model has actions"
@@ -53,6 +60,11 @@ class Outboxes:
         return [
             deliver(action, self._parcels(action), run_id, open_table, again=again) for action in self._read_actions()
         ]
+
+    def open_rows(self) -> dict[str, int]:
+        """How many rows of each action have neither a receipt nor a dead letter; nothing where none has such rows."""
+        counts = {action.name: sum(map(_open_rows, self._parcels(action))) for action in self._read_actions()}
+        return {name: count for name, count in counts.items() if count}
 
     def sweep(self, found: Sequence[Delivered]) -> None:
         """Takes the outboxes away, unless there are dead letters in them."""
@@ -78,6 +90,11 @@ class Outboxes:
             Parcel(box.stem, box, box.with_suffix(".receipts.jsonl"), box.with_suffix(".dead.jsonl"))
             for box in outboxes
         ]
+
+
+def _open_rows(parcel: Parcel) -> int:
+    receipts, dead = read_rows(parcel.receipts), read_rows(parcel.dead)
+    return int(pq.read_metadata(parcel.outbox).num_rows) - sum((dead | receipts).values())
 
 
 class ShardOutbox:

@@ -1,10 +1,11 @@
 """What a scoring run is asked to do, and whether an unfinished one was asked the same."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from models.errors import InputError
+from tasks.actions.outboxes import Outboxes
 from tasks.data.database import without_user
 from tasks.data.query import BOUNDS, Asked
 from tasks.scoring.inputs import Sources
@@ -13,6 +14,8 @@ from tasks.scoring.sinks import Sink
 
 HARMLESS = {"max_rejects"}
 """Options that change no row."""
+OutboxesOf: TypeAlias = Callable[[str], Outboxes]
+"""The outboxes of a run, by its id."""
 
 
 @dataclass(frozen=True)
@@ -71,16 +74,24 @@ class Request:
         return cls(asked, tuple(map(without_user, inputs)), replace(options, keep=kept))
 
 
-def what_is_left(sink: Sink, request: Request, sources: Sources, overwrite: bool) -> Pinned | None:
+def what_is_left(
+    sink: Sink, request: Request, sources: Sources, overwrite: bool, outboxes: OutboxesOf | None = None
+) -> Pinned | None:
     """What an unfinished run of the same request has pinned; None where the output is untouched.
 
-    Raises InputError where one was asked something else or its inputs have changed; with `overwrite` it is forgotten.
+    Raises InputError where one was asked something else or its inputs have changed; with `overwrite` it is forgotten,
+    unless rows in its `outboxes` wait to be delivered. Inputs do not matter any more to one that has scored all rows.
     """
     if sink.pinned is None:
         return None
-    differences = list(_differences(sink.pinned, request, sources))
-    if not differences:
+    scored = sink.publishing
+    differences = list(_differences(sink.pinned, request))
+    changes = list(_changes(sink.pinned.sources, sources.fingerprints))
+    if not differences and (not changes or (scored and not overwrite)):
         return sink.pinned
+    if overwrite and scored and outboxes:
+        _require_delivered(sink, sink.pinned, outboxes(sink.pinned.run_id))
+    differences += changes
     if not overwrite:
         raise InputError(
             f"{sink.predictions}: an unfinished run, {sink.pinned.run_id}, was {'; '.join(differences)}; repeat its "
@@ -90,7 +101,18 @@ def what_is_left(sink: Sink, request: Request, sources: Sources, overwrite: bool
     return None
 
 
-def _differences(pinned: Pinned, request: Request, sources: Sources) -> Iterator[str]:
+def _require_delivered(sink: Sink, pinned: Pinned, boxes: Outboxes) -> None:
+    """Passes where no row of the run waits to be acted upon. Raises InputError otherwise."""
+    rows = boxes.open_rows() if boxes.begun else {}
+    if rows:
+        told = ", ".join(f"{count:,} rows of action {name!r}" for name, count in rows.items())
+        raise InputError(
+            f"{sink.predictions}: {told} of run {pinned.run_id} are not delivered yet, and one that starts anew would "
+            "act upon them twice; repeat its command without --overwrite, or send them by --redeliver"
+        )
+
+
+def _differences(pinned: Pinned, request: Request) -> Iterator[str]:
     if pinned.asked != request.asked:
         yield f"asked to score with {pinned.asked}"
     if pinned.inputs != request.inputs:
@@ -100,7 +122,6 @@ def _differences(pinned: Pinned, request: Request, sources: Sources) -> Iterator
         before = pinned.options.get(name)
         if (tuple(before) if isinstance(before, list) else before) != value:
             yield f"given {name.replace('_', ' ')} = {before!r}"
-    yield from _changes(pinned.sources, sources.fingerprints)
 
 
 def _changes(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -113,6 +113,10 @@ def score_into(
     contract, options = predictor.contract, request.options
     actions = Actions(contract.actions, contract.classes) if outboxes and contract.actions else None
     require_tokens(contract.actions if actions else ())
+    if sink.pinned and sink.publishing:
+        # Its inputs may have changed since, and nothing is read of them any more.
+        boxes = outboxes(sink.pinned.run_id) if outboxes and actions else None
+        return _end(sink, sink.pinned, sink.begin(sink.pinned, {}), boxes, started, {})
     kept = kept_schema(sources, contract, options.keep, actions.inputs if actions else ())
     sink.require_writable(kept)
     pinned = sink.pinned or _pin(predictor, sources, stamp, request, shadow)
@@ -141,7 +145,19 @@ def score_into(
         run = _go(lambda: Run(scorer, sink, done, options.max_rejects, boxes), reading, on_rows)
     if not run.done and sources.files:
         raise InputError(f"{', '.join(request.inputs)}: no rows")
-    scores = _summed_up(run, pinned, sink, boxes is not None, time.perf_counter() - started)
+    return _end(sink, pinned, run.done, boxes, started, run.seconds)
+
+
+def _end(
+    sink: Sink,
+    pinned: Pinned,
+    done: Mapping[str, Entry],
+    boxes: Outboxes | None,
+    started: float,
+    phases: Mapping[str, float],
+) -> Scores:
+    """What it came to, when all shards are done and the output is visible."""
+    scores = _summed_up(done, pinned, sink, boxes is not None, time.perf_counter() - started, phases)
     sink.finish(_manifest(pinned, scores, done))
     return scores
 
@@ -206,9 +222,11 @@ def _manifest(pinned: Pinned, scores: Scores, done: Mapping[str, Entry]) -> dict
     return {**asdict(pinned), "finished": time.time(), **counts, "shards": shards}
 
 
-def _summed_up(run: Run | Spread, pinned: Pinned, sink: Sink, acts: bool, seconds: float) -> Scores:
+def _summed_up(
+    done: Mapping[str, Entry], pinned: Pinned, sink: Sink, acts: bool, seconds: float, phases: Mapping[str, float]
+) -> Scores:
     # In the order of the shards, so that sums are the same to the bit whichever was done first.
-    entries = [entry for _, entry in sorted(run.done.items())]
+    entries = [entry for _, entry in sorted(done.items())]
     sums = _added(entry.sums for entry in entries)
     mean, deviation = _spread(sums, sum(entry.scored for entry in entries))
     reasons, labels = (_added(entry.reasons for entry in entries), _added(entry.labels for entry in entries))
@@ -225,7 +243,7 @@ def _summed_up(run: Run | Spread, pinned: Pinned, sink: Sink, acts: bool, second
         shadow=shadow_means(sums),
         acts=acts,
         seconds=seconds,
-        phases=dict(run.seconds),
+        phases=dict(phases),
         predictions=sink.predictions,
         rejects=sink.rejects,
     )

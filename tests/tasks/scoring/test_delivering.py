@@ -51,7 +51,7 @@ def score(acting: Predictor, tmp_path: Path) -> Score:
         sources = look_at(request.inputs, wanted)
         boxes = lambda run_id: Outboxes(tmp_path / "boxes" / run_id)  # noqa: E731
         with claimed(wanted, overwrite) as sink:
-            what_is_left(sink, request, sources, overwrite)
+            what_is_left(sink, request, sources, overwrite, boxes)
             done = score_into(sink, acting, sources, STAMP, request, outboxes=boxes)
             if stops:
                 raise StoppedError
@@ -84,3 +84,29 @@ def test_a_table_whose_run_has_come_to_its_end_is_not_replaced(score: Score, tmp
     score(output)
     with pytest.raises(InputError, match="'out' exists already; choose another table or pass --overwrite"):
         score(output)
+
+
+@pytest.mark.parametrize("output", ["out.parquet", "out", "sqlite"])
+def test_an_input_that_changes_before_the_deliveries_does_not_matter(score: Score, tmp_path: Path, output: str) -> None:
+    wanted = f"sqlite:///{tmp_path / 'out.db'}#out" if output == "sqlite" else tmp_path / output
+    with pytest.raises(StoppedError):
+        score(wanted, stops=True)
+    new_rows(30, seed=8).drop(columns="load").to_parquet(tmp_path / "in.parquet")
+    done, found = score(wanted)
+    assert (done.run_id, done.rows, found) == (STAMP.run_id, 100, [Delivered("all", 100, 100, 0)])
+    assert acted(tmp_path) == list(range(1, 101))
+
+
+def test_a_run_whose_deliveries_are_open_is_not_begun_anew(score: Score, tmp_path: Path) -> None:
+    with pytest.raises(StoppedError):
+        score(tmp_path / "out", stops=True)
+    advice = "without --overwrite, or send them by --redeliver"
+    with pytest.raises(InputError, match="an unfinished run, run-1, was given shard rows = 40"):
+        score(tmp_path / "out", shard_rows=50)
+    with pytest.raises(InputError, match=f"100 rows of action 'all' of run run-1 are not delivered yet.*{advice}"):
+        score(tmp_path / "out", overwrite=True, shard_rows=50)
+    new_rows(30, seed=8).to_parquet(tmp_path / "in.parquet")
+    with pytest.raises(InputError, match=f"100 rows of action 'all' .*{advice}"):
+        score(tmp_path / "out", overwrite=True)
+    assert score(tmp_path / "out")[0].rows == 100
+    assert score(tmp_path / "out", overwrite=True)[0].rows == 30
