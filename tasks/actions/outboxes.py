@@ -20,6 +20,7 @@ from tasks.actions.whole import OpenTable
 from tasks.aside import flush_to_disk
 
 ACTIONS_FILE = "actions.json"
+ADVICE = "give the command with the PERENNIAL_HOME that it had before, or choose another output"
 
 
 class Outboxes:
@@ -47,6 +48,22 @@ class Outboxes:
                 f"{self._folder}: a worker on {socket.gethostname()} does not see it; all machines of the Ray cluster "
                 "must share the file system that PERENNIAL_HOME is on, since this model has actions"
             )
+
+    def require_kept(self) -> None:
+        """Passes where the folder is the one that shards were done with. Raises OutsideError otherwise."""
+        if not self.begun:
+            raise OutsideError(
+                f"{self._folder}: is not there, and with it the rows that are to be acted upon; {ADVICE}"
+            )
+
+    def require_rows(self, taken: Mapping[str, int]) -> None:
+        """Passes where each action has as many rows as it has taken. Raises OutsideError otherwise."""
+        held = {action.name: sum(map(_rows, self._parcels(action))) for action in self._read_actions()}
+        for name, rows in held.items():
+            if rows != taken.get(name, 0):
+                raise OutsideError(
+                    f"{self._folder / name}: holds {rows:,} rows, but {taken.get(name, 0):,} were put there; {ADVICE}"
+                )
 
     def shard(self, name: str) -> "ShardOutbox":
         """Takes the rows of one shard."""
@@ -94,7 +111,11 @@ class Outboxes:
 
 def _open_rows(parcel: Parcel) -> int:
     receipts, dead = read_rows(parcel.receipts), read_rows(parcel.dead)
-    return int(pq.read_metadata(parcel.outbox).num_rows) - sum((dead | receipts).values())
+    return _rows(parcel) - sum((dead | receipts).values())
+
+
+def _rows(parcel: Parcel) -> int:
+    return int(pq.read_metadata(parcel.outbox).num_rows)
 
 
 class ShardOutbox:

@@ -76,6 +76,8 @@ class Entry:
     """Of the predictions, such as of their probabilities, for the run's summary."""
     end: bool = False
     """Whether the source has no more rows."""
+    taken: Mapping[str, int] | None = None
+    """Rows that each action takes; None where an earlier release wrote it."""
 
 
 class Ledger:

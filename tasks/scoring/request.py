@@ -10,6 +10,7 @@ from tasks.data.database import without_user
 from tasks.data.query import BOUNDS, Asked
 from tasks.scoring.inputs import Sources
 from tasks.scoring.ledger import Pinned
+from tasks.scoring.shards import EVERYTHING
 from tasks.scoring.sinks import Sink
 
 HARMLESS = {"max_rejects"}
@@ -102,7 +103,12 @@ def what_is_left(
 
 
 def _require_delivered(sink: Sink, pinned: Pinned, boxes: Outboxes) -> None:
-    """Passes where no row of the run waits to be acted upon. Raises InputError otherwise."""
+    """Passes where no row of the run waits to be acted upon.
+
+    Raises InputError otherwise, OutsideError where that can't be told since the outboxes are elsewhere.
+    """
+    if any(sum((entry.taken or {}).values()) for entry in sink.done(EVERYTHING).values()):
+        boxes.require_kept()
     rows = boxes.open_rows() if boxes.begun else {}
     if rows:
         told = ", ".join(f"{count:,} rows of action {name!r}" for name, count in rows.items())

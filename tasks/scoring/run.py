@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TypeAlias
 
 from models.errors import InputError, PerennialError
@@ -41,6 +42,7 @@ class Run:
         self._part: Part | None = None
         self._outbox: ShardOutbox | None = None
         self._written: Counter[str] = Counter()
+        self._taken: Counter[str] = Counter()
 
     def go(self, reading: Reading, on_rows: OnRows) -> None:
         """Scores what is missing; a shard is in the ledger before the next one is scored.
@@ -105,6 +107,7 @@ class Run:
             if self._outboxes:
                 self._outbox = self._outbox or self._outboxes.shard(shard.name)
                 self._outbox.write(finished.taken)
+                self._taken.update({action: len(table) for action, table in finished.taken.items()})
         self.seconds["writing"] += time.perf_counter() - started
 
     def _commit(self, entry: Entry) -> None:
@@ -114,9 +117,10 @@ class Run:
             self._outbox.commit()
             self._outbox = None
         self._part = self._part or self._sink.part(Shard.of(entry.shard))
-        self.done[entry.shard] = self._part.commit(entry)
+        self.done[entry.shard] = self._part.commit(replace(entry, taken=dict(self._taken)))
         self._part = None
         self._written.clear()
+        self._taken.clear()
 
 
 def require_few_rejects(done: Mapping[str, Entry], most: float, enough: int) -> None:

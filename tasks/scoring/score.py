@@ -132,6 +132,8 @@ def score_into(
     done = sink.begin(pinned, schemas)
     boxes = outboxes(pinned.run_id) if outboxes and actions else None
     if boxes:
+        if done:
+            boxes.require_kept()
         boxes.begin(contract.actions)
     on_rows = on_rows or (lambda _: None)
     run: Run | Spread
@@ -157,6 +159,8 @@ def _end(
     phases: Mapping[str, float],
 ) -> Scores:
     """What it came to, when all shards are done and the output is visible."""
+    if boxes:
+        _require_acted(boxes, done)
     scores = _summed_up(done, pinned, sink, boxes is not None, time.perf_counter() - started, phases)
     sink.finish(_manifest(pinned, scores, done))
     return scores
@@ -220,6 +224,16 @@ def _manifest(pinned: Pinned, scores: Scores, done: Mapping[str, Entry]) -> dict
     shards = [asdict(entry) for _, entry in sorted(done.items())]
     counts = {name: getattr(scores, name) for name in ("rows", "scored", "rejected", "passed", "reasons", "labels")}
     return {**asdict(pinned), "finished": time.time(), **counts, "shards": shards}
+
+
+def _require_acted(boxes: Outboxes, done: Mapping[str, Entry]) -> None:
+    """Passes when what actions take of finished shards is in the outboxes. Raises OutsideError otherwise."""
+    taken = [entry.taken for entry in done.values()]
+    known = [each for each in taken if each is not None]
+    if done:
+        boxes.require_kept()
+    if len(known) == len(taken):
+        boxes.require_rows(_added(known))
 
 
 def _summed_up(

@@ -1,5 +1,6 @@
 """Runs that end while they deliver: the same command goes on, and nothing is acted upon twice or forgotten."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 
 from models.actions import Action
 from models.contract import GRAPH_FILE
-from models.errors import InputError
+from models.errors import InputError, OutsideError
 from tasks.actions.deliver import Delivered
 from tasks.actions.outboxes import Outboxes
 from tasks.actions.tabletarget import open_table
@@ -44,15 +45,22 @@ def score(acting: Predictor, tmp_path: Path) -> Score:
     """Scores and delivers as the flow does; `stops` before it delivers."""
     new_rows(100).to_parquet(tmp_path / "in.parquet")
 
-    def run(output: Path | str, stops: bool = False, overwrite: bool = False, **options: Any) -> Told:
+    def run(
+        output: Path | str,
+        stops: bool = False,
+        overwrite: bool = False,
+        home: str = "boxes",
+        on_rows: Callable[[int], None] | None = None,
+        **options: Any,
+    ) -> Told:
         request = Request.of("small/1", [str(tmp_path / "in.parquet")], Options(**{"shard_rows": 40, **options}), None)
         wanted = wanted_output(output)
         require_claimable(wanted, overwrite)
         sources = look_at(request.inputs, wanted)
-        boxes = lambda run_id: Outboxes(tmp_path / "boxes" / run_id)  # noqa: E731
+        boxes = lambda run_id: Outboxes(tmp_path / home / run_id)  # noqa: E731
         with claimed(wanted, overwrite) as sink:
             what_is_left(sink, request, sources, overwrite, boxes)
-            done = score_into(sink, acting, sources, STAMP, request, outboxes=boxes)
+            done = score_into(sink, acting, sources, STAMP, request, on_rows, outboxes=boxes)
             if stops:
                 raise StoppedError
             found = boxes(done.run_id).deliver(done.run_id, open_table)
@@ -110,3 +118,42 @@ def test_a_run_whose_deliveries_are_open_is_not_begun_anew(score: Score, tmp_pat
         score(tmp_path / "out", overwrite=True)
     assert score(tmp_path / "out")[0].rows == 100
     assert score(tmp_path / "out", overwrite=True)[0].rows == 30
+
+
+def stop_after_a_shard(done: int) -> None:
+    if done > 40:
+        raise StoppedError
+
+
+def test_a_run_that_no_longer_sees_its_outboxes_does_not_go_on(score: Score, tmp_path: Path) -> None:
+    with pytest.raises(StoppedError):
+        score(tmp_path / "out", on_rows=stop_after_a_shard)
+    for stops in (False, True):
+        with pytest.raises(OutsideError, match=r"other/run-1: is not there, and with it .* acted upon; give the"):
+            score(tmp_path / "out", home="other")
+        assert not (tmp_path / "other").exists()
+        if not stops:
+            with pytest.raises(StoppedError):
+                score(tmp_path / "out", stops=True)
+    with pytest.raises(OutsideError, match="other/run-1: is not there"):
+        score(tmp_path / "out", home="other", overwrite=True, shard_rows=50)
+    assert score(tmp_path / "out")[1] == [Delivered("all", 100, 100, 0)]
+
+
+def test_an_outbox_that_is_gone_is_noticed_before_anything_is_delivered(score: Score, tmp_path: Path) -> None:
+    with pytest.raises(StoppedError):
+        score(tmp_path / "out", stops=True)
+    (tmp_path / "boxes" / "run-1" / "all" / "000000-000001.parquet").unlink()
+    with pytest.raises(OutsideError, match=r"run-1/all: holds 60 rows, but 100 were put there"):
+        score(tmp_path / "out")
+    assert not (tmp_path / "acted").exists()
+
+
+def test_entries_of_earlier_releases_are_gone_on_with(score: Score, tmp_path: Path) -> None:
+    with pytest.raises(StoppedError):
+        score(tmp_path / "out", on_rows=stop_after_a_shard)
+    for path in (tmp_path / ".out.partial" / "ledger" / "shards").iterdir():
+        entry = json.loads(path.read_text())
+        assert entry.pop("taken") == {"all": entry["rows"]}
+        path.write_text(json.dumps(entry))
+    assert score(tmp_path / "out")[1] == [Delivered("all", 100, 100, 0)]
