@@ -127,7 +127,7 @@ def score_request(
         run_id = open_scoring_run(version, left, request.inputs, home)
         with running(run_id, home), finishing(run_id):
             scores = score_inputs(sink, version, second, sources, request, run_id, home, crew)
-            delivered = act(run_id, home) if scores.acts else []
+            delivered = act(scores.run_id, home) if scores.acts else []
             record_scores(run_id, scores, delivered)
     show_scores(version, second, scores, delivered)
     return scored(version, second, scores, delivered)

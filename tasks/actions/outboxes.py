@@ -72,8 +72,10 @@ class Outboxes:
     def deliver(self, run_id: str, open_table: OpenTable, again: bool = False) -> list[Delivered]:
         """Delivers what has no receipt, and `again` also what is dead; see `deliver`.
 
-        Raises InputError where the run has left nothing to deliver.
+        Raises InputError where there is nothing to deliver `again`, OutsideError where rows wait that are not there.
         """
+        if not again:
+            self.require_kept()
         return [
             deliver(action, self._parcels(action), run_id, open_table, again=again) for action in self._read_actions()
         ]

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mlflow import MlflowClient
 from mlflow.entities import Dataset as DatasetEntity
-from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.entities import DatasetInput, InputTag, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import (
     MLFLOW_PARENT_RUN_ID,
@@ -51,16 +52,28 @@ def start_run(title: RunTitle, home: Path, tags: Mapping[str, str] | None = None
 
 
 def resume_run(run_id: str) -> bool:
-    """Whether the run exists; if so it is running again."""
+    """Whether the run exists and is not deleted; if so it is running again. Raises OutsideError where none can tell."""
     client = connect()
-    try:
+    with plain_errors("resuming a run"):
+        run = _find_run(client, run_id)
+        if run is None:
+            return False
         client.update_run(run_id, status="RUNNING")
-        if "crashed" in client.get_run(run_id).data.tags:
+        if "crashed" in run.data.tags:
             client.delete_tag(run_id, "crashed")
             client.set_tag(run_id, MLFLOW_RUN_NOTE, "crashed once, and went on")
-    except MlflowException:
-        return False
     return True
+
+
+def _find_run(client: MlflowClient, run_id: str) -> Run | None:
+    """None where the run does not exist or is deleted."""
+    try:
+        run = client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
+    return run if run.info.lifecycle_stage == "active" else None
 
 
 @contextmanager

@@ -55,6 +55,21 @@ def test_a_run_that_is_gone_is_not_resumed(server: str) -> None:
     assert not runs.resume_run("0" * 32)
 
 
+def test_a_run_that_was_deleted_is_not_resumed(server: str, home: Path) -> None:
+    run_id = runs.start_run(RunTitle("record-runs", "deleted", "test"), home)
+    connect().delete_run(run_id)
+    assert not runs.resume_run(run_id)
+
+
+def test_a_run_of_which_the_server_cannot_tell_is_neither_resumed_nor_gone(
+    server: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = runs.start_run(RunTitle("record-runs", "an outage", "test"), home)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    with pytest.raises(OutsideError, match="can't be reached while resuming a run"):
+        runs.resume_run(run_id)
+
+
 def test_long_parameters_are_cut_and_many_are_logged(server: str, home: Path) -> None:
     run_id = runs.start_run(RunTitle("record-runs", "parameters", "test"), home)
     runs.log_params(run_id, {"a": {f"p{i}": i for i in range(150)}, "long": "x" * 9000, "none": None, "empty": ()})
