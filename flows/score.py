@@ -12,7 +12,7 @@ from flows.crashes import running, sweep_crashed
 from flows.environment import state_folder
 from flows.promote import promote_if_free
 from flows.results import Scored, scored
-from tasks.actions.steps import act, outboxes_of
+from tasks.actions.steps import act, outboxes_of, sweep
 from tasks.registry.runs import finishing
 from tasks.registry.steps import waiting_challenger
 from tasks.scoring import outputs
@@ -129,5 +129,7 @@ def score_request(
             scores = score_inputs(sink, version, second, sources, request, run_id, home, crew)
             delivered = act(scores.run_id, home) if scores.acts else []
             record_scores(run_id, scores, delivered)
+    # Only now: as long as the output is claimed, the same command goes on from what the outboxes hold.
+    sweep(scores.run_id, home, delivered)
     show_scores(version, second, scores, delivered)
     return scored(version, second, scores, delivered)

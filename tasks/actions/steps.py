@@ -1,5 +1,6 @@
 """Prefect tasks of this package."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from prefect import task
@@ -19,7 +20,10 @@ def outboxes_of(run_id: str, home: Path) -> Outboxes:
 @task(name="act on predictions", cache_policy=NO_CACHE, **TRIED_AGAIN)
 def act(run_id: str, home: Path, again: bool = False) -> list[Delivered]:
     """What became of the rows that actions take; `again` sends dead letters once more."""
-    boxes = outboxes_of(run_id, home)
-    found = boxes.deliver(run_id, open_table, again)
-    boxes.sweep(found)
-    return found
+    return outboxes_of(run_id, home).deliver(run_id, open_table, again)
+
+
+def sweep(run_id: str, home: Path, delivered: Sequence[Delivered]) -> None:
+    """Takes the outboxes of a run that has come to its end away, unless there are dead letters in them."""
+    if delivered:
+        outboxes_of(run_id, home).sweep(delivered)

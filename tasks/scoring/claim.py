@@ -53,11 +53,15 @@ def claimed(wanted: Destination, overwrite: bool) -> Iterator[FileSink]:
 def require_claimable(wanted: Destination, overwrite: bool) -> tuple[Path, Ledger]:
     """The hidden folder of the output and the ledger in it. Raises InputError where the output may not be written."""
     require_short(wanted)
-    work = work_folder(wanted)
-    ledger = Ledger(LocalStore(work / "ledger"))
+    work, ledger = work_folder(wanted), ledger_of(wanted)
     if not ledger.publishing:
         require_free(wanted, overwrite)
     return work, ledger
+
+
+def ledger_of(wanted: Destination) -> Ledger:
+    """What an unfinished run has left of itself."""
+    return Ledger(LocalStore(work_folder(wanted) / "ledger"))
 
 
 def _forget(work: Path) -> None:

@@ -1,5 +1,6 @@
 """What an output's name means: files of this machine, a folder in an object store, or tables of a database."""
 
+import tempfile
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -8,13 +9,13 @@ from typing import Any, TypeAlias
 from tasks.data.database import is_database
 from tasks.scoring import claim
 from tasks.scoring.destination import Destination, RemoteDestination, destination, remote_destination
-from tasks.scoring.remote import claimed_remote, finished_remotely, require_claimable_remote
+from tasks.scoring.remote import claimed_remote, finished_remotely, require_claimable_remote, stores
 from tasks.scoring.sinks import Sink
 from tasks.scoring.tabledestination import TableDestination, table_destination
 from tasks.scoring.tablefree import require_claimable_table
 from tasks.scoring.tables import claimed_table
 from tasks.scoring.verify import Finished, finished_here, read_manifest, verify
-from tasks.scoring.verifytable import table_manifest, verify_table
+from tasks.scoring.verifytable import table_manifest, unfinished_table, verify_table
 
 Output: TypeAlias = Destination | RemoteDestination | TableDestination
 
@@ -50,6 +51,18 @@ def require_claimable(wanted: Output, overwrite: bool) -> None:
 def manifest_of(output: str) -> dict[str, Any]:
     """What the finished run of an output says of itself. Raises InputError where there is none."""
     return table_manifest(output) if is_database(output) else read_manifest(_finished(output))
+
+
+def is_unfinished(output: str, run_id: str) -> bool:
+    """Whether a run has not come to its end, such as one that was killed while it delivered."""
+    wanted = wanted_output(output)
+    if isinstance(wanted, TableDestination):
+        pinned = unfinished_table(wanted)
+    elif isinstance(wanted, Destination):
+        pinned = claim.ledger_of(wanted).pinned()
+    else:
+        pinned = stores(wanted, Path(tempfile.gettempdir()))[1].pinned()
+    return pinned is not None and pinned.run_id == run_id
 
 
 def scored_before(output: str) -> list[Mapping[str, Any]]:

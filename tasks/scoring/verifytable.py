@@ -17,7 +17,7 @@ from tasks.data.dialects import DIALECTS
 from tasks.data.rejects import SCHEMA
 from tasks.data.relations import tables
 from tasks.scoring.destination import PREDICTIONS, REJECTS
-from tasks.scoring.ledger import Entry
+from tasks.scoring.ledger import Entry, Pinned
 from tasks.scoring.tabledestination import TableDestination, table_destination
 from tasks.scoring.tableledger import TableLedger
 from tasks.scoring.tablesums import COMPARED, CONTENTS, ROWS, hash_contents, own_names
@@ -63,6 +63,12 @@ def table_manifest(output: str) -> dict[str, Any]:
     if manifest is None:
         raise InputError(f"{shown}: no finished scoring run has written it")
     return manifest
+
+
+def unfinished_table(wanted: TableDestination) -> Pinned | None:
+    """What a run has pinned that did not come to its end."""
+    with plain_errors(wanted.database, wanted.table.shown), connected(wanted.database, "perennial looks") as connection:
+        return TableLedger(connection, wanted.ledger, wanted.table.name).unfinished()
 
 
 def _absent(wanted: TableDestination, present: set[str]) -> list[str]:

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from flows import score as module
+from flows.redeliver import redeliver
 from flows.score import score
 from models.actions import Action
 from tasks.actions.deliver import Delivered
@@ -50,3 +51,16 @@ def test_a_run_that_was_deleted_in_mlflow_is_delivered_all_the_same(given: Given
     assert (done.run_id, done.actions) == (run_id, [Delivered("all", 50, 50, 0)])
     assert acted(tmp_path) == list(range(1, 51))
     assert not (home / "actions" / run_id).exists()
+
+
+@pytest.mark.parametrize("form", ["out.parquet", "out.db"])
+def test_a_repeated_command_tells_all_that_was_delivered(given: Given, home: Path, tmp_path: Path, form: str) -> None:
+    given["output"] = f"sqlite:///{tmp_path / form}#out" if form == "out.db" else str(tmp_path / form)
+    stopped(given, "record_scores")
+    for _ in range(2):
+        assert redeliver(given["output"]) == [Delivered("all", 50, 50, 0)]
+    done = score(**given)
+    assert (done.rows, done.actions) == (50, [Delivered("all", 50, 50, 0)])
+    assert connect().get_run(done.run_id).data.metrics["delivered_all"] == 50
+    assert acted(tmp_path) == list(range(1, 51))
+    assert not (home / "actions" / done.run_id).exists()

@@ -51,7 +51,7 @@ def score(predictor: Predictor, given: Path, tmp_path: Path, run_id: str = "r") 
         boxes = lambda run: Outboxes(tmp_path / "boxes" / run)  # noqa: E731
         done = score_into(sink, predictor, sources, STAMP, request, outboxes=boxes)
         found = boxes(done.run_id).deliver(done.run_id, open_table)
-        boxes(done.run_id).sweep(found)
+    boxes(done.run_id).sweep(found)
     return done
 
 
