@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
@@ -25,7 +26,9 @@ def running(run_id: str, home: Path) -> Iterator[None]:
     folder = home / "running"
     note = folder / f"{run_id}.json"
     with held(folder / f"{run_id}.lock", run_id):
-        note.write_text(json.dumps({"run_id": run_id, "flow_run_id": flow_run.id}), encoding="utf-8")
+        aside = note.with_suffix(".partial")
+        aside.write_text(json.dumps({"run_id": run_id, "flow_run_id": flow_run.id}), encoding="utf-8")
+        aside.replace(note)
         try:
             yield
         finally:
@@ -36,15 +39,31 @@ def sweep_crashed(home: Path) -> None:
     """Marks what is noted as running and whose process is gone; what can't be told now is told at a later start."""
     for note in sorted((home / "running").glob("*.json")):
         with suppress(HeldError, OutsideError, PrefectException), held(note.with_suffix(".lock"), str(os.getpid())):
-            told = json.loads(note.read_text(encoding="utf-8"))
-            mark_crashed(told["run_id"], WHY)
-            _mark_flow_run(told)
-            note.unlink()
+            told = _read(note)
+            if told is not None:
+                mark_crashed(told.run_id, WHY)
+                _mark_flow_run(told.flow_run_id)
+            note.unlink(missing_ok=True)
 
 
-def _mark_flow_run(told: dict[str, str]) -> None:
+def _read(note: Path) -> "_Told | None":
+    """None where the run has ended meanwhile, or nothing can be read of what a killed process or a full disk left."""
+    try:
+        told = json.loads(note.read_text(encoding="utf-8"))
+        return _Told(str(told["run_id"]), UUID(told["flow_run_id"]))
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+@dataclass(frozen=True)
+class _Told:
+    run_id: str
+    flow_run_id: UUID
+
+
+def _mark_flow_run(flow_run_id: UUID) -> None:
     """Where this server knows it, and unless it has come to an end."""
     with get_client(sync_client=True) as client, suppress(ObjectNotFound):
-        run = client.read_flow_run(UUID(told["flow_run_id"]))
+        run = client.read_flow_run(flow_run_id)
         if run.state is None or not run.state.is_final():
             client.set_flow_run_state(run.id, Crashed(message=WHY), force=True)
