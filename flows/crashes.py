@@ -2,8 +2,9 @@
 
 import json
 import os
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -15,8 +16,9 @@ from prefect.states import Crashed
 
 from models.errors import OutsideError
 from tasks.aside import HeldError, held
-from tasks.registry.runs import mark_crashed
+from tasks.registry.runs import mark_crashed, resume_run
 
+PATIENCE_SECONDS = 60.0
 WHY = "its process ended without a word, as a killed one does"
 
 
@@ -25,7 +27,10 @@ def running(run_id: str, home: Path) -> Iterator[None]:
     """Tells later commands that the MLflow run and this flow run are at work, as long as this process lives."""
     folder = home / "running"
     note = folder / f"{run_id}.json"
-    with held(folder / f"{run_id}.lock", run_id):
+    with ExitStack() as stack:
+        if _hold(stack, folder / f"{run_id}.lock", run_id):
+            # Whoever had it may have marked the run as crashed after it was resumed.
+            resume_run(run_id)
         aside = note.with_suffix(".partial")
         aside.write_text(json.dumps({"run_id": run_id, "flow_run_id": flow_run.id}), encoding="utf-8")
         aside.replace(note)
@@ -33,6 +38,24 @@ def running(run_id: str, home: Path) -> Iterator[None]:
             yield
         finally:
             note.unlink(missing_ok=True)
+
+
+def _hold(stack: ExitStack, lock: Path, run_id: str) -> bool:
+    """Whether another process, which marks what a killed one has left, had to be waited for.
+
+    Raises OutsideError when that takes too long.
+    """
+    waited, until = False, time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            stack.enter_context(held(lock, run_id))
+        except HeldError as other:
+            if time.monotonic() > until:
+                raise OutsideError(f"{lock}: held by process {other} for too long; give the command again") from None
+            waited = True
+            time.sleep(0.05)
+        else:
+            return waited
 
 
 def sweep_crashed(home: Path) -> None:

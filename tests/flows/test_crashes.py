@@ -1,14 +1,20 @@
 """Notes of runs that are at work, and what the next command makes of those whose process is gone."""
 
 import json
+import threading
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from flows import crashes
 from flows.crashes import running, sweep_crashed
+from models.errors import OutsideError
+from tasks.aside import held
 from tasks.registry.connection import connect
-from tasks.registry.runs import RunTitle, start_run
+from tasks.registry.runs import RunTitle, mark_crashed, start_run
 
 NOBODY = uuid4()
 """No flow run."""
@@ -44,3 +50,39 @@ def test_a_note_is_there_as_long_as_the_block_runs(state: Path) -> None:
         sweep_crashed(state)
         assert json.loads((state / "running" / "1.json").read_text())["run_id"] == "1"
     assert not list((state / "running").iterdir())
+
+
+def test_a_run_that_ends_while_it_is_looked_at_is_none_to_mark(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    note = noted(state, "ended")
+
+    def held_late(path: Path, holder: str) -> AbstractContextManager[Any]:
+        note.unlink()
+        return held(path, holder)
+
+    monkeypatch.setattr(crashes, "held", held_late)
+    sweep_crashed(state)
+    assert not list((state / "running").iterdir())
+
+
+def test_a_run_that_goes_on_waits_until_it_is_marked(server: str, home: Path, state: Path) -> None:
+    run_id = start_run(RunTitle("crash-runs", "goes on", "test"), home)
+    lock = held(state / "running" / f"{run_id}.lock", "123")
+    lock.__enter__()
+
+    def sweep() -> None:
+        mark_crashed(run_id, "gone")
+        lock.__exit__(None, None, None)
+
+    sweeper = threading.Timer(0.3, sweep)
+    sweeper.start()
+    with running(run_id, state):
+        assert not sweeper.is_alive() or sweeper.join() is None
+        run = connect().get_run(run_id)
+        assert run.info.status == "RUNNING" and "crashed" not in run.data.tags
+
+
+def test_a_lock_that_is_never_let_go_is_one_plain_error(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crashes, "PATIENCE_SECONDS", 0.1)
+    wait = pytest.raises(OutsideError, match=r"r\.lock: held by process 123 for too long")
+    with held(state / "running" / "r.lock", "123"), wait, running("r", state):
+        pass
