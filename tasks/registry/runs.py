@@ -105,10 +105,14 @@ def finishing(run_id: str) -> Iterator[None]:
 
 
 def mark_crashed(run_id: str, why: str) -> None:
-    """Ends a run that is said to be running although its process is gone; nothing where it has ended or is unknown."""
+    """Ends a run that is said to be running although its process is gone; nothing where it has ended or is unknown.
+
+    Raises OutsideError where MLflow can't be told.
+    """
     client = connect()
-    with plain_errors("marking a crashed run"), suppress(MlflowException):
-        if client.get_run(run_id).info.status == "RUNNING":
+    with plain_errors("marking a crashed run"):
+        run = _find_run(client, run_id)
+        if run and run.info.status == "RUNNING":
             note_run(run_id, f"crashed: {why}")
             client.set_tag(run_id, "crashed", "true")
             client.set_terminated(run_id, "KILLED")

@@ -86,3 +86,25 @@ def test_a_lock_that_is_never_let_go_is_one_plain_error(state: Path, monkeypatch
     wait = pytest.raises(OutsideError, match=r"r\.lock: held by process 123 for too long")
     with held(state / "running" / "r.lock", "123"), wait, running("r", state):
         pass
+
+
+def test_a_note_stays_until_mlflow_can_be_told(
+    server: str, home: Path, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = start_run(RunTitle("crash-runs", "killed in an outage", "test"), home)
+    note = noted(state, run_id)
+    with monkeypatch.context() as outage:
+        outage.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+        sweep_crashed(state)
+    assert note.exists() and connect().get_run(run_id).info.status == "RUNNING"
+    sweep_crashed(state)
+    assert not note.exists() and connect().get_run(run_id).info.status == "KILLED"
+
+
+def test_a_run_that_is_gone_needs_no_mark(server: str, home: Path, state: Path) -> None:
+    run_id = start_run(RunTitle("crash-runs", "deleted", "test"), home)
+    connect().delete_run(run_id)
+    for each in (run_id, "0" * 32):
+        noted(state, each)
+    sweep_crashed(state)
+    assert not list((state / "running").iterdir())
