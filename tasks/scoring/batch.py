@@ -23,6 +23,9 @@ from tasks.scoring.shadow import Shadow
 from tasks.scoring.writers import value_type
 
 WHY = "why"
+NOTHING = pa.schema([])
+KEEP_LESS = "name the columns to write with --keep, without it"
+SEND_LESS = "write one type in all rows, since an action sends it"
 
 
 @dataclass(frozen=True)
@@ -74,12 +77,13 @@ class BatchScorer:
         shadow: Shadow | None = None,
         actions: Actions | None = None,
         period: Period | None = None,
+        sent: pa.Schema = NOTHING,
     ) -> None:
-        """`kept` are the input columns that are written along."""
+        """`kept` are the input columns that are written along, `sent` those that actions send."""
         self.predictor, self.stamp, self.shadow, self.actions = predictor, stamp, shadow, actions
         self.period = period
         self._columns = {column.name: column.settings for column in predictor.contract.columns}
-        self._kept = len(kept)
+        self._kept, self._sent = len(kept), sent
         self.schema = self._output_schema(kept)
 
     def use_threads(self, threads: int) -> None:
@@ -104,7 +108,7 @@ class BatchScorer:
         predictions = self.predictor.predict(parsed)
         added = self._added_columns(predictions, batch.source, checked.rows)
         raw = _accepted(batch, checked)
-        taken = self.actions.select(pa.table(added), raw) if self.actions else {}
+        taken = self.actions.select(pa.table(added), self._to_send(raw, batch.source)) if self.actions else {}
         if self.shadow:
             also, compared = self.shadow.beside(batch, checked, self.predictor, predictions)
             added |= also
@@ -138,9 +142,14 @@ class BatchScorer:
             "row": pa.array(rows),
         }
 
+    def _to_send(self, raw: pa.Table, source: str) -> pa.Table:
+        """What actions send of the accepted raw rows, in the types of the whole run."""
+        columns = [_as_type(raw, f, source, SEND_LESS) for f in self._sent]
+        return pa.Table.from_arrays(columns, schema=self._sent)
+
     def _assemble(self, raw: pa.Table, source: str, added: Mapping[str, pa.Array]) -> pa.Table:
         """The accepted raw rows with the added columns, in the schema of the whole output."""
-        kept = [_as_type(raw, self.schema.field(i), source) for i in range(self._kept)]
+        kept = [_as_type(raw, self.schema.field(i), source, KEEP_LESS) for i in range(self._kept)]
         return pa.Table.from_arrays([*kept, *added.values()], schema=self.schema)
 
 
@@ -168,7 +177,7 @@ def _summed(predictions: Predictions) -> dict[str, float]:
     return {"scores": float(values.sum()), "squares": float((values**2).sum())}
 
 
-def _as_type(raw: pa.Table, wanted: pa.Field, source: str) -> pa.ChunkedArray:
+def _as_type(raw: pa.Table, wanted: pa.Field, source: str, advice: str) -> pa.ChunkedArray:
     if wanted.name not in raw.column_names:
         return pa.chunked_array([pa.nulls(len(raw), wanted.type)])
     column = raw.column(wanted.name)
@@ -179,7 +188,7 @@ def _as_type(raw: pa.Table, wanted: pa.Field, source: str) -> pa.ChunkedArray:
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
         raise InputError(
             f"{source}: column {wanted.name!r} holds {column.type} in some rows, which can't be written as "
-            f"{value_type(wanted.type)} like the others; name the columns to write with --keep, without it"
+            f"{value_type(wanted.type)} like the others; {advice}"
         ) from None
 
 

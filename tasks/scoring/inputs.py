@@ -148,20 +148,29 @@ def pin_sources(sources: Sources, shard_rows: int) -> tuple[Mapping[str, Any], .
     return tuple({**seen, **pin(file, shard_rows)} if isinstance(file, SourceFile) else seen for file, seen in looks)
 
 
-def kept_schema(
-    sources: Sources, contract: Contract, keep: Sequence[str] | None, others: Sequence[str] = ()
-) -> pa.Schema:
-    """Types of the input columns that go along, for all rows of all files.
+def settled_schemas(
+    sources: Sources, contract: Contract, keep: Sequence[str] | None, sent: Sequence[str] = ()
+) -> tuple[pa.Schema, pa.Schema]:
+    """Types for all rows of all files, of the input columns that go along and of those that actions send.
 
-    All must have the model's columns, and `others`. Texts are dictionaries where some file is read so.
+    All files must have the model's columns, and `sent`. Texts are dictionaries where some file is read so.
     """
     tables = sources.tables
     for file, schema in tables:
         require_columns(contract.raw_columns, schema.names, file.path)
         require_types(schema, {column.name: column.settings for column in contract.columns}, file.path)
-        require_columns([*(keep or ()), *others], schema.names, file.path)
+        require_columns([*(keep or ()), *sent], schema.names, file.path)
     names = {name for _, schema in tables for name in schema.names}
-    wanted = names - contract.sensitive if keep is None else set(keep)
+    kept = names - contract.sensitive if keep is None else set(keep)
+    settled = _settled(tables, kept | set(sent))
+    return _of(settled, kept), _of(settled, set(sent))
+
+
+def _of(schema: pa.Schema, names: set[str]) -> pa.Schema:
+    return pa.schema([f for f in schema if f.name in names])
+
+
+def _settled(tables: Sequence[tuple[SourceFile, pa.Schema]], wanted: set[str]) -> pa.Schema:
     chosen = [_chosen(file, schema, wanted) for file, schema in tables]
     coded = {f.name for _, schema in tables for f in schema if pa.types.is_dictionary(f.type)}
     try:

@@ -18,7 +18,7 @@ from tasks.data.contents import row_bytes
 from tasks.data.rejects import SCHEMA
 from tasks.scoring.batch import BatchScorer, Stamp
 from tasks.scoring.destination import PREDICTIONS, REJECTS
-from tasks.scoring.inputs import Sources, kept_schema, look_at, pin_sources
+from tasks.scoring.inputs import Sources, look_at, pin_sources, settled_schemas
 from tasks.scoring.ledger import Entry, Pinned
 from tasks.scoring.outputs import claimed, wanted_output
 from tasks.scoring.period import Period
@@ -117,12 +117,12 @@ def score_into(
         # Its inputs may have changed since, and nothing is read of them any more.
         boxes = outboxes(sink.pinned.run_id) if outboxes and actions else None
         return _end(sink, sink.pinned, sink.begin(sink.pinned, {}), boxes, started, {})
-    kept = kept_schema(sources, contract, options.keep, actions.inputs if actions else ())
+    kept, sent = settled_schemas(sources, contract, options.keep, actions.inputs if actions else ())
     sink.require_writable(kept)
     pinned = sink.pinned or _pin(predictor, sources, stamp, request, shadow)
     period = Period.of(options.time, options.since, options.until, contract)
-    scorer = BatchScorer(predictor, kept, replace(stamp, run_id=pinned.run_id), shadow, actions, period)
-    columns = {*kept.names, *(actions.inputs if actions else ()), *([period.column] if period else [])}
+    scorer = BatchScorer(predictor, kept, replace(stamp, run_id=pinned.run_id), shadow, actions, period, sent)
+    columns = {*kept.names, *sent.names, *([period.column] if period else [])}
     reading = Reading(sources.files, pinned.sources, contract, columns, pinned.shard_rows)
     if sink.pinned is None and (sources.rows or 0) >= MANY:
         batch_rows, threads = _fastest(predictor, reading, options)

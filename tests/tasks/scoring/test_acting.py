@@ -1,11 +1,14 @@
 """Rows that are acted upon: chosen while scoring, delivered once whatever is killed in between."""
 
+import json
 import os
 import signal
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from models.actions import Action
@@ -13,6 +16,8 @@ from models.contract import GRAPH_FILE
 from models.errors import InputError
 from tasks.actions.outboxes import Outboxes
 from tasks.actions.tabletarget import open_table
+from tasks.data import jsonlines
+from tasks.scoring import inputs as inputs_module
 from tasks.scoring.claim import claimed
 from tasks.scoring.destination import destination
 from tasks.scoring.inputs import look_at
@@ -42,9 +47,9 @@ def given(tmp_path: Path) -> Path:
     return tmp_path / "in.parquet"
 
 
-def score(predictor: Predictor, given: Path, tmp_path: Path, run_id: str = "r") -> Scores:
+def score(predictor: Predictor, given: Path, tmp_path: Path, **options: Any) -> Scores:
     """As the flow does: scores, delivers, and only then ends its claim."""
-    request = Request("small/1", (str(given),), Options(shard_rows=60))
+    request = Request("small/1", (str(given),), Options(**{"shard_rows": 60, **options}))
     wanted = destination(tmp_path / "out")
     with claimed(wanted, False) as sink:
         sources = look_at(request.inputs, wanted)
@@ -100,3 +105,51 @@ def test_columns_that_actions_send_must_be_there(acting: Predictor, given: Path,
     pd.read_parquet(given).drop(columns="id").to_parquet(given)
     with pytest.raises(InputError, match=r"in\.parquet: no column 'id'"):
         score(acting, given, tmp_path)
+
+
+CHANGING: dict[str, tuple[list[Any], list[Any]]] = {
+    "nothing, then text": ([None] * 5 + ["late"], [None] * 5 + ["late"]),
+    "number, then text": ([1, 2, 3, 4, 5, "late"], ["1", "2", "3", "4", "5", "late"]),
+    "whole number, then another": ([1, 2, 3, 4, 5, 1.5], [1, 2, 3, 4, 5, 1.5]),
+}
+"""What a column holds, and how it is sent."""
+
+
+def sending(small: Small, predictor: Predictor, to: Path) -> Predictor:
+    """The small model, all of whose rows go to a folder with a column that it does not look at."""
+    action = Action(name="all", when="probability >= 0", to=str(to), columns=("extra",))
+    contract = predictor.contract.model_copy(update={"actions": (action,)})
+    return Predictor((small.downloaded / GRAPH_FILE).read_bytes(), contract)
+
+
+def write_lines(path: Path, extra: list[Any]) -> Path:
+    records = json.loads(new_rows(len(extra)).to_json(orient="records"))
+    lines = (json.dumps({**record, "extra": cell}) for record, cell in zip(records, extra, strict=True))
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("shard_rows", [2, 60])
+@pytest.mark.parametrize("case", CHANGING)
+def test_a_column_that_changes_its_type_is_sent_in_one(
+    small: Small, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str, shard_rows: int
+) -> None:
+    monkeypatch.setattr(jsonlines, "CHUNK", 300)
+    extra, wanted = CHANGING[case]
+    given = write_lines(tmp_path / "in.jsonl", extra)
+    score(sending(small, predictor, tmp_path / "all"), given, tmp_path, keep=("id",), shard_rows=shard_rows)
+    sent = [pq.read_table(path) for path in sorted((tmp_path / "all").iterdir())]
+    assert len(sent) == (3 if shard_rows == 2 else 1)
+    assert len({str(table.schema.field("extra")) for table in sent}) == 1
+    assert [cell for table in sent for cell in table["extra"].to_pylist()] == wanted
+
+
+def test_a_long_file_whose_types_cannot_be_reconciled_is_a_plain_line(
+    small: Small, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jsonlines, "CHUNK", 300)
+    monkeypatch.setattr(inputs_module, "SMALL", 0)
+    given = write_lines(tmp_path / "in.jsonl", [1, 2, 3, 4, 5, "late"])
+    with pytest.raises(InputError, match=r"column 'extra' holds string .* write one type in all rows") as refused:
+        score(sending(small, predictor, tmp_path / "all"), given, tmp_path, keep=("id",))
+    assert "\n" not in str(refused.value)
