@@ -149,19 +149,21 @@ def pin_sources(sources: Sources, shard_rows: int) -> tuple[Mapping[str, Any], .
 
 
 def settled_schemas(
-    sources: Sources, contract: Contract, keep: Sequence[str] | None, sent: Sequence[str] = ()
+    sources: Sources, contracts: Sequence[Contract], keep: Sequence[str] | None, sent: Sequence[str] = ()
 ) -> tuple[pa.Schema, pa.Schema]:
     """Types for all rows of all files, of the input columns that go along and of those that actions send.
 
-    All files must have the model's columns, and `sent`. Texts are dictionaries where some file is read so.
+    All files must have `sent` and the columns of the `contracts`, the first of which is that of the version whose rows
+    these become. Texts are dictionaries where some file is read so.
     """
     tables = sources.tables
     for file, schema in tables:
-        require_columns(contract.raw_columns, schema.names, file.path)
-        require_types(schema, {column.name: column.settings for column in contract.columns}, file.path)
+        for contract in contracts:
+            require_columns(contract.raw_columns, schema.names, file.path)
+            require_types(schema, {column.name: column.settings for column in contract.columns}, file.path)
         require_columns([*(keep or ()), *sent], schema.names, file.path)
     names = {name for _, schema in tables for name in schema.names}
-    kept = names - contract.sensitive if keep is None else set(keep)
+    kept = names - contracts[0].sensitive if keep is None else set(keep)
     settled = _settled(tables, kept | set(sent))
     return _of(settled, kept), _of(settled, set(sent))
 

@@ -117,12 +117,14 @@ def score_into(
         # Its inputs may have changed since, and nothing is read of them any more.
         boxes = outboxes(sink.pinned.run_id) if outboxes and actions else None
         return _end(sink, sink.pinned, sink.begin(sink.pinned, {}), boxes, started, {})
-    kept, sent = settled_schemas(sources, contract, options.keep, actions.inputs if actions else ())
+    also = [shadow.predictor.contract] if shadow else []
+    kept, sent = settled_schemas(sources, [contract, *also], options.keep, actions.inputs if actions else ())
     sink.require_writable(kept)
     pinned = sink.pinned or _pin(predictor, sources, stamp, request, shadow)
     period = Period.of(options.time, options.since, options.until, contract)
     scorer = BatchScorer(predictor, kept, replace(stamp, run_id=pinned.run_id), shadow, actions, period, sent)
     columns = {*kept.names, *sent.names, *([period.column] if period else [])}
+    columns.update(*(each.raw_columns for each in also))
     reading = Reading(sources.files, pinned.sources, contract, columns, pinned.shard_rows)
     if sink.pinned is None and (sources.rows or 0) >= MANY:
         batch_rows, threads = _fastest(predictor, reading, options)

@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 
 from models.contract import read_contract
+from models.errors import InputError
 from tasks.scoring.predictor import Predictor
 from tasks.scoring.score import score_files
 from tasks.scoring.shadow import Shadow
 from tests.conftest import Small
-from tests.tasks.scoring.scored_files import STAMP, Run
+from tests.tasks.scoring.scored_files import STAMP, Run, new_rows
 
 
 @pytest.fixture
@@ -55,3 +56,34 @@ def test_both_versions_say_what_they_say_alone(run: Run, other: Predictor, rows_
 def test_a_version_beside_itself_agrees_with_itself(run: Run, predictor: Predictor, rows_csv: Path) -> None:
     done = run(rows_csv, shadow=Shadow(predictor, "small", "1"))
     assert done.shadow == {"compared": 198, "agree": 1.0, "distance": 0.0, "shift": 0.0}
+
+
+@pytest.fixture
+def renamed(small: Small) -> Predictor:
+    """The small model, which takes `strain` instead of `load`."""
+    contract = read_contract(small.downloaded)
+    graph = onnx.load(small.downloaded / "model.onnx")
+    for node in graph.graph.node:
+        node.input[:] = ["strain" if name == "load" else name for name in node.input]
+    for given in graph.graph.input:
+        given.name = "strain" if given.name == "load" else given.name
+    columns = [
+        column.model_copy(update={"name": "strain"}) if column.name == "load" else column for column in contract.columns
+    ]
+    return Predictor(graph.SerializeToString(), contract.model_copy(update={"columns": tuple(columns)}))
+
+
+def test_columns_that_only_the_second_version_takes_are_read(run: Run, renamed: Predictor, tmp_path: Path) -> None:
+    new_rows(20).assign(strain=lambda rows: rows["load"]).to_csv(tmp_path / "in.csv", index=False)
+    done = run(tmp_path / "in.csv", keep=["id"], shadow=Shadow(renamed, "small", "2"))
+    assert done.shadow == {"compared": 20, "agree": 1.0, "distance": 0.0, "shift": 0.0}
+    assert "strain" not in pd.read_parquet(done.predictions).columns
+
+
+def test_columns_that_the_second_version_lacks_are_told_before_anything_is_written(
+    run: Run, renamed: Predictor, tmp_path: Path
+) -> None:
+    new_rows(20).to_csv(tmp_path / "in.csv", index=False)
+    with pytest.raises(InputError, match=r"in\.csv: no column 'strain'"):
+        run(tmp_path / "in.csv", keep=["id"], shadow=Shadow(renamed, "small", "2"))
+    assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
