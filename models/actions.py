@@ -115,6 +115,16 @@ def _address_problems(scheme: str, host: str | None, path: str, fragment: str) -
         yield "to: give a file behind three strokes, as in sqlite:///shop.db#refunds"
     elif scheme in ("http", "https", "postgresql") and not host:
         yield "to: the address names no host"
+    elif scheme in ("http", "https") and not _may_be_called(host or ""):
+        yield "to: no host can be called so; between its dots are 1 to 63 letters, digits and '-'"
+
+
+def _may_be_called(host: str) -> bool:
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    return True
 
 
 def action_problems(actions: Sequence[Action], classes: Classes) -> Iterator[str]:

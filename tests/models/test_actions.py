@@ -107,6 +107,8 @@ def test_all_problems_of_all_actions_are_said_at_once(tmp_path: Path) -> None:
         ("", "to: give a folder, an http(s) address, or a database and its table"),
         ("https://", "to: the address names no host"),
         ("postgresql://#t", "to: the address names no host"),
+        ("http://a..b/x", "to: no host can be called so"),
+        (f"https://{'a' * 64}.example/x", "to: no host can be called so"),
         ("https://[::1/x", "to: not an address; look at its brackets and port"),
         ("https://shop:eighty/x", "to: not an address; look at its brackets and port"),
         ("sqlite://shop.db#t", "to: give a file behind three strokes, as in sqlite:///shop.db#refunds"),

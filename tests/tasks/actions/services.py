@@ -4,7 +4,7 @@ import json
 import random
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -73,6 +73,28 @@ def _reply(handler: BaseHTTPRequestHandler, given: Reply) -> None:
         handler.send_header(name, value)
     handler.end_headers()
     handler.wfile.write(text.encode())
+
+
+@contextmanager
+def dripping(first: bytes, after: bytes) -> Iterator[str]:
+    """The address of a service that answers `first`, and `after` each tenth of a second until it is left alone."""
+    ended = threading.Event()
+
+    class Dripping(Handler):
+        def do_POST(self) -> None:  # noqa: N802 - the name is http.server's
+            self.wfile.write(first)
+            while not ended.wait(0.1):
+                self.wfile.write(after)
+
+        def handle(self) -> None:
+            with suppress(OSError):
+                super().handle()
+
+    with _serving(Server(("127.0.0.1", 0), Dripping)) as address:
+        try:
+            yield address
+        finally:
+            ended.set()
 
 
 @contextmanager

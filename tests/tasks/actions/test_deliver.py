@@ -9,6 +9,7 @@ from email.utils import format_datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -20,7 +21,7 @@ from tasks.actions.deliver import Delivered, require_tokens
 from tasks.actions.journal import Journal, locked
 from tasks.examples.refunds import Refunds
 from tests.tasks.actions.parcels import RUN, action, lines, parcel, send
-from tests.tasks.actions.services import Reply, faulty, running, scripted
+from tests.tasks.actions.services import Reply, dripping, faulty, running, scripted
 
 OK: Reply = (200, {}, "")
 
@@ -152,6 +153,51 @@ def test_an_endpoint_that_hangs_is_no_answer(tmp_path: Path) -> None:
         assert send(action(service.address, timeout=0.1), wanted).delivered == 1
         assert send(action(service.address, timeout=0.1), wanted).delivered == 1
     assert lines(wanted.receipts)[0]["attempts"] == 2
+
+
+@pytest.mark.parametrize(
+    ("first", "after", "told"),
+    [
+        (b"HTTP/1.1 200 OK\r\n", b"X-More: 1\r\n", "no answer within 0.4 s"),
+        (b"HTTP/1.1 400 No\r\nContent-Length: 99999\r\n\r\n", b"no", "answered 400: no"),
+    ],
+)
+def test_an_endpoint_that_answers_byte_by_byte_is_left_after_the_timeout(
+    tmp_path: Path, first: bytes, after: bytes, told: str
+) -> None:
+    wanted, started = parcel(tmp_path, 1), time.monotonic()
+    with dripping(first, after) as address:
+        assert send(action(address, timeout=0.4, retries=0), wanted).dead == 1
+        assert time.monotonic() - started < 3
+    assert lines(wanted.dead)[0]["reason"].startswith(told)
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 64])
+def test_an_address_that_no_host_can_have_is_a_dead_letter(tmp_path: Path, host: str) -> None:
+    """One that an older version carries."""
+    wanted = parcel(tmp_path, 1)
+    older = action("http://shop.example/x", retries=0).model_copy(update={"to": f"http://{host}/x"})
+    assert send(older, wanted) == Delivered("refund", 1, 0, 1)
+    assert lines(wanted.dead)[0]["reason"].startswith("no")
+
+
+def test_a_wait_that_no_calendar_has_is_none(tmp_path: Path) -> None:
+    asked = {"Retry-After": "Mon, 01 Jan 2024 00:00:00 +99999999999999999999"}
+    with scripted(lambda number, body: (429, asked, "") if number < 2 else OK) as service:
+        assert send(action(service.address), parcel(tmp_path, 1)).delivered == 1
+
+
+@pytest.mark.parametrize("echo", ["Bearer {}", '{{"got": "{}"}}', "?token={}", "x" * 190 + "{}"])
+def test_a_token_that_an_endpoint_repeats_is_not_in_its_dead_letter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, echo: str
+) -> None:
+    token = "hunter2/+hunter2=="
+    monkeypatch.setenv("SHOP_TOKEN", token)
+    said = {"?": quote(token, safe=""), "{": token.replace("/", "\\/")}.get(echo[0], token)
+    wanted = parcel(tmp_path, 1)
+    with scripted(lambda number, body: (401, {}, echo.format(said))) as service:
+        send(action(service.address, token_env="SHOP_TOKEN"), wanted)
+    assert lines(wanted.dead)[0]["reason"] == f"answered 401: {echo.format('***')}"
 
 
 def test_a_token_comes_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
