@@ -20,7 +20,12 @@ IDENTITY = ("model", "model_version", "run_id", "source", "row")
 ADDED = ("action", "idempotency_key")
 """What an endpoint is told besides."""
 ADVICE = "take it out; credentials come from the environment"
-SECRET = re.compile(r"password|passwd|secret|token|api_?key|access_?key|signature|^sig$", re.IGNORECASE)
+SECRET = re.compile(
+    r"password|passwd|secret|token|credential|signature|(api|access|account|private|shared|subscription)[-_]?key"
+    r"|^(key|code|pwd|pass|auth|authorization|bearer|sas|sig)$",
+    re.IGNORECASE,
+)
+"""Names of settings behind a '?' whose values give access."""
 TABLE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)?")
 VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 
@@ -101,7 +106,7 @@ def _place_problems(place: str) -> Iterator[str]:
         return
     if password is not None or (user is not None and scheme not in DATABASES):
         yield f"to: the address holds a user or password; {ADVICE}"
-    if any(SECRET.search(key) for key, _ in parse_qsl(parts.query, keep_blank_values=True)):
+    if any(SECRET.search(key.strip()) for key, _ in parse_qsl(parts.query.replace(";", "&"), keep_blank_values=True)):
         yield f"to: the address holds a secret behind its '?'; {ADVICE}"
     yield from _address_problems(scheme, host, parts.path, parts.fragment)
 

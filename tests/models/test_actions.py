@@ -138,6 +138,24 @@ def test_a_place_with_a_secret_is_refused_and_the_secret_not_repeated(tmp_path: 
     assert "hunter2" not in told
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "key", "code", "pwd", "pass", "auth", "sas", "bearer", "credential", "X-Amz-Credential", "sig", "Signature",
+        "X-Amz-Security-Token", "token", "client_secret", "sslpassword", "Subscription-Key", "c%6Fde", "a=1;code",
+    ],
+)  # fmt: skip
+def test_usual_names_of_secrets_are_known(tmp_path: Path, name: str) -> None:
+    (told,) = place_problems(tmp_path, f"https://shop.example/refunds?region=eu&{name}=hunter2")
+    assert "the address holds a secret behind its '?'" in told and "hunter2" not in told
+
+
+def test_ordinary_settings_stay_in_an_address(tmp_path: Path) -> None:
+    place = "https://shop.example/refunds?region=eu&version=2&api-version=1&keyword=a&author=b&zip_code=8000&compass=n"
+    (action,) = read(tmp_path, REFUND.replace("http://127.0.0.1:8181/refunds", place)).actions
+    assert action.to == place
+
+
 def test_a_token_in_place_of_its_variable_is_refused_and_not_repeated(tmp_path: Path) -> None:
     (told,) = place_problems(tmp_path, "https://shop.example/x", "token_env = 'ghp_hunter2'")
     assert "token_env: give the name of an environment variable" in told and "hunter2" not in told
