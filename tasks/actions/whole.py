@@ -100,11 +100,14 @@ def _place_of(place: str) -> tuple[fs.FileSystem, str]:
 def _copy_here(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = target.with_name(f".{target.name}.partial")
-    with source.open("rb") as read, aside.open("wb") as written:
-        shutil.copyfileobj(read, written, 1 << 20)
-        written.flush()
-        os.fsync(written.fileno())
-    aside.replace(target)
+    try:
+        with source.open("rb") as read, aside.open("wb") as written:
+            shutil.copyfileobj(read, written, 1 << 20)
+            written.flush()
+            os.fsync(written.fileno())
+        aside.replace(target)
+    finally:
+        aside.unlink(missing_ok=True)
     flush_to_disk(target.parent)
 
 

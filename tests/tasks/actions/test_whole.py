@@ -61,6 +61,18 @@ def test_nothing_is_seen_under_the_name_before_it_is_whole(tmp_path: Path, monke
     assert [path.name for path in folder.iterdir()] == ["run-1-refund-00001.parquet"]
 
 
+def test_a_disk_that_is_full_keeps_no_half_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(read: IO[bytes], written: IO[bytes], length: int) -> None:
+        written.write(read.read(10))
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(whole.shutil, "copyfileobj", full)
+    wanted = parcel(tmp_path, 4)
+    assert send(action(str(tmp_path / "urgent"), retries=1), wanted).dead == 4
+    assert "No space left on device" in lines(wanted.dead)[0]["reason"]
+    assert list((tmp_path / "urgent").iterdir()) == []
+
+
 def test_an_object_store_is_written_through_arrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "bucket").mkdir()
     store = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
