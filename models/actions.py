@@ -26,6 +26,8 @@ SECRET = re.compile(
     re.IGNORECASE,
 )
 """Names of settings behind a '?' whose values give access."""
+OURS = ("perennial_deliveries", "perennial_ledger")
+"""Tables that tell what is delivered and scored."""
 TABLE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)?")
 VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 
@@ -116,6 +118,8 @@ def _address_problems(scheme: str, host: str | None, path: str, fragment: str) -
         yield f"to: {scheme!r} is no place that rows go to; known are http, https, {', '.join(STORES + DATABASES)}"
     elif scheme in DATABASES and not TABLE.fullmatch(fragment):
         yield "to: name the table behind a '#', as in sqlite:///shop.db#refunds"
+    elif scheme in DATABASES and fragment.rpartition(".")[2].lower() in OURS:
+        yield f"to: the table {fragment} tells what was done, and takes no rows; choose another table"
     elif scheme == "sqlite" and (host or path in ("", "/")):
         yield "to: give a file behind three strokes, as in sqlite:///shop.db#refunds"
     elif scheme in ("http", "https", "postgresql") and not host:

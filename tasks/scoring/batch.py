@@ -142,6 +142,12 @@ class BatchScorer:
             "row": pa.array(rows),
         }
 
+    def taken_schemas(self) -> dict[str, pa.Schema]:
+        """What each action takes, by its name."""
+        nothing = self._added_columns(no_predictions(self.predictor.contract), "", np.empty(0, dtype=np.int64))
+        taken = self.actions.select(pa.table(nothing), self._sent.empty_table()) if self.actions else {}
+        return {name: table.schema for name, table in taken.items()}
+
     def _to_send(self, raw: pa.Table, source: str) -> pa.Table:
         """What actions send of the accepted raw rows, in the types of the whole run."""
         columns = [_as_type(raw, f, source, SEND_LESS) for f in self._sent]

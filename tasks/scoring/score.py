@@ -31,6 +31,7 @@ from tasks.scoring.shards import EVERYTHING, rows_of_shards
 from tasks.scoring.sinks import Sink
 from tasks.scoring.spread import Crew, Spread
 from tasks.scoring.store import WAITS
+from tasks.scoring.tabletargets import require_tables
 from tasks.scoring.tuning import choose
 from tasks.scoring.work import Work, found_anywhere
 
@@ -123,6 +124,7 @@ def score_into(
     pinned = sink.pinned or _pin(predictor, sources, stamp, request, shadow)
     period = Period.of(options.time, options.since, options.until, contract)
     scorer = BatchScorer(predictor, kept, replace(stamp, run_id=pinned.run_id), shadow, actions, period, sent)
+    require_tables(actions.actions if actions else (), scorer.taken_schemas())
     columns = {*kept.names, *sent.names, *([period.column] if period else [])}
     columns.update(*(each.raw_columns for each in also))
     reading = Reading(sources.files, pinned.sources, contract, columns, pinned.shard_rows)

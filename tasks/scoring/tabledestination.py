@@ -16,6 +16,7 @@ from tasks.scoring.writers import plain_schema
 STAGING, LEDGER = "__run", "perennial_ledger"
 OWN = (LEDGER, DELIVERIES)
 MOST_COLUMNS = {"postgresql": 1600, "sqlite": 2000}
+KEEP_LESS = "name the columns to write with --keep, without it"
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class TableDestination:
 
     def require_writable(self, schema: pa.Schema) -> None:
         """Passes when a table can hold the columns. Raises InputError with a line for each that it can't."""
-        problems = list(_problems(self.table, plain_schema(schema)))
+        problems = list(problems_of(self.table, schema, KEEP_LESS))
         if problems:
             raise InputError(*problems)
 
@@ -82,11 +83,11 @@ def table_destination(output: str) -> TableDestination:
     return wanted
 
 
-def _problems(table: Table, schema: pa.Schema) -> Iterator[str]:
-    dialect = table.database.dialect
-    advice = "name the columns to write with --keep, without it"
+def problems_of(table: Table, schema: pa.Schema, advice: str) -> Iterator[str]:
+    """A line for each column of a schema, dictionaries aside, that a table can't hold, with what to do about it."""
+    dialect, schema = table.database.dialect, plain_schema(schema)
     if len(schema) > MOST_COLUMNS[dialect]:
-        yield f"{table.shown}: {len(schema)} columns, and a table takes {MOST_COLUMNS[dialect]}; choose with --keep"
+        yield f"{table.shown}: {len(schema)} columns, and a table takes {MOST_COLUMNS[dialect]}; {advice}"
     names: dict[str, str] = {}
     for f in schema:
         if not _holds(f.type, dialect):

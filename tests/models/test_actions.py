@@ -113,6 +113,8 @@ def test_all_problems_of_all_actions_are_said_at_once(tmp_path: Path) -> None:
         ("https://shop:eighty/x", "to: not an address; look at its brackets and port"),
         ("sqlite://shop.db#t", "to: give a file behind three strokes, as in sqlite:///shop.db#refunds"),
         ("sqlite:///shop.db#t; drop", "to: name the table behind a '#'"),
+        ("sqlite:///shop.db#Perennial_Ledger", "to: the table Perennial_Ledger tells what was done"),
+        ("postgresql://db/shop#acts.perennial_deliveries", "to: the table acts.perennial_deliveries tells what was"),
         ("mysql://db/shop#t", "to: 'mysql' is no place that rows go to; known are http, https, s3"),
     ],
 )

@@ -115,9 +115,9 @@ CHANGING: dict[str, tuple[list[Any], list[Any]]] = {
 """What a column holds, and how it is sent."""
 
 
-def sending(small: Small, predictor: Predictor, to: Path) -> Predictor:
-    """The small model, all of whose rows go to a folder with a column that it does not look at."""
-    action = Action(name="all", when="probability >= 0", to=str(to), columns=("extra",))
+def sending(small: Small, predictor: Predictor, to: Path | str, *columns: str) -> Predictor:
+    """The small model, all of whose rows go to a place with columns that it does not look at."""
+    action = Action(name="all", when="probability >= 0", to=str(to), columns=columns or ("extra",))
     contract = predictor.contract.model_copy(update={"actions": (action,)})
     return Predictor((small.downloaded / GRAPH_FILE).read_bytes(), contract)
 
@@ -153,3 +153,22 @@ def test_a_long_file_whose_types_cannot_be_reconciled_is_a_plain_line(
     with pytest.raises(InputError, match=r"column 'extra' holds string .* write one type in all rows") as refused:
         score(sending(small, predictor, tmp_path / "all"), given, tmp_path, keep=("id",))
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "told"),
+    [
+        ("extra", [[1, 2]] * 20, "column 'extra' holds list<element: int64>, which a table can't"),
+        ("Label", ["a"] * 20, "the columns 'label' and 'Label' are one for SQLite"),
+    ],
+)
+def test_columns_that_the_table_of_an_action_cannot_hold_are_told_before_anything_is_scored(
+    small: Small, predictor: Predictor, tmp_path: Path, name: str, cells: list[Any], told: str
+) -> None:
+    new_rows(20).assign(**{name: cells}).to_parquet(tmp_path / "in.parquet")
+    to = f"sqlite:///{tmp_path / 'shop.db'}#acts"
+    with pytest.raises(InputError) as refused:
+        score(sending(small, predictor, to, "label", name), tmp_path / "in.parquet", tmp_path)
+    (line,) = refused.value.problems
+    assert line.startswith(f"actions.all: {to}: {told}") and line.endswith("; take it out of the action's columns")
+    assert {path.name for path in tmp_path.iterdir()} == {"in.parquet"}
