@@ -6,6 +6,7 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from typing import IO
 
@@ -22,15 +23,20 @@ def folder_aside(parent: Path, label: str) -> Iterator[Path]:
     """
     prefix = f".{label}.{socket.gethostname()}."
     parent.mkdir(parents=True, exist_ok=True)
-    for left in parent.iterdir():
-        owner = left.name.removeprefix(prefix).partition(".")[0] if left.name.startswith(prefix) else ""
-        if owner.isdecimal() and not runs(int(owner)):
-            shutil.rmtree(left, ignore_errors=True)
+    remove_left(parent, prefix)
     aside = Path(tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}.", dir=parent))
     try:
         yield aside
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def remove_left(parent: Path, prefix: str) -> None:
+    """Removes folders in `parent` named by `prefix`, a process of this machine and more, whose process has ended."""
+    for left in parent.glob(f"{escape(prefix)}*"):
+        owner = left.name.removeprefix(prefix).partition(".")[0]
+        if owner.isdecimal() and not runs(int(owner)):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def runs(process: int) -> bool:

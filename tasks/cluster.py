@@ -1,7 +1,9 @@
 """Ray for as long as a block runs: a small one of our own on this machine, or a cluster that is there already."""
 
+import hashlib
 import logging
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -15,11 +17,12 @@ from typing import Any
 
 from models.cores import usable_cores
 from models.errors import InputError, OutsideError
+from tasks.aside import remove_left
 
 OBJECT_STORE_BYTES = 200_000_000
 """Shared memory of our own Ray: tables and tensors go by path, so that only small messages lie there."""
-LONGEST_FOLDER = 20
-"""Characters of the folder that Ray's own is made in: a Unix socket's path has 107, and Ray takes most of them."""
+LONGEST_FOLDER = 10
+"""Characters of the folder that Ray's own is made in: a Unix socket's path has 107, Ray takes 64 and our name 33."""
 ANSWER_SECONDS = 10
 PASSED_ON = (
     "PERENNIAL_HOME", "OMP_WAIT_POLICY", "DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY", "ORT_DISABLE_TELEMETRY",
@@ -94,9 +97,18 @@ def _require_answer(address: str) -> None:
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    """A new folder for Ray's sockets and logs, gone afterwards; not in the state folder, whose path may be too long."""
-    parent = tempfile.gettempdir()
-    folder = Path(tempfile.mkdtemp(prefix="perennial-ray-", dir=parent if len(parent) < LONGEST_FOLDER else "/tmp"))
+    """A new folder for Ray's sockets and logs, gone afterwards; not in the state folder, whose path may be too long.
+
+    Those whose process on this machine was killed are removed first.
+    """
+    given = tempfile.gettempdir()
+    parent = Path(given if len(given) < LONGEST_FOLDER else "/tmp")
+    # Names of machines may be long.
+    host = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]
+    prefix = f"perennial-ray-{host}."
+    remove_left(parent, prefix)
+    folder = parent / f"{prefix}{os.getpid()}.{secrets.token_hex(2)}"
+    folder.mkdir(mode=0o700)
     try:
         yield folder
     finally:

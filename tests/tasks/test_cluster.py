@@ -1,5 +1,6 @@
 """Ray is started quietly and small, ends with its block, and a cluster of others stays."""
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -9,6 +10,7 @@ import psutil
 import pytest
 
 from models.errors import InputError, OutsideError
+from tasks import cluster
 from tasks.cluster import connected, cores_each, require_ray
 from tests.small import ROOT
 
@@ -39,6 +41,33 @@ def test_without_ray_one_line_says_how_to_add_it(monkeypatch: pytest.MonkeyPatch
     for used in (require_ray, lambda: connected(None, 2).__enter__()):
         with pytest.raises(InputError, match=r"^--engine ray needs Ray: pip install -r requirements-ray\.lock$"):
             used()
+
+
+def test_what_a_killed_process_left_is_removed_and_what_others_use_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "LONGEST_FOLDER", 1000)
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    with cluster._folder() as used:
+        own = used.name.split(".")
+        assert own[1] == str(os.getpid())
+        assert len(used.name) - len(own[1]) + len(str(2**22)) == 33
+    dead, living, elsewhere, unlike = (
+        tmp_path / name
+        for name in (
+            f"{own[0]}.{ended.pid}.abcd",
+            f"{own[0]}.{os.getppid()}.abcd",
+            f"perennial-ray-000000.{ended.pid}.abcd",
+            "perennial-ray-x1y2z3w4",
+        )
+    )
+    for folder in (dead, living, elsewhere, unlike):
+        (folder / "session_latest").mkdir(parents=True)
+    with cluster._folder() as first, cluster._folder() as second:
+        assert set(tmp_path.iterdir()) == {first, second, living, elsewhere, unlike}
+    assert set(tmp_path.iterdir()) == {living, elsewhere, unlike}
 
 
 @pytest.mark.slow
