@@ -23,6 +23,7 @@ from tasks.scoring.steps import (
     look_at_inputs,
     open_scoring_run,
     record_scores,
+    require_tokens_of,
     resolve_pinned,
     resolve_second,
     score_inputs,
@@ -121,14 +122,16 @@ def score_request(
     home = state_folder()
     sweep_crashed(home)
     sources = look_at_inputs(inputs, request, wanted)
-    with claimed(wanted, overwrite) as sink, crew_of(engine) as crew:
+    with claimed(wanted, overwrite) as sink:
         left = what_is_left(sink, request, sources, overwrite, partial(outboxes_of, home=home))
         version, second = resolve_pinned(request.asked, left), resolve_second(request.options.also, left)
-        run_id = open_scoring_run(version, left, request.inputs, home)
-        with running(run_id, home), finishing(run_id):
-            scores = score_inputs(sink, version, second, sources, request, run_id, home, crew)
-            delivered = act(scores.run_id, home) if scores.acts else []
-            record_scores(run_id, scores, delivered)
+        require_tokens_of(version)
+        with crew_of(engine) as crew:
+            run_id = open_scoring_run(version, left, request.inputs, home)
+            with running(run_id, home), finishing(run_id):
+                scores = score_inputs(sink, version, second, sources, request, run_id, home, crew)
+                delivered = act(scores.run_id, home) if scores.acts else []
+                record_scores(run_id, scores, delivered)
     # Only now: as long as the output is claimed, the same command goes on from what the outboxes hold.
     sweep(scores.run_id, home, delivered)
     show_scores(version, second, scores, delivered)

@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from models.contract import GRAPH_FILE, Contract, read_contract
+from models.contract import CONTRACT_FILE, GRAPH_FILE, Contract, read_contract
 from models.errors import InputError, OutsideError
 from models.modelfile import ModelFile
 from tasks.registry.connection import connect, plain_errors
@@ -238,19 +238,35 @@ def _quoted(name: str) -> str:
     return name.replace("'", "''")
 
 
-def download(version: Version, folder: Path) -> Path:
-    """The version's files under `folder`."""
-    with plain_errors(f"downloading {version.uri}"):
-        return Path(mlflow.artifacts.download_artifacts(version.uri, dst_path=str(folder)))
+def download(version: Version, folder: Path, name: str = "") -> Path:
+    """The version's files, or the one of that name, under `folder`."""
+    uri = f"{version.uri}/{name}" if name else version.uri
+    with plain_errors(f"downloading {uri}"):
+        return Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(folder)))
+
+
+def contract_of(version: Version) -> Contract:
+    """The contract, as a rule without loading the graph. Raises InputError where it is damaged or missing."""
+    try:
+        with downloaded(version, CONTRACT_FILE) as path:
+            return read_contract(path.parent)
+    except OutsideError:
+        # Stores don't tell a file that is missing from one that can't be reached.
+        with downloaded(version) as folder:
+            return read_contract(folder)
 
 
 @contextmanager
-def downloaded(version: Version) -> Iterator[Path]:
-    """The version's files in a folder for as long as the block runs; what is wrong with them is said of the version."""
+def downloaded(version: Version, name: str = "") -> Iterator[Path]:
+    """The version's files in a folder, or the one of that name, for as long as the block runs.
+
+    What is wrong with them is said of the version.
+    """
     with tempfile.TemporaryDirectory() as scratch:
-        folder = download(version, Path(scratch))
+        path = download(version, Path(scratch), name)
+        folder = path.parent if name else path
         try:
-            yield folder
+            yield path
         except InputError as error:
             where = f"{version.uri} ({_location(version)})"
             raise InputError(*(problem.replace(str(folder), where) for problem in error.problems)) from None

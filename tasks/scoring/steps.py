@@ -17,7 +17,7 @@ from prefect.settings import PREFECT_API_URL
 from prefect.states import Crashed
 
 from models.errors import InputError
-from tasks.actions.deliver import Delivered
+from tasks.actions.deliver import Delivered, require_tokens
 from tasks.actions.steps import outboxes_of
 from tasks.policy import TRIED_AGAIN
 from tasks.progress import Advance, progress
@@ -63,6 +63,12 @@ def resolve_second(also: str | None, left: Pinned | None) -> Version | None:
     if left and left.also:
         return versions.find_version(*left.also)
     return versions.resolve(also) if also else None
+
+
+@task(name="look for tokens", cache_policy=NO_CACHE, **TRIED_AGAIN)
+def require_tokens_of(version: Version) -> None:
+    """Passes when all tokens that the version's actions need are there. Raises InputError for each that is not."""
+    require_tokens(versions.contract_of(version).actions)
 
 
 @task(name="open scoring run", cache_policy=NO_CACHE, **TRIED_AGAIN)

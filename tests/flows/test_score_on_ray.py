@@ -4,12 +4,16 @@ import json
 import signal
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pandas as pd
 import psutil
 import pytest
 
+from flows import score
+from models.actions import Action
+from models.contract import read_contract
 from models.errors import InputError
 from tasks.scoring import steps
 from tests.conftest import Small
@@ -40,6 +44,21 @@ def test_an_address_where_nothing_answers_leaves_nothing(small: Small, rows: Pat
     words = ("score", "small", "--input", rows, "--output", tmp_path / "out", "--engine", "ray")
     plain(cli(*words, "--address", "127.0.0.1:1"), 3, "Ray at 127.0.0.1:1 can't be reached")
     assert {path.name for path in tmp_path.iterdir()} == {"in.parquet"}
+
+
+def test_a_missing_token_is_told_before_ray_starts(
+    small: Small, rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray", reason="Ray, an optional extra, is not installed")
+    secured = Action(name="open", when="probability >= 0", to="http://127.0.0.1:9/x", token_env="NO_SUCH_TOKEN")
+    contract = read_contract(small.downloaded).model_copy(update={"actions": (secured,)})
+    started: list[str] = []
+    monkeypatch.setattr(steps.versions, "contract_of", lambda version: contract)
+    monkeypatch.setattr(score, "crew_of", lambda engine: nullcontext(started.append("ray")))
+    monkeypatch.setattr(score, "open_scoring_run", lambda *_: started.append("run"))
+    words = ("score", "small", "--input", rows, "--output", tmp_path / "out", "--engine", "ray")
+    plain(cli(*words), 2, "actions.open.token_env: the environment variable NO_SUCH_TOKEN holds no token; set it")
+    assert not started and {path.name for path in tmp_path.iterdir()} == {"in.parquet"}
 
 
 def test_workers_elsewhere_need_a_server_that_they_reach(server: str) -> None:

@@ -2,10 +2,11 @@ from pathlib import Path
 
 import pytest
 
+from models.contract import read_contract
 from models.errors import InputError, OutsideError
 from tasks.registry import versions
 from tasks.registry.connection import connect
-from tasks.registry.versions import list_versions, require_model, resolve
+from tasks.registry.versions import Version, contract_of, list_versions, require_model, resolve
 from tests.conftest import Copy, Small
 
 
@@ -22,6 +23,21 @@ def test_a_version_knows_what_it_was_made_from(small: Small) -> None:
     assert found.run_id == small.run_id
     assert {"artifact.sha256", "data.digest", "model_file.digest", "code.digest", "parity"} <= set(found.tags)
     assert found.aliases == ("champion",)
+
+
+def test_a_contract_is_read_without_the_graph(small: Small) -> None:
+    assert contract_of(resolve("small")) == read_contract(small.downloaded)
+
+
+def test_a_version_without_a_contract_says_so(small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def of_others(version: Version, folder: Path, name: str = "") -> Path:
+        if name:
+            raise OutsideError("no such artefact")
+        return tmp_path
+
+    monkeypatch.setattr(versions, "download", of_others)
+    with pytest.raises(InputError, match=r"^models:/small/1 .*contract"):
+        contract_of(resolve("small"))
 
 
 @pytest.mark.parametrize(
