@@ -79,7 +79,10 @@ def _distances(one: NDArray[np.float32], other: NDArray[np.float32]) -> Mapping[
 
 
 def shadow_means(sums: Mapping[str, float]) -> dict[str, float]:
-    """Share of rows on which both agree, mean distance and mean shift, of sums over them; and their number."""
+    """Share of rows on which both agree, mean distance and mean shift, of sums over them; and their number.
+
+    Nothing where there is no second version.
+    """
     rows = sums.get("compared", 0.0)
     means = {name: sums[name] / rows for name in ("agree", "distance", "shift") if name in sums and rows}
-    return {"compared": rows, **means} if rows else {}
+    return {"compared": rows, **means} if "compared" in sums else {}

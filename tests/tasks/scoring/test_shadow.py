@@ -58,6 +58,21 @@ def test_a_version_beside_itself_agrees_with_itself(run: Run, predictor: Predict
     assert done.shadow == {"compared": 198, "agree": 1.0, "distance": 0.0, "shift": 0.0}
 
 
+def test_a_second_version_that_rejects_all_rows_is_compared_on_none(
+    run: Run, small: Small, rows_csv: Path, predictor: Predictor
+) -> None:
+    columns = tuple(
+        column.model_copy(update={"settings": column.settings.model_copy(update={"min": 900.0, "max": 901.0})})
+        if column.name == "load"
+        else column
+        for column in predictor.contract.columns
+    )
+    graph = (small.downloaded / "model.onnx").read_bytes()
+    strict = Predictor(graph, predictor.contract.model_copy(update={"columns": columns}))
+    assert run(rows_csv, shadow=Shadow(strict, "small", "2")).shadow == {"compared": 0}
+    assert run(rows_csv, output="alone").shadow == {}
+
+
 @pytest.fixture
 def renamed(small: Small) -> Predictor:
     """The small model, which takes `strain` instead of `load`."""
