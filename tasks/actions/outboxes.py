@@ -30,8 +30,13 @@ class Outboxes:
         """`folder` belongs to one run."""
         self._folder = folder
 
-    def begin(self, actions: Iterable[Action]) -> None:
-        """Notes what is delivered, and where."""
+    def begin(self, actions: Iterable[Action], going_on: bool = False) -> None:
+        """Notes what is delivered, and where; where a run is `going_on`, in the folder that it has begun.
+
+        Raises OutsideError where that is not there.
+        """
+        if going_on:
+            self.require_kept()
         self._folder.mkdir(parents=True, exist_ok=True)
         told = [action.model_dump(mode="json") for action in actions]
         (self._folder / ACTIONS_FILE).write_text(json.dumps(told, indent=1), encoding="utf-8")

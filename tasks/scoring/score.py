@@ -136,17 +136,14 @@ def score_into(
     done = sink.begin(pinned, schemas)
     boxes = outboxes(pinned.run_id) if outboxes and actions else None
     if boxes:
-        if done:
-            boxes.require_kept()
-        boxes.begin(contract.actions)
+        boxes.begin(contract.actions, going_on=bool(done))
     on_rows = on_rows or (lambda _: None)
     run: Run | Spread
     if crew:
         # The rows that were measured are let go, with their file or connection: workers read all of them.
-        reading = reading.within(EVERYTHING)
-        work = Work(scorer, reading, found_anywhere(sink.wanted), schemas, boxes, options.threads or 1)
-        run = Spread(work, sink, done, options.max_rejects)
-        run.go(crew, on_rows)
+        whole = reading.within(EVERYTHING)
+        work = Work(scorer, whole, found_anywhere(sink.wanted), schemas, boxes, options.threads or 1)
+        run = _shared(crew, work, sink, done, options.max_rejects, on_rows)
     else:
         run = _go(lambda: Run(scorer, sink, done, options.max_rejects, boxes), reading, on_rows)
     if not run.done and sources.files:
@@ -180,6 +177,13 @@ def _fastest(predictor: Predictor, reading: Reading, options: Options) -> tuple[
     table = check_batch(batch, columns, contract.missing).table
     parsed = {name: as_array(table[name]) for name in columns}
     return choose(predictor, parsed, options.batch_rows, options.threads)
+
+
+def _shared(crew: Crew, work: Work, sink: Sink, done: dict[str, Entry], max_rejects: float, on_rows: OnRows) -> Spread:
+    """A run that has done all shards on several workers."""
+    run = Spread(work, sink, done, max_rejects)
+    run.go(crew, on_rows)
+    return run
 
 
 def _go(begin: Callable[[], Run], reading: Reading, on_rows: OnRows) -> Run:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from models.errors import InputError, OutsideError, UnreachableError
+from tasks.scoring import tables
 from tasks.scoring.inputs import look_at
 from tasks.scoring.ledger import Entry
 from tasks.scoring.outputs import claimed, wanted_output
@@ -163,15 +164,21 @@ def wait_for(shards: Callable[[], int], process: subprocess.Popen[bytes]) -> Non
 
 
 def test_a_killed_run_goes_on_with_the_rows_that_it_began_with(
-    predictor: Predictor, small: Small, postgres_server: PostgresServer, expected: pd.DataFrame
+    predictor: Predictor,
+    small: Small,
+    postgres_server: PostgresServer,
+    expected: pd.DataFrame,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     source, output = fill_postgres(postgres_server, "in4", rows_with_rejects(500)), f"{postgres_server.uri}#out4"
     process = slow_run(small.downloaded, source, output)
     count = "SELECT count(*) FROM perennial_ledger WHERE output = 'out4' AND shard <> ''"
     exists = "SELECT count(*) FROM pg_tables WHERE tablename IN ('out4__run', 'perennial_ledger')"
     wait_for(lambda: int(postgres_server.psql(count)) if postgres_server.psql(exists) == "2" else 0, process)
-    with pytest.raises(OutsideError, match=r"#out4: run [0-9a-f]{32} writes to it now; wait for it, or stop it first"):
-        score_rows(predictor, [source], output, shard_rows=20)
+    with monkeypatch.context() as patch:
+        patch.setattr(tables, "PATIENCE", 0.2)
+        with pytest.raises(OutsideError, match=r"#out4: run [0-9a-f]{32} writes to it now; wait for it, or stop it"):
+            score_rows(predictor, [source], output, shard_rows=20)
     process.kill()
     process.wait()
     run_id = postgres_server.psql("SELECT run_id FROM perennial_ledger WHERE output = 'out4' AND shard = ''")
