@@ -145,3 +145,13 @@ def rows_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("rows") / "new.csv"
     frame.to_csv(path, index=False)
     return path
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that may take longest come first: what is left at the end is short, and shared well by all processes."""
+
+    def patience(item: pytest.Item) -> float:
+        marker = item.get_closest_marker("timeout")
+        return float(marker.args[0]) if marker and item.get_closest_marker("slow") else 0.0
+
+    items.sort(key=patience, reverse=True)
