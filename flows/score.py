@@ -84,7 +84,7 @@ def score(
         engine: `local` scores in this process, `ray` on workers that Ray starts. A run goes on with either.
         address: With ray: a cluster that runs already, as HOST:PORT; without, one is started on this machine.
         batch_rows: Rows that a thread scores at once; by a short measurement if not given.
-        threads: Threads that score in this process; by a short measurement if not given.
+        threads: Threads that score; if not given, one for each core, and one on each worker of Ray.
     """
     chosen = choose_engine(engine, 1, address)
     options = Options(

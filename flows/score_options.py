@@ -36,7 +36,9 @@ ShardRows = Annotated[
 BatchRows = Annotated[
     int | None, typer.Option(metavar="ROWS", min=1, help="Rows that a thread scores at once; measured if not given.")
 ]
-Threads = Annotated[int | None, typer.Option(metavar="COUNT", min=1, help="Threads that score; measured if not given.")]
+Threads = Annotated[
+    int | None, typer.Option(metavar="COUNT", min=1, help="Threads that score; one for each core if not given.")
+]
 Since = Annotated[str | None, typer.Option(metavar="TIME", help="Only rows of this date or time, or later.")]
 Until = Annotated[str | None, typer.Option(metavar="TIME", help="Only rows that are earlier.")]
 Time = Annotated[

@@ -50,7 +50,7 @@ class Options:
     batch_rows: int | None = None
     """Rows that a thread scores at once; by a short measurement where it is None."""
     threads: int | None = None
-    """Threads that score; by a short measurement, and at most one for each core, where it is None."""
+    """Threads that score; one for each core where it is None."""
 
     @property
     def asked(self) -> Asked:

@@ -171,7 +171,9 @@ def _fastest(predictor: Predictor, reading: Reading, options: Options) -> tuple[
     """Rows that a thread scores at once, and threads, where they are not given: by a measurement on the first rows."""
     contract = predictor.contract
     columns = {column.name: column.settings for column in contract.columns}
-    batch = reading.first()
+    # Of texts, batches of similar lengths are made of many more rows than a measurement would have.
+    ragged = any(settings.kind == "text" for settings in columns.values())
+    batch = None if ragged else reading.first()
     if batch is None or not len(batch.rows):
         return options.batch_rows or predictor.batch_rows, options.threads or predictor.threads
     table = check_batch(batch, columns, contract.missing).table

@@ -1,4 +1,4 @@
-"""How many rows one thread scores at once, and how many threads do, chosen by a short measurement on the input."""
+"""How many rows one thread scores at once, chosen by a short measurement on rows of the input."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -17,17 +17,19 @@ ROUNDS, SECONDS = 3, 0.3
 def choose(
     predictor: Predictor, columns: Mapping[str, pa.Array], batch_rows: int | None = None, threads: int | None = None
 ) -> tuple[int, int]:
-    """The rows of a batch and the threads with which parsed `columns` are scored fastest, where they are not given.
+    """The rows of a batch with which parsed `columns` are scored fastest, and the threads, where they are not given.
 
-    The best of `ROUNDS` within `SECONDS` each: sizes with all threads, then half of the threads, since two of them may
-    share one core. What is chosen depends on the machine and the moment, so it belongs into the ledger: predictions may
-    differ in their last bits between sizes.
+    The best of `ROUNDS` within `SECONDS`; threads are those of the predictor, one for each core: fewer were chosen by
+    chance too often. What is chosen depends on the machine and the moment, so it belongs into the ledger: predictions
+    may differ in their last bits between sizes.
     """
     held, most = len(next(iter(columns.values()))), threads or predictor.threads
     sizes = [size for size in CANDIDATES if size * most <= held] or [predictor.batch_rows]
-    size, _ = _fastest(predictor, columns, [(batch_rows or size, most) for size in sizes])
-    fewer = [most // 2] if most > 1 and not threads else []
-    return _fastest(predictor, columns, [(size, each) for each in (most, *fewer)])
+    if batch_rows and threads:
+        return batch_rows, threads
+    # The first call of a session takes longer.
+    predictor.predict(_first(columns, most * sizes[0]))
+    return _fastest(predictor, columns, [(batch_rows or size, most) for size in sizes])
 
 
 def _fastest(
@@ -37,7 +39,6 @@ def _fastest(
     ways = list(dict.fromkeys(settings))
     if len(ways) == 1:
         return ways[0]
-    predictor.predict(_first(columns, max(size * threads for size, threads in ways)))
     deadline = time.perf_counter() + SECONDS
     found: dict[tuple[int, int], float] = {}
     for way in ways * ROUNDS:
