@@ -26,7 +26,7 @@ from tasks.scoring.steps import (
     require_tokens_of,
     resolve_pinned,
     resolve_second,
-    score_inputs,
+    scoring_by,
 )
 from tasks.training.engine import LOCAL, Engine, EngineName, choose_engine
 
@@ -129,7 +129,7 @@ def score_request(
         with crew_of(engine) as crew:
             run_id = open_scoring_run(version, left, request.inputs, home)
             with running(run_id, home), finishing(run_id):
-                scores = score_inputs(sink, version, second, sources, request, run_id, home, crew)
+                scores = scoring_by(crew)(sink, version, second, sources, request, run_id, home, crew)
                 delivered = act(scores.run_id, home) if scores.acts else []
                 record_scores(run_id, scores, delivered)
     # Only now: as long as the output is claimed, the same command goes on from what the outboxes hold.

@@ -1,7 +1,7 @@
 """Prefect tasks of this package."""
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -115,6 +115,12 @@ def _require_common_server(elsewhere: Collection[str]) -> None:
         )
 
 
+def scoring_by(crew: Crew | None) -> Callable[..., Scores]:
+    """`score_inputs` as one Prefect task, or as it is where each span of a crew is a task of its own."""
+    # Prefect hands a task's arguments on to the tasks within it, and an output that is kept to a process can't travel.
+    return score_inputs if crew else task(name="score", cache_policy=NO_CACHE)(score_inputs)
+
+
 def score_inputs(
     sink: Sink,
     version: Version,
@@ -125,22 +131,7 @@ def score_inputs(
     home: Path,
     crew: Crew | None,
 ) -> Scores:
-    """Every row of the inputs in predictions or rejects; one Prefect task, or one for each span of a crew."""
-    # Prefect hands a task's arguments on to the tasks within it, and an output that is kept to a process can't travel.
-    score = _score if crew else task(name="score", cache_policy=NO_CACHE)(_score)
-    return score(sink, version, also, sources, request, run_id, home, crew)
-
-
-def _score(
-    sink: Sink,
-    version: Version,
-    also: Version | None,
-    sources: Sources,
-    request: Request,
-    run_id: str,
-    home: Path,
-    crew: Crew | None,
-) -> Scores:
+    """Every row of the inputs in predictions or rejects."""
     predictor = _loaded(version)
     shadow = Shadow(_loaded(also), also.model, also.number) if also else None
     stamp = Stamp(version.model, version.number, run_id, request.options.why)
