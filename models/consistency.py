@@ -6,6 +6,9 @@ from typing import Any
 from models.actions import repeated_names
 from models.windowing import is_series
 
+RESERVED = "perennial."
+"""Beginning of the names of columns that say where a row is from or on which side it is, rather than what it is."""
+
 
 def cross_problems(raw: dict[str, Any], shares: Mapping[str, float]) -> Iterator[str]:
     """Lines about sections that don't fit together; sections with problems of their own are passed over.
@@ -32,8 +35,8 @@ def cross_problems(raw: dict[str, Any], shares: Mapping[str, float]) -> Iterator
     if name is not None and name == section_of(raw, "training").get("weight"):
         yield f"training.weight: the target {name!r} can't be the weight"
     for column in columns:
-        if column.startswith("perennial."):
-            yield f"columns.{column!r}: names that start with 'perennial.' are reserved; rename the column"
+        if column.startswith(RESERVED):
+            yield f"columns.{column!r}: names that start with {RESERVED!r} are reserved; rename the column"
     actions = raw.get("actions")
     yield from repeated_names(actions if isinstance(actions, list) else [])
     yield from _series_problems(raw)

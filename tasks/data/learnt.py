@@ -10,15 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.columns.kind import Mask
+from models.consistency import RESERVED
 from models.contract import SplitSpec
 from tasks.data.hashing import Hashes, hash_rows
 from tasks.data.layout import SPLIT_PREFIX, stored_split_name
 from tasks.data.manifest import Snapshot
 from tasks.data.rows import assign_rows
 from tasks.data.splits import TEST
-
-RESERVED = "perennial."
-"""Columns that say where a row is from or on which side it is, rather than what it is."""
 
 
 def may_change_sides(spec: SplitSpec, key: Sequence[str]) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from models.consistency import RESERVED
 from models.errors import InputError
 from models.problems import near_match
 from models.sections import DEFAULT_MISSING, SplitName, Task
@@ -90,10 +91,18 @@ def _observed(sample: Sample, files: Sequence[SourceFile], target: str) -> dict[
         raise InputError(f"{files[0].path}: no column {target!r}{near_match(target, names)}")
     if names == [target]:
         raise InputError(f"{files[0].path}: no column besides the target {target!r}; there is nothing to learn from")
-    seen = {column: observe(column, sample.table[column], sample.file) for column in names}
+    seen = {column: _without_reserved(column, observe(column, sample.table[column], sample.file)) for column in names}
     if files[0].format == "folder":
         seen["group"] = replace(seen["group"], key=False)  # The path names the file.
     return agree_in_families(seen, sample.table)
+
+
+def _without_reserved(column: str, found: Observed) -> Observed:
+    if not column.startswith(RESERVED):
+        return found
+    return replace(
+        found, left_out=f"has a name that starts with {RESERVED!r}, which is reserved", key=False, group=False
+    )
 
 
 def _features(

@@ -221,7 +221,12 @@ def test_data_without_a_usable_column_is_named(tmp_path: Path) -> None:
 @settings(max_examples=25, deadline=None)
 @given(
     st.lists(
-        st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12), min_size=1, max_size=4, unique=True
+        st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12).filter(
+            lambda name: not name.startswith("perennial.")
+        ),
+        min_size=1,
+        max_size=4,
+        unique=True,
     )
 )
 def test_any_column_name_is_written_so_that_it_is_read_back(names: list[str]) -> None:
@@ -234,6 +239,15 @@ def test_any_column_name_is_written_so_that_it_is_read_back(names: list[str]) ->
         proposal = propose([f"{folder}/d.parquet"], "y", "m", Path(folder))
         (Path(folder) / "m.toml").write_text(proposal.text, encoding="utf-8")
         assert list(read_model_file(Path(folder) / "m.toml").columns) == names
+
+
+def test_a_reserved_name_is_left_out_with_the_reason(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"perennial.x": np.arange(60), "n": np.arange(60) % 7, "y": ["a", "b"] * 30})
+    frame.to_parquet(tmp_path / "d.parquet")
+    proposal = propose([str(tmp_path / "d.parquet")], "y", "m", tmp_path)
+    (tmp_path / "m.toml").write_text(proposal.text, encoding="utf-8")
+    assert list(read_model_file(tmp_path / "m.toml").columns) == ["n"]
+    assert "reserved" in proposal.left_out["perennial.x"]
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,7 @@ from pathlib import Path
 from tasks.scoring.predictor import Predictor
 from tests.tasks.scoring.in_databases import score_rows
 package, source, output = sys.argv[1:]
-score_rows(Predictor.load(Path(package)), [source], output, False, lambda _: time.sleep(0.2), shard_rows=20)
+score_rows(Predictor.load(Path(package)), [source], output, False, lambda _: time.sleep(1), shard_rows=20)
 """
 
 
