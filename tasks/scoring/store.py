@@ -163,7 +163,7 @@ class ObjectStore:
         return self._scratch
 
     def remove(self, name: str) -> None:
-        """Takes away a file, or a folder with all that is in it; nothing where there is none."""
+        """As a store's own; some stores drop an empty folder at any moment."""
         path = self._path(name)
         kind = patiently(lambda: self.filesystem.get_file_info(path)).type
         if kind == fs.FileType.Directory:
@@ -191,7 +191,8 @@ class ObjectStore:
 
     def _remove(self, delete: Callable[[str], None], path: str) -> None:
         self._watch()
-        delete(path)
+        with suppress(FileNotFoundError):
+            delete(path)
 
 
 class WatchedStore:
