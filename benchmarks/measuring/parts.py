@@ -1,6 +1,5 @@
 """The whole and the parts of one scoring run, over the same rows."""
 
-import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -28,11 +27,12 @@ class Parts:
 
     def __init__(self, predictor: Predictor, graph: Path, data: Path, scratch: Path) -> None:
         self.data, self.threads = data, predictor.threads
-        self.score = self.scoring(predictor, str(data), str(scratch / "scored"))
+        self.output = scratch / "scored"
+        self.score = self.scoring(predictor, str(data), str(self.output))
         self.score()
-        files = (scratch / "scored" / "predictions").glob("*.parquet")
+        files = (self.output / "predictions").glob("*.parquet")
         texts = [f.name for f in pq.read_schema(next(files)) if str(f.type) == "string"]
-        self.written = pq.read_table(scratch / "scored" / "predictions", read_dictionary=texts)
+        self.written = pq.read_table(self.output / "predictions", read_dictionary=texts)
         self.feed = ready_arrays(predictor, data)
         self.session = _session(graph, predictor.threads)
         self._single = _session(graph, 1)
@@ -53,11 +53,9 @@ class Parts:
 
     @staticmethod
     def scoring(predictor: Predictor, data: str, output: str) -> Callable[[], None]:
-        """The platform's way."""
+        """The platform's way; what stands at `output` is replaced."""
 
         def score() -> None:
-            if "://" not in output:
-                shutil.rmtree(output, ignore_errors=True)
             place = output if "://" in output else Path(output)
             score_files(predictor, [data], place, Stamp("bench", "1", "bench"), overwrite=True)
 

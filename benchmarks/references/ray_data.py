@@ -2,7 +2,6 @@
 
 import logging
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,10 +52,9 @@ def started(threads: int) -> Iterator[None]:
 
 
 def score(graph: Path, data: Path, output: Path, threads: int) -> None:
-    """All rows of a Parquet file, with their predictions, in a folder of others."""
+    """All rows of a Parquet file, with their predictions, in a new folder of others."""
     import ray
 
-    shutil.rmtree(output, ignore_errors=True)
     scored = ray.data.read_parquet(str(data)).map_batches(
         Scorer,
         fn_constructor_args=[str(graph)],

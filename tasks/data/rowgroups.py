@@ -11,6 +11,8 @@ GROUP_ROWS = 1 << 16
 GROUP_BYTES = 1 << 25
 SEEN = 4096
 """Rows that tell whether the texts of a column repeat."""
+PAGE_ROWS = 1 << 14
+"""Rows after which the writer looks whether a page is full; each look costs as much as many rows."""
 
 
 class RowGroups:
@@ -62,7 +64,13 @@ class RowGroups:
         first = table.slice(0, SEEN)
         repeated = [f.name for f in self._schema if _repeats(first[f.name])]
         ordered = [f.name for f in self._schema if not pa.types.is_floating(f.type)]
-        options = {"use_dictionary": repeated, "write_statistics": ordered, **self._options}
+        options = {
+            "use_dictionary": repeated,
+            "write_statistics": ordered,
+            # A column of a row group goes in at once.
+            "write_batch_size": PAGE_ROWS,
+            **self._options,
+        }
         return pq.ParquetWriter(self._sink, self._schema, **options)
 
 
