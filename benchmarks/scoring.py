@@ -166,10 +166,10 @@ def measure_tables(predictor: Predictor, home: Path, rows: int, repeats: int) ->
 
 
 def measure_memory(package: Path, data: Path, rows: int, repeats: int) -> list[Figure]:
-    """Peaks of processes that score the rows, and many times as many: medians, as in a short run chance has its part."""
+    """Peaks of processes that score the rows, and many times as many: medians, as chance has its part in short runs."""
     more = write_table(data.with_name("more.parquet"), MORE * rows, seed=2, labelled=False)
     less, most = (
-        statistics.median(peak_of(package, path, data.with_name(f"peak-{path.stem}-{i}")) for i in range(repeats))
+        statistics.median(peak_of(package, path, data.with_name("peak")) for _ in range(repeats))
         for path in (data, more)
     )
     return [

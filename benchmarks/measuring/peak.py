@@ -4,6 +4,7 @@ python -m benchmarks.measuring.peak PACKAGE DATA OUTPUT
 """
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,9 +16,10 @@ from tasks.scoring.score import score_files
 
 
 def peak_of(package: Path, data: Path, output: Path) -> int:
-    """Bytes that were resident at most while the rows were scored, by a process of its own."""
+    """Bytes that were resident at most while the rows were scored, by a process of its own; `output` is gone then."""
     command = [sys.executable, "-m", "benchmarks.measuring.peak", str(package), str(data), str(output)]
     told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    shutil.rmtree(output)
     return int(json.loads(told.splitlines()[-1])["bytes"])
 
 
