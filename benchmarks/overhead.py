@@ -52,7 +52,7 @@ def measure(home: Path, repeats: int) -> list[Figure]:
         Figure("the same steps as plain functions", statistics.median(plain), "s", "lower"),
         Figure("retrain flow over plain functions", extra, "s more", "lower", 3.0, 1.0),
         Figure(
-            f"perennial score, {SCORED:,} rows, running server", statistics.median(with_server), "s", "lower", 6.0, 3.0
+            f"perennial score, {SCORED:,} rows, running server", statistics.median(with_server), "s", "lower", 5.0, 3.0
         ),
         Figure(
             f"perennial score, {SCORED:,} rows, temporary server", statistics.median(without), "s", "lower", 15.0, 8.0
