@@ -23,6 +23,14 @@ WHY = "its process ended without a word, as a killed one does"
 
 
 @contextmanager
+def begun(home: Path) -> Iterator[None]:
+    """Tells later commands that this flow run is at work, from before it has a run of MLflow."""
+    folder, flow_run_id = home / "running", str(flow_run.id)
+    with held(folder / f"{flow_run_id}.lock", flow_run_id), _noted(folder / f"{flow_run_id}.json", None):
+        yield
+
+
+@contextmanager
 def running(run_id: str, home: Path) -> Iterator[None]:
     """Tells later commands that the MLflow run and this flow run are at work, as long as this process lives."""
     folder = home / "running"
@@ -31,13 +39,19 @@ def running(run_id: str, home: Path) -> Iterator[None]:
         if _hold(stack, folder / f"{run_id}.lock", run_id):
             # Whoever had it may have marked the run as crashed after it was resumed.
             resume_run(run_id)
-        aside = note.with_suffix(".partial")
-        aside.write_text(json.dumps({"run_id": run_id, "flow_run_id": flow_run.id}), encoding="utf-8")
-        aside.replace(note)
-        try:
-            yield
-        finally:
-            note.unlink(missing_ok=True)
+        stack.enter_context(_noted(note, run_id))
+        yield
+
+
+@contextmanager
+def _noted(note: Path, run_id: str | None) -> Iterator[None]:
+    aside = note.with_suffix(".partial")
+    aside.write_text(json.dumps({"run_id": run_id, "flow_run_id": flow_run.id}), encoding="utf-8")
+    aside.replace(note)
+    try:
+        yield
+    finally:
+        note.unlink(missing_ok=True)
 
 
 def _hold(stack: ExitStack, lock: Path, run_id: str) -> bool:
@@ -64,7 +78,8 @@ def sweep_crashed(home: Path) -> None:
         with suppress(HeldError, OutsideError, PrefectException), held(note.with_suffix(".lock"), str(os.getpid())):
             told = _read(note)
             if told is not None:
-                mark_crashed(told.run_id, WHY)
+                if told.run_id:
+                    mark_crashed(told.run_id, WHY)
                 _mark_flow_run(told.flow_run_id)
             note.unlink(missing_ok=True)
 
@@ -73,14 +88,15 @@ def _read(note: Path) -> "_Told | None":
     """None where the run has ended meanwhile, or nothing can be read of what a killed process or a full disk left."""
     try:
         told = json.loads(note.read_text(encoding="utf-8"))
-        return _Told(str(told["run_id"]), UUID(told["flow_run_id"]))
+        return _Told(told["run_id"] and str(told["run_id"]), UUID(told["flow_run_id"]))
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
 @dataclass(frozen=True)
 class _Told:
-    run_id: str
+    run_id: str | None
+    """None while there is none yet."""
     flow_run_id: UUID
 
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 from prefect import flow
 from pydantic import BeforeValidator
 
 from flows.artifacts import show_scores
-from flows.crashes import running, sweep_crashed
+from flows.crashes import begun, running, sweep_crashed
 from flows.environment import state_folder
 from flows.promote import promote_if_free
 from flows.results import Scored, scored
@@ -121,6 +122,13 @@ def score_request(
     """The steps of a run, or of what is missing of one; `inputs` may hold credentials, the request does not."""
     home = state_folder()
     sweep_crashed(home)
+    with begun(home):
+        return _score_request(inputs, request, wanted, overwrite, engine, home)
+
+
+def _score_request(
+    inputs: Sequence[str], request: Request, wanted: outputs.Output, overwrite: bool, engine: Engine, home: Path
+) -> Scored:
     sources = look_at_inputs(inputs, request, wanted)
     with claimed(wanted, overwrite) as sink:
         left = what_is_left(sink, request, sources, overwrite, partial(outboxes_of, home=home))

@@ -16,7 +16,7 @@ SAYS_NO = (
 )
 """Errors of S3 that asking again does not mend."""
 AWAY = ("AWS Error", "curlCode")
-PASSWORD = re.compile(r"://(?!\[)[^/@:]*:(?!\d+(?:[/?]|$))")
+PASSWORD = re.compile(r"://(?!\[)[^/@:]*:(?!\d+(?:[/?&]|$))")
 """Before a path, a colon that no port follows; a secret may hold a slash."""
 SECRET = re.compile(r"(?i)(?:^|&)[^=&]*(?:secret|token|password|credential|access_key|account_key|sas)[^=&]*=")
 CHECKSUMS = "AWS_REQUEST_CHECKSUM_CALCULATION"

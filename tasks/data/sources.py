@@ -231,6 +231,11 @@ def _expand(filesystem: fs.FileSystem, pattern: str) -> list[str]:
     return [info.path for info in infos if _matches(PurePosixPath(info.path).parts, parts)]
 
 
+def would_find(pattern: str, path: str) -> bool:
+    """Whether a glob finds a file of that path, which need not be there; both are paths of one file system."""
+    return glob.has_magic(pattern) and _matches(PurePosixPath(path).parts, PurePosixPath(pattern).parts)
+
+
 def _matches(path: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
     if not pattern or not path:
         return not pattern and not path

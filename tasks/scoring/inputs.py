@@ -17,7 +17,7 @@ from tasks.data.database import is_database
 from tasks.data.fingerprint import fingerprint
 from tasks.data.query import Asked, find_query, pin
 from tasks.data.sharing import identities, read_twice
-from tasks.data.sources import Peek, Unreadable, peek, read_batches, resolve_each
+from tasks.data.sources import Peek, Unreadable, peek, read_batches, resolve_each, would_find
 from tasks.scoring.destination import Destination, RemoteDestination, without_credentials
 from tasks.scoring.tabledestination import TableDestination
 
@@ -26,6 +26,8 @@ EXACT = 2**53
 """Whole numbers up to here are the same as float64."""
 TEXTS, FIRST = ("csv", "jsonl"), 1 << 16
 """Formats of a row a line, and the bytes of such a file that tell how long the lines are."""
+SOME_PART = "predictions/part-000000-000000.parquet"
+"""A file that an output folder may hold."""
 SMALL = 1 << 23
 """Bytes of a JSON-lines file that is looked through whole for the types of its columns."""
 
@@ -95,6 +97,11 @@ def look_at(
     """
     if asked != NOTHING and not any(map(is_database, inputs)):
         raise InputError("--query, --key and --version-column are for inputs from databases; no input is one")
+    if (partitions or known) and any(map(is_database, inputs)):
+        raise InputError(
+            "--partition and --new-since are for files, and an input is a database; say which rows by --query, such as "
+            "SELECT ... WHERE ..."
+        )
     found = _in_partitions([file for uri in inputs for file in _resolved(uri, asked)], partitions)
     tables = [file for file in found if isinstance(file, SourceFile)]
     overlaps = _overlaps(inputs, tables, wanted)
@@ -211,6 +218,8 @@ def _overlaps_here(inputs: Sequence[str], files: Sequence[SourceFile], wanted: D
         folder = _local(uri)
         if folder and folder.is_dir() and folder in (output, *output.parents):
             yield f"{wanted.output}: lies in the input folder {uri} and would be read from there; choose another place"
+        elif folder and not wanted.one_file and would_find(str(folder), f"{output}/{SOME_PART}"):
+            yield f"{wanted.output}: lies where the input {uri} looks for files; choose another place"
 
 
 def _overlaps_store(files: Sequence[SourceFile], wanted: RemoteDestination) -> Iterator[str]:
@@ -218,7 +227,8 @@ def _overlaps_store(files: Sequence[SourceFile], wanted: RemoteDestination) -> I
     _, root = fs.FileSystem.from_uri(wanted.uri)
     for source in dict.fromkeys(file.source for file in files if not isinstance(file.filesystem, fs.LocalFileSystem)):
         given = fs.FileSystem.from_uri(source)[1].rstrip("/")
-        if f"{given}/".startswith(f"{root}/") or f"{root}/".startswith(f"{given}/"):
+        beneath = f"{given}/".startswith(f"{root}/") or f"{root}/".startswith(f"{given}/")
+        if beneath or would_find(given, f"{root}/{SOME_PART}"):
             shown = without_credentials(source)
             yield f"{wanted.output}: shares a folder with the input {shown}; choose another place"
 

@@ -70,9 +70,27 @@ class Request:
 
     @classmethod
     def of(cls, asked: str, inputs: Sequence[str], options: Options, keep: Sequence[str] | None) -> "Request":
-        """The request, which may be stored and shown; `keep` goes into its options."""
+        """The request, which may be stored and shown; `keep` goes into its options.
+
+        Raises InputError for options out of their range, or that are nothing without another.
+        """
+        problems = list(_problems(options))
+        if problems:
+            raise InputError(*problems)
         kept = None if keep is None else tuple(keep)
-        return cls(asked, tuple(map(without_user, inputs)), replace(options, keep=kept))
+        since = options.new_since and without_user(options.new_since)
+        return cls(asked, tuple(map(without_user, inputs)), replace(options, keep=kept, new_since=since))
+
+
+def _problems(options: Options) -> Iterator[str]:
+    for name in ("shard_rows", "batch_rows", "threads"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            yield f"--{name.replace('_', '-')} {value}: give 1 or more"
+    if not 0 <= options.max_rejects <= 1:
+        yield f"--max-rejects {options.max_rejects:g}: give a share from 0 to 1"
+    if options.time and not (options.since or options.until):
+        yield f"--time {options.time}: is for --since and --until, and neither is given"
 
 
 def what_is_left(

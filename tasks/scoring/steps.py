@@ -47,6 +47,8 @@ SECONDS_BETWEEN = 2.0
 def look_at_inputs(inputs: Sequence[str], request: Request, wanted: Output) -> Sources:
     """All files and queries that are to be read, each with what it looks like now; `inputs` may hold credentials."""
     options = request.options
+    if options.new_since and options.new_since == str(getattr(wanted, "output", None)):
+        raise InputError(f"{options.new_since}: is the output and that of --new-since; choose another output")
     known = scored_before(options.new_since) if options.new_since else ()
     return look_at(inputs, wanted, options.partitions, known, options.asked)
 

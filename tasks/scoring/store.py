@@ -40,8 +40,8 @@ class Store(Protocol):
     def open(self, name: str) -> pa.NativeFile:
         """The file to read from, at any position. Raises FileNotFoundError where there is none."""
 
-    def names(self, folder: str) -> list[str]:
-        """Names of the files right in a folder, sorted; none where it is missing."""
+    def names(self, folder: str, deep: bool = False) -> list[str]:
+        """Names of the files right in a folder, sorted, or paths of those at any depth; none where it is missing."""
 
     def scratch(self) -> Path:
         """A folder of this machine to make files in that `put` takes."""
@@ -86,8 +86,11 @@ class LocalStore:
         """A memory map would grow the process; this reads."""
         return pa.OSFile(str(self.root / name))
 
-    def names(self, folder: str) -> list[str]:
-        """Names of the files right in a folder, sorted; none where it is missing."""
+    def names(self, folder: str, deep: bool = False) -> list[str]:
+        """Names of the files right in a folder, sorted, or paths of those at any depth; none where it is missing."""
+        if deep:
+            files = (Path(path, name) for path, _, names in os.walk(self.root / folder) for name in names)
+            return sorted(file.relative_to(self.root / folder).as_posix() for file in files)
         with suppress(FileNotFoundError):
             return sorted(entry.name for entry in os.scandir(self.root / folder) if entry.is_file())
         return []
@@ -152,11 +155,12 @@ class ObjectStore:
         """The file to read from, at any position."""
         return patiently(lambda: self.filesystem.open_input_file(self._path(name)))
 
-    def names(self, folder: str) -> list[str]:
-        """Names of the files right in a folder, sorted; none where it is missing."""
-        selector = fs.FileSelector(self._path(folder), allow_not_found=True)
+    def names(self, folder: str, deep: bool = False) -> list[str]:
+        """Names of the files right in a folder, sorted, or paths of those at any depth; none where it is missing."""
+        path = self._path(folder)
+        selector = fs.FileSelector(path, allow_not_found=True, recursive=deep)
         infos = patiently(lambda: self.filesystem.get_file_info(selector))
-        return sorted(info.base_name for info in infos if info.type == fs.FileType.File)
+        return sorted(info.path.removeprefix(f"{path}/") for info in infos if info.type == fs.FileType.File)
 
     def scratch(self) -> Path:
         """Where it was told to be."""

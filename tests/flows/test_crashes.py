@@ -5,12 +5,14 @@ import threading
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
+from prefect import flow
+from prefect.runtime import flow_run
 
 from flows import crashes
-from flows.crashes import running, sweep_crashed
+from flows.crashes import begun, running, sweep_crashed
 from models.errors import OutsideError
 from tasks.aside import held
 from tasks.registry.connection import connect
@@ -49,6 +51,30 @@ def test_a_note_is_there_as_long_as_the_block_runs(state: Path) -> None:
         assert {path.name for path in (state / "running").iterdir()} == {"1.json", "1.lock"}
         sweep_crashed(state)
         assert json.loads((state / "running" / "1.json").read_text())["run_id"] == "1"
+    assert not list((state / "running").iterdir())
+
+
+def test_a_flow_is_noted_before_it_has_a_run_of_mlflow(
+    server: str, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marked: list[object] = []
+    monkeypatch.setattr(crashes, "_mark_flow_run", marked.append)
+
+    @flow
+    def look() -> str:
+        name = str(flow_run.id)
+        with begun(state):
+            assert {path.name for path in (state / "running").iterdir()} == {f"{name}.json", f"{name}.lock"}
+            sweep_crashed(state)
+            left = (state / "running" / f"{name}.json").read_bytes()
+        assert not list((state / "running").iterdir())
+        (state / "running" / f"{name}.json").write_bytes(left)
+        return name
+
+    killed = look()
+    assert marked == []
+    sweep_crashed(state)
+    assert marked == [UUID(killed)]
     assert not list((state / "running").iterdir())
 
 

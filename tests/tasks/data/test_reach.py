@@ -28,6 +28,8 @@ def test_an_address_with_a_secret_is_refused_without_showing_it(uri: str) -> Non
     "uri",
     [
         "s3://bucket/a@b:c.csv?endpoint_override=127.0.0.1:9000&scheme=http",
+        "s3://bucket/p?endpoint_override=http://minio:9000&region=us-east-1",
+        "s3://bucket/p?region=us-east-1&endpoint_override=http://minio:9000",
         "gs://anonymous@bucket/in",
         "hdfs://host:8020/in",
         "hdfs://host:8020",

@@ -63,6 +63,20 @@ def test_an_output_inside_an_input_folder_is_refused(run: Run, tmp_path: Path, o
     assert [p.name for p in (tmp_path / "in").iterdir()] == ["a.csv"]
 
 
+@pytest.mark.parametrize("pattern", ["**/*.parquet", "out/*/*", "o*/pred*/part-*.parquet"])
+def test_an_output_where_a_pattern_looks_is_refused_from_the_first_run_on(
+    run: Run, tmp_path: Path, pattern: str
+) -> None:
+    (tmp_path / "out").mkdir()
+    rows().to_parquet(tmp_path / "rows.parquet")
+    (tmp_path / "out" / "there").mkdir()
+    rows().to_parquet(tmp_path / "out" / "there" / "part-1.parquet")
+    (tmp_path / "out" / "predictions-of-old").mkdir()
+    rows().to_parquet(tmp_path / "out" / "predictions-of-old" / "part-1.parquet")
+    with pytest.raises(InputError, match=r"out: lies where the input .* looks for files; choose another place"):
+        run(tmp_path / pattern)
+
+
 KEYS = [2**60 + 1, 2**60 + 2, 3, 4, 5, 2**60 + 3]
 
 

@@ -71,6 +71,15 @@ def test_what_is_wrong_with_an_output_is_told(run: Run, rows_csv: Path, tmp_path
     assert any(re.search(told, line) for line in problems), problems
 
 
+def test_a_copy_deeper_in_the_output_is_no_part_of_the_run(run: Run, rows_csv: Path, tmp_path: Path) -> None:
+    run(rows_csv)
+    part = only(tmp_path / "out" / "predictions")
+    copy = tmp_path / "out" / "predictions" / "old" / part.name
+    copy.parent.mkdir()
+    copy.write_bytes(part.read_bytes())
+    assert problems_of(str(tmp_path / "out")) == [f"{copy}: no part of the run"]
+
+
 def test_an_output_of_nobody_is_a_plain_line(run: Run, rows_csv: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no finished scoring run has written here"):
         problems_of(str(tmp_path / "out"))
