@@ -226,18 +226,28 @@ app.command(epilog=EXAMPLE)(score)
 
 
 @app.command(epilog="Example: perennial deploy models/*.toml   then: prefect worker start --pool perennial")
-def deploy(files: ModelFilesArgument, as_json: AsJson = False) -> None:
-    """Register Prefect deployments of model files.
+def deploy(
+    files: ModelFilesArgument,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Register Prefect deployments of model files, and bring those that are there up to date.
 
-    Retraining on the file's schedule; training, promotion and scoring on demand.
+    Retraining on the file's schedule; training, promotion and scoring on demand. Deployments whose model file is gone
+    are removed.
     """
     # Not through `_prefect`: what comes next depends on whether the user has named a server.
     prepare()
+    from dataclasses import asdict
+
     from flows.deploy import deploy as register
     from flows.deploy import next_steps
+    from flows.deployed import change_lines
 
-    names = register(files)
-    show({"deployments": names}, as_json, [*(f"deployed {name}" for name in names), *next_steps()])
+    changes = register(files, dry_run)
+    deployed = [each.deployment for each in changes if each.change != "removed"]
+    told = {"deployments": deployed, "changes": [asdict(each) for each in changes], "dry_run": dry_run}
+    show(told, as_json, [*change_lines(changes), *([] if dry_run else next_steps())])
 
 
 @app.command(epilog="Example: perennial ui --port 5001")

@@ -3,16 +3,22 @@
 import os
 import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from prefect import flow
-from prefect.client.orchestration import get_client
+from prefect import Flow, flow
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectAlreadyExists
 from prefect.schedules import Cron, Schedule
+from prefect.utilities.callables import parameter_schema
 
+from flows.deployed import TAG, Change, deployments_there, differences, forsaken, remove
 from flows.environment import HOME, defaults, project_folder, state_folder
 from models.modelfile import ModelFile, read_model_files
 from tasks.addresses import has_credentials
@@ -36,15 +42,54 @@ class Deployment:
         """As Prefect shows it: FLOW/MODEL."""
         return f"{self.flow}/{self.model}"
 
+    def planned(self) -> RunnerDeployment:
+        """As Prefect takes it."""
+        return self._source.to_deployment(  # type: ignore[return-value]
+            name=self.model,
+            work_pool_name=POOL,
+            parameters=self.parameters,
+            description=self.description,
+            schedules=[self.schedule] if self.schedule else [],
+            tags=[TAG, self.model],
+            job_variables={"env": _environment(), "working_dir": str(project_folder())},
+        )
 
-def deploy(paths: Sequence[Path]) -> list[str]:
-    """Names of the deployments of the model files, registered anew or brought up to date."""
-    files = dict(zip(paths, read_model_files(paths), strict=True))
-    _ensure_pool()
-    wanted = [d for path, model_file in files.items() for d in deployments_of(path.resolve(), model_file)]
-    for deployment in wanted:
-        _register(deployment)
-    return [deployment.name for deployment in wanted]
+    def form(self) -> dict[str, Any]:
+        """The JSON schema of the flow's parameters."""
+        return parameter_schema(self._source).model_dump(mode="json", exclude_unset=True)
+
+    @cached_property
+    def _source(self) -> Flow[Any, Any]:
+        entrypoint = f"flows/{self.flow}.py:{self.flow}"
+        return flow.from_source(source=str(project_folder()), entrypoint=entrypoint)  # type: ignore[return-value]
+
+
+def deploy(paths: Sequence[Path], dry_run: bool = False) -> list[Change]:
+    """Brings the deployments of the model files up to date; those of this project's model files that are gone go too.
+
+    What is as it should be is left alone. With `dry_run` nothing is changed, and the changes are those that would be.
+    """
+    files = {path.resolve(): file for path, file in zip(paths, read_model_files(paths), strict=True)}
+    wanted = [d for path, model_file in files.items() for d in deployments_of(path, model_file)]
+    with get_client(sync_client=True) as client:
+        there = deployments_there(client, state_folder())
+        changes = [_change(deployment, there.get(deployment.name)) for deployment in wanted]
+        changes += forsaken(there, {path: file.name for path, file in files.items()})
+        if not dry_run:
+            _ensure_pool(client)
+            for deployment, change in zip(wanted, changes, strict=False):
+                if change.change != "unchanged":
+                    deployment.planned().apply()
+            for change in changes[len(wanted) :]:
+                remove(client, there[change.deployment])
+    return changes
+
+
+def _change(deployment: Deployment, there: DeploymentResponse | None) -> Change:
+    if there is None:
+        return Change(deployment.name, "new", "")
+    found = differences(deployment.planned(), deployment.form(), there)
+    return Change(deployment.name, "changed" if found else "unchanged", ", ".join(found))
 
 
 def deployments_of(path: Path, model_file: ModelFile) -> list[Deployment]:
@@ -80,26 +125,9 @@ def _here() -> str:
     return "" if home == project_folder() / ".perennial" else f"{HOME}={shlex.quote(str(home))} "
 
 
-def _ensure_pool() -> None:
-    with get_client(sync_client=True) as client:
-        try:
-            client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
-        except ObjectAlreadyExists:
-            return
-
-
-def _register(deployment: Deployment) -> None:
-    source = flow.from_source(source=str(project_folder()), entrypoint=f"flows/{deployment.flow}.py:{deployment.flow}")
-    planned = source.to_deployment(  # type: ignore[union-attr]
-        name=deployment.model,
-        work_pool_name=POOL,
-        parameters=deployment.parameters,
-        description=deployment.description,
-        schedules=[deployment.schedule] if deployment.schedule else [],
-        tags=["perennial", deployment.model],
-        job_variables={"env": _environment(), "working_dir": str(project_folder())},
-    )
-    planned.apply()  # type: ignore[union-attr]
+def _ensure_pool(client: SyncPrefectClient) -> None:
+    with suppress(ObjectAlreadyExists):
+        client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
 
 
 def _environment() -> dict[str, str]:

@@ -67,6 +67,13 @@ class Retrained(OnRows):
     outcome: str
     reasons: list[str]
 
+    @classmethod
+    def without(cls, model: str, why: str) -> "Retrained":
+        """One that has read nothing, for a reason."""
+        return cls(
+            model, "", False, False, "skipped", [why], read=0, rows=0, rejected=0, reject_reasons={}, rejects=None
+        )
+
 
 def scored(
     version: "Version", second: "Version | None", scores: "Scores", delivered: "Sequence[Delivered]"

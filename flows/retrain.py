@@ -5,6 +5,7 @@ from pathlib import Path
 from prefect import flow
 
 from flows.environment import state_folder
+from flows.late import newer_run, skipped
 from flows.promote import promote_challenger
 from flows.results import Retrained, rows_of
 from flows.train import LONGEST, train_on
@@ -20,7 +21,8 @@ from tasks.training.job import plan_job
 def retrain(model_file: Path, engine: EngineName = "local", workers: int = 1, address: str | None = None) -> Retrained:
     """Trains and promotes, unless data, model file and code are what the newest version was made from.
 
-    A version that an interrupted retraining left unjudged is judged then.
+    A version that an interrupted retraining left unjudged is judged then. A run of a schedule does nothing where a
+    newer one is due, so that one retraining follows an outage.
 
     Args:
         model_file: The model file.
@@ -30,11 +32,15 @@ def retrain(model_file: Path, engine: EngineName = "local", workers: int = 1, ad
     """
     chosen = choose_engine(engine, workers, address)
     settings = read_model_file(model_file)
+    late = newer_run()
+    if late:
+        return skipped(Retrained.without(settings.name, late), late)
     data = ingest_data(settings, state_folder())
     job = plan_job(settings, data, state_folder(), chosen)
     same = find_unchanged(settings.name, Origin.of(job))
     if same and is_settled(same):
-        return Retrained(same.model, same.number, True, False, "unchanged", [], **rows_of(data))
+        nothing = Retrained(same.model, same.number, True, False, "unchanged", [], **rows_of(data))
+        return skipped(nothing, f"unchanged: version {same.number} was made from the same data, model file and code")
     version = same.number if same else train_on(job, data, fresh=False).version
     verdict = promote_challenger(settings.name, version, "retrain")
     return Retrained(settings.name, version, False, verdict.promoted, verdict.outcome, verdict.reasons, **rows_of(data))

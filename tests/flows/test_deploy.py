@@ -5,7 +5,7 @@ import pytest
 
 from flows.deploy import POOL, deployments_of, next_steps
 from models.modelfile import read_model_file
-from tests.small import cli, plain, write_model
+from tests.small import Outcome, cli, plain, write_model
 
 NIGHTLY = '[schedule]\nretrain = "0 3 * * *"\ntimezone = "Europe/Zurich"\n'
 
@@ -48,6 +48,47 @@ def test_a_schedule_that_was_taken_out_is_gone_after_the_next_deploy(server: str
     assert cli("deploy", file).code == 0
     with get_client(sync_client=True) as client:
         assert client.read_deployment_by_name("retrain/daily").schedules == []
+
+
+def test_deployments_go_with_their_model_file(server: str, tmp_path: Path) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import ObjectNotFound
+
+    kept, gone = write_model(tmp_path, "kept"), write_model(tmp_path, "gone")
+    assert cli("deploy", kept, gone).code == 0
+    gone.unlink()
+    planned = changes(cli("deploy", kept, "--dry-run", "--json"))
+    removed = {f"{flow}/gone": ("removed", f"{gone} is gone") for flow in ("train", "retrain", "promote", "score")}
+    unchanged = {f"{flow}/kept": ("unchanged", "") for flow in ("train", "retrain", "promote", "score")}
+    assert planned == removed | unchanged
+    with get_client(sync_client=True) as client:
+        client.read_deployment_by_name("score/gone")
+        assert changes(cli("deploy", kept, "--json")) == planned
+        with pytest.raises(ObjectNotFound):
+            client.read_deployment_by_name("score/gone")
+    assert changes(cli("deploy", kept, "--json")) == unchanged
+
+
+def test_a_dry_run_says_what_would_change_and_changes_nothing(server: str, tmp_path: Path) -> None:
+    from prefect.client.orchestration import get_client
+
+    file = write_model(tmp_path, "before")
+    assert changes(cli("deploy", file, "--dry-run", "--json"))["retrain/before"] == ("new", "")
+    assert cli("deploy", file).code == 0
+    file.write_text(file.read_text() + NIGHTLY)
+    said = cli("deploy", file, "--dry-run")
+    assert "changed    retrain/before  schedule" in said.out and "next:" not in said.out
+    with get_client(sync_client=True) as client:
+        assert client.read_deployment_by_name("retrain/before").schedules == []
+    file.write_text(file.read_text().replace('"before"', '"after"', 1))
+    planned = changes(cli("deploy", file, "--dry-run", "--json"))
+    assert planned["train/before"] == ("removed", f"{file} names another model now")
+    assert planned["train/after"] == ("new", "")
+
+
+def changes(said: Outcome) -> dict[str, tuple[str, str]]:
+    assert said.code == 0, said.both
+    return {each["deployment"]: (each["change"], each["why"]) for each in said.json["changes"]}
 
 
 def test_two_model_files_of_one_name_are_refused_and_nothing_is_deployed(server: str, tmp_path: Path) -> None:

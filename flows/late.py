@@ -1,0 +1,52 @@
+"""Scheduled runs that come too late: after an outage one of them does the work, and the others skip themselves."""
+
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar, cast
+from uuid import UUID
+
+from prefect import get_client
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterDeploymentId,
+    FlowRunFilterExpectedStartTime,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.runtime import flow_run
+from prefect.states import Completed
+
+T = TypeVar("T")
+AT_WORK = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.COMPLETED]
+"""States of a run that will do the work, does it or has done it."""
+
+
+def newer_run() -> str | None:
+    """The newest run of this run's schedule, as a reason, where one is due after this one.
+
+    A run that somebody has started has no schedule, and gives way to none.
+    """
+    with get_client(sync_client=True) as client:
+        me = client.read_flow_run(UUID(flow_run.id))
+        if not me.auto_scheduled:
+            return None
+        newest = client.read_flow_runs(
+            flow_run_filter=_due_after(me), sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=1
+        )
+    return f"run {newest[0].name} of the same schedule is due later than this one" if newest else None
+
+
+def skipped(result: T, why: str) -> T:
+    """The result of a flow, in a state that Prefect shows as skipped, with the reason."""
+    # Who calls the flow gets the result: Prefect takes it out of the state.
+    return cast(T, Completed(name="Skipped", message=why, data=result))
+
+
+def _due_after(me: FlowRun) -> FlowRunFilter:
+    after = cast(datetime, me.expected_start_time) + timedelta(microseconds=1)
+    return FlowRunFilter(
+        deployment_id=FlowRunFilterDeploymentId(any_=[cast(UUID, me.deployment_id)]),
+        expected_start_time=FlowRunFilterExpectedStartTime(after_=after, before_=datetime.now(UTC)),
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=AT_WORK)),
+    )

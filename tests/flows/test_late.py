@@ -1,0 +1,75 @@
+"""After an outage one run of a schedule does the work."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterDeploymentId
+from prefect.client.schemas.objects import FlowRun
+from prefect.flow_engine import run_flow
+from prefect.states import Cancelled
+
+from flows.retrain import retrain
+from tests.small import cli, write_model
+
+HOURLY = '[schedule]\nretrain = "0 * * * *"\n'
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+def client(server: str) -> Iterator[SyncPrefectClient]:
+    with get_client(sync_client=True) as opened:
+        yield opened
+
+
+def late_runs(client: SyncPrefectClient, file: Path) -> list[FlowRun]:
+    """Those of an outage of a few hours, as Prefect's own scheduler makes them; the oldest first."""
+    assert cli("deploy", file).code == 0
+    deployment = client.read_deployment_by_name(f"retrain/{file.stem}").id
+    asked = {"start_time": (NOW - timedelta(hours=4)).isoformat(), "end_time": NOW.isoformat(), "min_runs": 4}
+    client.request("POST", "/deployments/{id}/schedule", path_params={"id": deployment}, json=asked).raise_for_status()
+    return runs_of(client, deployment)
+
+
+def runs_of(client: SyncPrefectClient, deployment: UUID) -> list[FlowRun]:
+    found = client.read_flow_runs(
+        flow_run_filter=FlowRunFilter(deployment_id=FlowRunFilterDeploymentId(any_=[deployment]))
+    )
+    due = [run for run in found if run.expected_start_time and run.expected_start_time < datetime.now(UTC)]
+    return sorted(due, key=lambda run: str(run.expected_start_time))
+
+
+def carry_out(run: FlowRun) -> tuple[str, str]:
+    """Name and message of the state it ends in."""
+    state = run_flow(retrain, flow_run=run, parameters=run.parameters, return_type="state")
+    return str(state.name), str(state.message)  # type: ignore[union-attr]
+
+
+def test_only_the_newest_of_late_retrainings_trains(client: SyncPrefectClient, tmp_path: Path, home: Path) -> None:
+    first, *others, newest = late_runs(client, write_model(tmp_path, "hourly", rest=HOURLY))
+    assert len(others) >= 2
+    why = f"run {newest.name} of the same schedule is due later than this one"
+    assert carry_out(first) == ("Skipped", why)
+    assert carry_out(newest)[0] == "Completed"
+    assert carry_out(others[-1]) == ("Skipped", why)
+
+
+def test_a_run_gives_way_to_none_that_will_not_do_the_work(client: SyncPrefectClient, tmp_path: Path) -> None:
+    runs = late_runs(client, write_model(tmp_path, "called-off", rest=HOURLY))
+    for run in runs[2:]:
+        client.set_flow_run_state(run.id, Cancelled(), force=True)
+    assert carry_out(runs[0]) == ("Skipped", f"run {runs[1].name} of the same schedule is due later than this one")
+
+
+def test_a_run_that_somebody_starts_is_never_late(client: SyncPrefectClient, tmp_path: Path) -> None:
+    file = write_model(tmp_path, "by-hand", rest=HOURLY)
+    deployment = late_runs(client, file)[0].deployment_id
+    assert deployment is not None
+    by_hand = client.create_flow_run_from_deployment(deployment)
+    assert carry_out(by_hand)[0] == "Completed"
+    unchanged = client.create_flow_run_from_deployment(deployment)
+    said = "unchanged: version 1 was made from the same data, model file and code"
+    assert carry_out(unchanged) == ("Skipped", said)
