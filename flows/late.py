@@ -23,7 +23,7 @@ AT_WORK = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.
 
 
 def newer_run() -> str | None:
-    """The newest run of this run's schedule, as a reason, where one is due after this one.
+    """Why nothing is to be done: another run of this run's schedule is due, and was to start after it.
 
     A run that somebody has started has no schedule, and gives way to none.
     """
@@ -34,7 +34,8 @@ def newer_run() -> str | None:
         newest = client.read_flow_runs(
             flow_run_filter=_due_after(me), sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=1
         )
-    return f"run {newest[0].name} of the same schedule is due later than this one" if newest else None
+    due = newest[0].expected_start_time if newest else None
+    return f"the run of the same schedule that was due at {due:%Y-%m-%d %H:%M} UTC does the work" if due else None
 
 
 def skipped(result: T, why: str) -> T:
