@@ -24,6 +24,8 @@ from flows.options import (
 from flows.ready import prefect_ready
 from flows.score_command import EXAMPLE, score
 from flows.screen import rows_line, show, show_problems, tell_error, trained_lines, verdict_lines, without_warnings
+from flows.up_command import EXAMPLE as UP_EXAMPLE
+from flows.up_command import up
 from models.errors import InputError, RefusedError
 from tasks.training.engine import choose_engine
 
@@ -225,7 +227,10 @@ def retrain(
 app.command(epilog=EXAMPLE)(score)
 
 
-@app.command(epilog="Example: perennial deploy models/*.toml   then: prefect worker start --pool perennial")
+app.command(epilog=UP_EXAMPLE)(up)
+
+
+@app.command(epilog="Example: perennial deploy models/*.toml   then: perennial up")
 def deploy(
     files: ModelFilesArgument,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")] = False,

@@ -20,10 +20,9 @@ from prefect.utilities.callables import parameter_schema
 
 from flows.deployed import TAG, Change, deployments_there, differences, forsaken, remove
 from flows.environment import HOME, defaults, project_folder, state_folder
+from flows.servers import POOL, running_servers, settings_of_up
 from models.modelfile import ModelFile, read_model_files
 from tasks.addresses import has_credentials
-
-POOL = "perennial"
 
 
 @dataclass(frozen=True)
@@ -109,14 +108,19 @@ def deployments_of(path: Path, model_file: ModelFile) -> list[Deployment]:
 
 def next_steps() -> list[str]:
     """The commands that make deployments run: a worker, and a server where none is set."""
+    found = running_servers(state_folder())
+    if found and found.settings.get("PREFECT_API_URL") == os.environ.get("PREFECT_API_URL", ""):
+        return [f"the worker of `perennial up` runs them; see {found.prefect}/deployments"]
     worker = "prefect worker start --pool " + POOL
     if has_credentials(os.environ["MLFLOW_TRACKING_URI"]):
         worker += "   (with MLFLOW_TRACKING_URI set: it holds credentials and is not stored in the deployments)"
     if "PREFECT_API_URL" in os.environ:
         return [f"next: {worker}"]
-    settings = f'eval "$({_here()}perennial env)"'
-    api = "export PREFECT_API_URL=http://127.0.0.1:4200/api"
-    return [f"next: {settings}; prefect server start", f"and, in a second terminal: {settings}; {api}; {worker}"]
+    if os.environ["MLFLOW_TRACKING_URI"].startswith("http"):
+        settings = f'eval "$({_here()}perennial env)"'
+        api = "export PREFECT_API_URL=http://127.0.0.1:4200/api"
+        return [f"next: {settings}; prefect server start", f"and, in a second terminal: {settings}; {api}; {worker}"]
+    return [f"next: {_here()}perennial up   (servers, and a worker that runs them)"]
 
 
 def _here() -> str:
@@ -133,6 +137,9 @@ def _ensure_pool(client: SyncPrefectClient) -> None:
 def _environment() -> dict[str, str]:
     """What a worker's process needs to find this project's state, and to be quiet; credentials are left out."""
     settings = {key: os.environ[key] for key in defaults(state_folder()) if not key.startswith("PREFECT_HOME")}
+    # The next `perennial up` may have other ports; its worker knows them.
+    of_up = settings_of_up(state_folder())
+    settings = {key: value for key, value in settings.items() if value != of_up.get(key)}
     # A deployment is no place for a password.
     open_settings = {key: value for key, value in settings.items() if not has_credentials(value)}
     return {HOME: str(state_folder()), **open_settings}

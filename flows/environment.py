@@ -1,9 +1,10 @@
 """Settings that MLflow and Prefect read from the environment, set before either is imported."""
 
 import os
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
+from flows.servers import settings_of_up
 from models.errors import InputError, OutsideError
 from tasks.addresses import has_credentials
 
@@ -38,7 +39,7 @@ def project_folder() -> Path:
 def prepare(environ: MutableMapping[str, str] = os.environ) -> Path:
     """The state folder, after every setting that the environment leaves open got its default.
 
-    Order of precedence: the environment, `mlflow.env`, the defaults here.
+    Order of precedence: the environment, the servers of `perennial up`, `mlflow.env`, the defaults here.
     """
     home = Path(environ.get(HOME) or project_folder() / ".perennial").expanduser().resolve()
     environ[HOME] = str(home)
@@ -48,7 +49,7 @@ def prepare(environ: MutableMapping[str, str] = os.environ) -> Path:
         (home / "prefect").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutsideError(f"{home}: can't be used as the state folder ({error.strerror}); set {HOME}") from None
-    for key, value in defaults(home).items():
+    for key, value in {**defaults(home), **settings_of_up(home)}.items():
         environ.setdefault(key, value)
     return home
 
@@ -59,6 +60,11 @@ def keep_off_screen(environ: MutableMapping[str, str] = os.environ) -> None:
         environ.setdefault(key, value)
 
 
+def on_screen(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The environment of a program whose log lines are to be seen."""
+    return {key: value for key, value in environ.items() if OFF_SCREEN.get(key) != value}
+
+
 def settings_in_force(environ: MutableMapping[str, str] = os.environ) -> dict[str, str]:
     """Every setting as commands use it, so that other programs can be given the same.
 
@@ -66,7 +72,7 @@ def settings_in_force(environ: MutableMapping[str, str] = os.environ) -> dict[st
     """
     given = dict(environ)
     home = prepare(environ)
-    names = (HOME, *defaults(home))
+    names = (HOME, *{**defaults(home), **settings_of_up(home)})
     return {key: environ[key] for key in names if not (key in given and has_credentials(given[key]))}
 
 

@@ -10,7 +10,6 @@ import re
 import socket
 import subprocess
 import sys
-import threading
 import tomllib
 import urllib.error
 import urllib.request
@@ -19,15 +18,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from flows.loading import loading
+from flows.logs import open_log
 from models.errors import OutsideError
 from tasks.addresses import without_credentials
 
 API_URL = "PREFECT_API_URL"
 PATIENCE_SECONDS = 120
 """A first start makes the database."""
-LARGEST_LOG = 1_000_000
-"""Bytes, beyond which the log is started anew."""
 END_SECONDS = 20
 """A server that has not ended by then is killed."""
 ENV_FILE_LINE = re.compile(r"\s*(export\s+)?PREFECT_(API_URL|PROFILES_PATH|PROFILE)\s*=", re.IGNORECASE)
@@ -35,9 +32,7 @@ NOT_NEEDED = ("SCHEDULER", "LATE_RUNS", "PAUSE_EXPIRATIONS", "CANCELLATION_CLEAN
 """Services for deployments and workers, which a temporary server has none of."""
 ONLY_TEMPORARY = {
     "PREFECT_UI_ENABLED": "0",
-    # An "ephemeral" server, in Prefect's words, would never take back the lease of a promotion that was killed.
     **{f"PREFECT_SERVER_SERVICES_{service}_ENABLED": "false" for service in NOT_NEEDED},
-    "PREFECT__SERVER_FINAL": "1",
     # A list of block types for the UI's forms; a server with a UI writes it.
     "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "false",
 }
@@ -91,11 +86,9 @@ def _lines(path: Path) -> list[str]:
 def _start() -> Path:
     """The log of a server that is starting. Its address is free and accepts connections at once, which then wait."""
     log = Path(os.environ["PREFECT_HOME"]) / "temporary-server.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    mode = "wb" if log.exists() and log.stat().st_size > LARGEST_LOG else "ab"
-    with socket.create_server(("127.0.0.1", 0)) as listener, log.open(mode) as output:
+    with socket.create_server(("127.0.0.1", 0)) as listener, open_log(log) as output:
         server = subprocess.Popen(
-            [sys.executable, "-P", "-m", __name__, str(listener.fileno())],
+            [sys.executable, "-P", "-m", "flows.serve_prefect", str(listener.fileno())],
             env={**os.environ, **ONLY_TEMPORARY},
             stdin=subprocess.PIPE,
             stdout=output,
@@ -131,25 +124,3 @@ def _require_answer(url: str, log: Path | None) -> None:
         raise OutsideError(f"Prefect's temporary server did not start ({reason}); see {log}")
     advice = "start it with `prefect server start`, or unset PREFECT_API_URL to work with a temporary one"
     raise OutsideError(f"Prefect at {without_credentials(url)} does not answer ({reason}); {advice}")
-
-
-def serve(descriptor: int) -> None:
-    """Serves Prefect's API on the inherited socket until standard input ends, as it does when the parent is gone."""
-    with loading():
-        import uvicorn
-        from prefect.server.api.server import create_app
-
-        server = uvicorn.Server(uvicorn.Config(create_app(), log_level="error", lifespan="on"))
-
-    def end_with_parent() -> None:
-        sys.stdin.buffer.read()
-        server.should_exit = True
-
-    threading.Thread(target=end_with_parent, daemon=True).start()
-    server.run(sockets=[socket.socket(fileno=descriptor)])
-    # All is written by now; the interpreter would take another second to take itself apart.
-    os._exit(0)
-
-
-if __name__ == "__main__":
-    serve(int(sys.argv[1]))

@@ -3,9 +3,11 @@
 import os
 import socket
 import sys
+from typing import NoReturn
 
-from flows.environment import OFF_SCREEN
+from flows.environment import OFF_SCREEN, state_folder
 from models.errors import OutsideError
+from tasks.addresses import ARTIFACTS
 
 QUIETER = {
     # One worker and no job runners: this server shows runs to one person.
@@ -35,13 +37,23 @@ def serve_ui(port: int) -> None:
     for model, link in links_to_runs(port).items():
         print(f"  {model}: {link}")
     sys.stdout.flush()
+    become_mlflow(port)
+
+
+def become_mlflow(port: int) -> NoReturn:
+    """Replaces this process by the MLflow server on the store that the environment names.
+
+    Artefacts are written by its clients, where commands without a server write them too.
+    """
+    uri, artifacts = tracking_uri(), (state_folder() / ARTIFACTS).as_uri()
     os.environ.update(QUIETER)
     if os.environ.get("MLFLOW_LOGGING_LEVEL") == OFF_SCREEN["MLFLOW_LOGGING_LEVEL"]:
         os.environ["MLFLOW_LOGGING_LEVEL"] = FAILURES
     stores = ["--backend-store-uri", uri, "--registry-store-uri", uri]
+    files = ["--default-artifact-root", artifacts, "--no-serve-artifacts"]
+    place = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     quiet = ["--uvicorn-opts", "--log-level warning"]
-    command = ["-m", "mlflow", "ui", *stores, "--port", str(port), "--workers", "1", *quiet]
-    os.execv(sys.executable, [sys.executable, *command])
+    os.execv(sys.executable, [sys.executable, "-m", "mlflow", "server", *stores, *place, *files, *quiet])
 
 
 def links_to_runs(port: int) -> dict[str, str]:

@@ -2,6 +2,9 @@
 
 import re
 
+ARTIFACTS = "artifacts"
+"""The folder in the state folder for versions, reports and figures, unless a server has its own place."""
+
 
 def has_credentials(address: str) -> bool:
     """Whether the address holds a user or password."""

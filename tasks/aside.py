@@ -75,6 +75,21 @@ def held(path: Path, holder: str) -> Iterator[Callable[[str], None]]:
         lock.close()
 
 
+def holder_of(path: Path) -> str | None:
+    """What the process that holds the lock file wrote there; None where nobody holds it."""
+    import fcntl
+
+    try:
+        with path.open(encoding="utf-8") as lock:
+            # A shared lock, which any number of readers have at once and a holder gives to nobody.
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return None
+    except BlockingIOError:
+        return path.read_text(encoding="utf-8").strip()
+    return None
+
+
 def _lock(path: Path) -> IO[str]:
     # fcntl is missing on Windows, where the platform does not run.
     import fcntl

@@ -11,12 +11,11 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from models.errors import OutsideError
-from tasks.addresses import without_credentials
+from tasks.addresses import ARTIFACTS, without_credentials
 from tasks.aside import HeldError, folder_aside, held
 
 SQLITE = "sqlite:///"
 PATIENCE_SECONDS = 60
-ARTIFACTS = "artifacts"
 KIND = {"mlflow.experimentKind": "custom_model_development"}
 """The UI then opens on runs and metrics instead of traces."""
 

@@ -1,9 +1,9 @@
-import re
 from pathlib import Path
 
 import pytest
 
-from flows.deploy import POOL, deployments_of, next_steps
+from flows.deploy import _environment, deployments_of, next_steps
+from flows.servers import POOL, Servers, alone
 from models.modelfile import read_model_file
 from tests.small import Outcome, cli, plain, write_model
 
@@ -114,14 +114,37 @@ def test_the_next_step_is_a_worker_and_a_server_where_none_is_named(
     monkeypatch.setenv("PREFECT_API_URL", "http://prefect.example/api")
     assert next_steps() == ["next: prefect worker start --pool perennial"]
     monkeypatch.delenv("PREFECT_API_URL")
+    assert next_steps() == [f"next: PERENNIAL_HOME={home} perennial up   (servers, and a worker that runs them)"]
+
+
+def test_beside_an_mlflow_server_the_next_steps_are_a_prefect_server_and_a_worker(
+    monkeypatch: pytest.MonkeyPatch, home: Path
+) -> None:
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.example")
     server, worker = next_steps()
-    assert re.fullmatch(r'next: eval "\$\((PERENNIAL_HOME=\S+ )?perennial env\)"; prefect server start', server)
+    assert server == f'next: eval "$(PERENNIAL_HOME={home} perennial env)"; prefect server start'
     assert worker.endswith("export PREFECT_API_URL=http://127.0.0.1:4200/api; prefect worker start --pool perennial")
-    assert f"PERENNIAL_HOME={home} " in server
 
 
 def test_the_next_step_is_short_in_the_default_state_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("flows.deploy.project_folder", lambda: tmp_path)
     monkeypatch.setattr("flows.deploy.state_folder", lambda: tmp_path / ".perennial")
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
-    assert next_steps()[0] == 'next: eval "$(perennial env)"; prefect server start'
+    assert next_steps()[0].startswith("next: perennial up ")
+
+
+def test_while_up_runs_there_is_no_next_step_and_its_addresses_are_not_stored(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("flows.deploy.state_folder", lambda: tmp_path)
+    servers = Servers(1, "http://127.0.0.1:4201", "http://127.0.0.1:5001")
+    for key, value in servers.settings.items():
+        monkeypatch.setenv(key, value)
+    assert _environment()["MLFLOW_TRACKING_URI"] == "http://127.0.0.1:5001"
+    with alone(tmp_path, servers):
+        assert next_steps() == [
+            "the worker of `perennial up` runs them; see http://127.0.0.1:4201/deployments",
+        ]
+        stored = _environment()
+    assert "MLFLOW_TRACKING_URI" not in stored and "MLFLOW_DISABLE_TELEMETRY" in stored

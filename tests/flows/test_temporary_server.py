@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from flows import temporary_server
+from flows.logs import LARGEST_LOG
 from flows.temporary_server import prefect_server
 from models.errors import OutsideError
 
@@ -21,6 +22,7 @@ CHILD = """
 import os, sys
 from flows import environment
 environment.prepare()
+from flows.logs import LARGEST_LOG
 from flows.temporary_server import prefect_server
 with prefect_server():
     import prefect
@@ -118,7 +120,7 @@ def test_a_server_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -
     assert server.returncode == -signal.SIGKILL
 
 
-@pytest.mark.parametrize(("size", "kept"), [(10, True), (temporary_server.LARGEST_LOG + 1, False)])
+@pytest.mark.parametrize(("size", "kept"), [(10, True), (LARGEST_LOG + 1, False)])
 @pytest.mark.usefixtures("no_server")
 def test_the_log_is_started_anew_when_it_is_large(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, kept: bool

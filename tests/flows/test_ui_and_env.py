@@ -1,5 +1,6 @@
 """The addresses and settings that commands tell."""
 
+import itertools
 import json
 import os
 import shlex
@@ -35,8 +36,10 @@ def test_ui_starts_mlflow_on_the_embedded_store_and_links_to_the_runs(
     with mock.patch.dict(os.environ):
         said = cli("ui", "--port", free_port)
     store = f"sqlite:///{home}/mlflow.db"
-    assert started[0][1:6] == ["-m", "mlflow", "ui", "--backend-store-uri", store]
-    assert ["--port", str(free_port)] == started[0][8:10]
+    assert started[0][1:6] == ["-m", "mlflow", "server", "--backend-store-uri", store]
+    options = dict(itertools.pairwise(started[0]))
+    assert (options["--port"], options["--host"]) == (str(free_port), "127.0.0.1")
+    assert options["--default-artifact-root"] == (home / "artifacts").as_uri()
     number = connect().get_experiment_by_name("small").experiment_id
     page = f"http://127.0.0.1:{free_port}/#/experiments/{number}/runs?workflowType=machine_learning"
     assert f"  small: {page}\n" in said.out
