@@ -10,18 +10,21 @@ from mlflow.utils.file_utils import local_file_uri_to_path
 
 from models.errors import RefusedError
 from tasks.registry.connection import plain_errors
+from tasks.registry.history import new_event, record
 from tasks.registry.retained import Recorded
 from tasks.registry.versions import list_versions
 
 ABSENT = "RESOURCE_DOES_NOT_EXIST"
 
 
-def remove_version(recorded: Recorded, model: str, number: str) -> None:
-    """The registered version is gone; its files are still there. Raises RefusedError where it has an alias."""
+def remove_version(recorded: Recorded, model: str, number: str, why: str) -> None:
+    """The registered version is gone, but not its files. Raises RefusedError where it has an alias."""
     version = next((version for version in list_versions(model) if version.number == number), None)
     if version and version.aliases:
         raise RefusedError(f"{model}: version {number} is {version.aliases[0]} now, and stays")
     if version:
+        # Before it happens: told twice after a kill is better than never.
+        record(model, new_event("removed", number, None, "gc", (why,)))
         with plain_errors(f"removing version {number} of {model!r}"):
             recorded.client.delete_model_version(model, number)
 

@@ -165,7 +165,7 @@ class Collector:
 
     def _remove(self, item: Item) -> None:
         if item.kind == "version":
-            remove_version(self._recorded, item.model, item.name)
+            remove_version(self._recorded, item.model, item.name, item.why)
         if item.kind in ("version", "model"):
             for model_id in item.members:
                 remove_model(self._recorded, model_id)

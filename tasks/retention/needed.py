@@ -98,7 +98,7 @@ def _models(there: Inventory, rule: Rule, now: float, runs: set[str], versions: 
     stay = {v.model_id for v in there.versions if (v.model, v.number) in versions}
     under_way = {r.run_id for r in there.runs if r.status == "RUNNING" and r.run_id in runs}
     for model in there.models:
-        alone = now - model.at < in_use_for(rule) or model.run_id in under_way
+        alone = now - model.at < rule.older_than * DAY or model.run_id in under_way
         if model.model_id in stay or (alone and model.model_id not in registered):
             yield model.model_id
 
