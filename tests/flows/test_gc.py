@@ -104,8 +104,10 @@ def whole(home: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_killed_at_every_step_nothing_dangles_and_all_commands_work_afterwards(server: str, tmp_path: Path) -> None:
-    os.environ["PREFECT_API_URL"] = server
+def test_killed_at_every_step_nothing_dangles_and_all_commands_work_afterwards(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", server)
     home, rows = tmp_path / "home", tmp_path / "rows.csv"
     table(50, seed=9).drop(columns="broken").to_csv(rows, index=False)
     file = write_model(tmp_path, "small", rest="[promotion]\nmin_rows = 50\nresamples = 100\n")
