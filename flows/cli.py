@@ -9,14 +9,18 @@ from flows.environment import keep_off_screen, prepare
 from flows.loading import watched
 from flows.options import (
     AddressOption,
+    ApplyOption,
     AsJson,
     DebugOption,
     DryRunOption,
     EngineOption,
     FreshOption,
+    KeepVersionsOption,
     ModelFileArgument,
     ModelFilesArgument,
     NameArgument,
+    NamesArgument,
+    OlderThanOption,
     VersionOption,
     WhyOption,
     WorkersOption,
@@ -26,7 +30,7 @@ from flows.score_command import EXAMPLE, score
 from flows.screen import rows_line, show, show_problems, tell_error, trained_lines, verdict_lines, without_warnings
 from flows.up_command import EXAMPLE as UP_EXAMPLE
 from flows.up_command import up
-from models.errors import InputError, RefusedError
+from models.errors import InputError, OutsideError, RefusedError
 from tasks.training.engine import choose_engine
 
 app = typer.Typer(
@@ -269,6 +273,36 @@ def ui(
         show({"tracking_uri": tracking_uri()}, as_json, [tracking_uri()])
     else:
         serve_ui(port)
+
+
+@app.command(epilog="Example: perennial gc --older-than 90   then, with the same options: perennial gc ... --apply")
+def gc(
+    names: NamesArgument = None,
+    apply: ApplyOption = False,
+    older_than: OlderThanOption = 30,
+    keep_versions: KeepVersionsOption = 5,
+    as_json: AsJson = False,
+) -> None:
+    """Show, or remove with --apply, what nobody needs any more.
+
+    Snapshots, checkpoints, runs and versions without an alias. Nothing goes that a version with an alias needs. The
+    exit code is 3 when something could not be removed.
+    """
+    if apply:
+        with prefect_ready():
+            from flows.gc import gc as flow
+
+        done = watched(flow)(names or [], older_than, keep_versions)
+    else:
+        prepare()
+        from flows.forgotten import preview
+
+        done = preview(names or [], older_than, keep_versions)
+    from flows.forgotten import table
+
+    show(done, as_json, table(done))
+    if done.problems:
+        raise typer.Exit(OutsideError.exit_code)
 
 
 @app.command(epilog='Example: eval "$(perennial env)"   then: prefect server start, or mlflow, or python')

@@ -8,9 +8,11 @@ from tasks.registry.versions import list_versions, require_model
 def history_of(model: str, version: str | None) -> list[Event]:
     """The model's events, oldest first, of one version if given. Raises InputError for unknown models and versions."""
     require_model(model)
-    if version is not None:
+    events = [event for event in read_history(model) if version in (None, event.version)]
+    # A version that was removed still has its history.
+    if version is not None and not events:
         require_version(model, version)
-    return [event for event in read_history(model) if version in (None, event.version)]
+    return events
 
 
 def holders_of(model: str) -> dict[str, str]:

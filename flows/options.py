@@ -44,3 +44,11 @@ WorkersOption = Annotated[
 AddressOption = Annotated[
     str | None, typer.Option(metavar="HOST:PORT", help="With ray: a cluster that runs already, instead of one here.")
 ]
+ApplyOption = Annotated[bool, typer.Option("--apply", help="Remove it, instead of only showing what would go.")]
+OlderThanOption = Annotated[
+    float, typer.Option("--older-than", metavar="DAYS", min=0, help="Keep everything that is younger, needed or not.")
+]
+KeepVersionsOption = Annotated[
+    int, typer.Option("--keep-versions", metavar="N", min=0, help="Newest versions without an alias to keep per model.")
+]
+NamesArgument = Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="Only these models.")]

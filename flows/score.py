@@ -135,7 +135,7 @@ def _score_request(
         version, second = resolve_pinned(request.asked, left), resolve_second(request.options.also, left)
         require_tokens_of(version)
         with crew_of(engine) as crew:
-            run_id = open_scoring_run(version, left, request.inputs, home)
+            run_id = open_scoring_run(version, second, left, request.inputs, home)
             with running(run_id, home), finishing(run_id):
                 scores = scoring_by(crew)(sink, version, second, sources, request, run_id, home, crew)
                 delivered = act(scores.run_id, home) if scores.acts else []

@@ -51,6 +51,31 @@ def runs(process: int) -> bool:
 
 
 @contextmanager
+def in_use(path: Path) -> Iterator[None]:
+    """Keeps what a lock file stands for from being `left_alone`; any number of processes may do so at once."""
+    import fcntl
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        yield
+
+
+@contextmanager
+def left_alone(path: Path) -> Iterator[None]:
+    """Nobody begins to use what a lock file stands for during the block. Raises HeldError where somebody does."""
+    import fcntl
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise HeldError("another process") from None
+        yield
+
+
+@contextmanager
 def held(path: Path, holder: str) -> Iterator[Callable[[str], None]]:
     """Keeps what a hidden lock file stands for to this process; whoever comes meanwhile finds `holder` in the file.
 

@@ -139,9 +139,13 @@ def open_snapshot(path: Path) -> Snapshot:
 
 
 def write_manifest(manifest: Manifest, folder: Path) -> tuple[Path, bool]:
-    """The manifest's path in `folder`, and whether it had to be written; it appears whole or not at all."""
+    """The manifest's path in `folder`, and whether it had to be written; it appears whole or not at all.
+
+    Its time is now in any case, so that no retention takes it for forgotten.
+    """
     path = folder / f"{manifest.digest}.json"
     if path.exists():
+        os.utime(path)
         return path, False
     aside = folder / f".{manifest.digest}.{os.getpid()}.json"
     try:

@@ -99,9 +99,11 @@ def _lengths(texts: pa.Array) -> NDArray[np.int64]:
 
 
 def stage(table: pa.Table, folder: Path, aside: Path) -> StagedPart:
-    """The table written into `aside`, unless a part of the same values is in `folder` already."""
+    """The table written into `aside`, unless a part of the same values is in `folder` already; its time is now then."""
     digest = value_digest(table)
-    if (folder / PARTS / f"{digest}.parquet").exists():
+    placed = folder / PARTS / f"{digest}.parquet"
+    if placed.exists():
+        os.utime(placed)
         return StagedPart(digest, len(table), None)
     path = aside / f"{digest}.parquet"
     with path.open("wb") as stream:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from models.errors import InputError, OutsideError
 from models.modelfile import ModelFile, gate_problems
 from models.sections import Task
-from tasks.aside import folder_aside
+from tasks.aside import folder_aside, in_use
 from tasks.data import parts
 from tasks.data.batches import SourceFile
 from tasks.data.checks import Rule
@@ -30,6 +30,8 @@ __all__ = ["FileCount", "Ingested", "Snapshot", "find_task", "ingest", "open_sna
 
 REJECTS = "rejects"
 REFUSED = "refused"
+LOCK = ".lock"
+"""Held while snapshots are written, so that no retention takes their parts away meanwhile."""
 MOST_SHORT = 0.5
 
 
@@ -121,7 +123,7 @@ def _require_gates(model_file: ModelFile, task: Task) -> None:
 def _staging(folder: Path) -> Iterator[Path]:
     """A folder beside the snapshots, so that finished files can be renamed into place; gone afterwards."""
     (folder / PARTS).mkdir(parents=True, exist_ok=True)
-    with folder_aside(folder, "staging") as aside:
+    with in_use(folder / LOCK), folder_aside(folder, "staging") as aside:
         yield aside
 
 

@@ -25,7 +25,7 @@ class Event:
     """Something that happened to a model's versions."""
 
     event: str
-    """registered, promoted, refused, undecided or rolled back."""
+    """registered, promoted, refused, undecided, rolled back or removed."""
     version: str
     before: str | None
     """Version that was champion before."""

@@ -26,6 +26,8 @@ from tasks.registry.connection import connect, experiment_id, plain_errors
 from tasks.registry.history import whoami
 
 LONGEST_PARAM = 500
+ALSO = "also"
+"""Tag of a scoring run: the second version that scored the same rows, as MODEL/NUMBER."""
 
 
 @dataclass(frozen=True)

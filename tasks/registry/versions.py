@@ -41,6 +41,8 @@ class Version:
     source: str
     tags: Mapping[str, str]
     aliases: tuple[str, ...]
+    made: float = 0.0
+    """Seconds since 1970."""
 
     @property
     def uri(self) -> str:
@@ -293,4 +295,5 @@ def _pinned(found: ModelVersion) -> Version:
         source=found.source or "",
         tags=dict(found.tags),
         aliases=tuple(found.aliases),
+        made=(found.creation_timestamp or 0) / 1000,
     )

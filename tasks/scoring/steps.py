@@ -74,12 +74,15 @@ def require_tokens_of(version: Version) -> None:
 
 
 @task(name="open scoring run", cache_policy=NO_CACHE, **TRIED_AGAIN)
-def open_scoring_run(version: Version, left: Pinned | None, inputs: Sequence[str], home: Path) -> str:
+def open_scoring_run(
+    version: Version, also: Version | None, left: Pinned | None, inputs: Sequence[str], home: Path
+) -> str:
     """The MLflow run of this scoring, beneath the training of the version; that of an unfinished one goes on."""
     if left and runs.resume_run(left.run_id):
         return left.run_id
     title = RunTitle(version.model, f"score with v{version.number}", "score", version.run_id or None)
-    return runs.start_run(title, home, {"version": version.number, "inputs": ", ".join(inputs)[:500]})
+    second = {runs.ALSO: f"{also.model}/{also.number}"} if also else {}
+    return runs.start_run(title, home, {"version": version.number, "inputs": ", ".join(inputs)[:500], **second})
 
 
 @task(name="score shards", task_run_name="score {span}", cache_policy=NO_CACHE, persist_result=False)

@@ -1,0 +1,1 @@
+"""What is kept of snapshots, trainings, runs and versions, and what goes."""
