@@ -7,6 +7,8 @@ import typer
 
 from flows.environment import keep_off_screen, prepare
 from flows.loading import watched
+from flows.monitor_command import EXAMPLE as MONITOR_EXAMPLE
+from flows.monitor_command import monitor
 from flows.options import (
     AddressOption,
     AsJson,
@@ -223,6 +225,7 @@ def retrain(
 
 
 app.command(epilog=EXAMPLE)(score)
+app.command(epilog=MONITOR_EXAMPLE)(monitor)
 
 
 @app.command(epilog="Example: perennial deploy models/*.toml   then: prefect worker start --pool perennial")

@@ -214,5 +214,5 @@ class Monitor(Section):
         0.02, gt=0, le=1, description="change of a share from which on it counts: missing, unseen, rejected rows"
     )
     significance: float = Field(
-        0.01, gt=0, lt=1, description="chance of calling anything of a window drift where nothing has changed"
+        0.001, gt=0, lt=1, description="chance of calling anything of a window drift where nothing has changed"
     )

@@ -36,7 +36,8 @@ class BinCells:
 
     def add(self, values: Values) -> None:
         """Counts numbers [N]; NaN is none."""
-        known: Floats = values[~np.isnan(values)]
+        numbers: Floats = np.asarray(values, dtype=np.float64)
+        known = numbers[~np.isnan(numbers)]
         places = np.searchsorted(self.edges, known, side="left")
         self.counts += np.bincount(places, minlength=len(self.counts))
         self.low, self.high = min(self.low, known.min(initial=np.inf)), max(self.high, known.max(initial=-np.inf))

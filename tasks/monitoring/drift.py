@@ -1,6 +1,6 @@
 """Whether rows have drifted from those of a training: by how much each facet changed, and whether by chance."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -8,7 +8,14 @@ import numpy as np
 
 from models.profile import Bins, Facet, Profile, Rate
 from models.sections import Monitor
-from tasks.monitoring.distances import Test, holm, homogeneity, jensen_shannon, kolmogorov_smirnov, stability_index
+from tasks.monitoring.distances import (
+    Floats,
+    holm,
+    homogeneity,
+    jensen_shannon,
+    kolmogorov_smirnov,
+    stability_index,
+)
 
 Of = Literal["column", "predictions", "rows"]
 REJECTED = "rejected"
@@ -102,24 +109,18 @@ def _change(
     """`growing`: only a share that grows is a change."""
     if isinstance(before, Rate) and isinstance(now, Rate):
         grown = now.share - before.share
-        test = homogeneity(*(_counts((r.count, r.rows - r.count)) for r in (before, now)), overlap)
-        effect = grown if growing else abs(grown)
-        return Change(*where, before, now, None, None, test.statistic, test.p_value, effect / rules.share)
-    p, q = _counts(_cells(before)), _counts(_cells(now))
-    ordered = isinstance(before, Bins)
-    test: Test = (kolmogorov_smirnov if ordered else homogeneity)(p, q, overlap)
-    psi = stability_index(p, q)
+        test = homogeneity(_counts(before), _counts(now), overlap)
+        effect = (grown if growing else abs(grown)) / rules.share
+        return Change(*where, before, now, None, None, test.statistic, test.p_value, effect)
+    p, q = _counts(before), _counts(now)
+    psi, distance = stability_index(p, q), jensen_shannon(p, q)
+    test = (kolmogorov_smirnov if isinstance(before, Bins) else homogeneity)(p, q, overlap)
     judged = not isinstance(before, Bins) or before.judged
-    return Change(
-        *where, before, now, psi, jensen_shannon(p, q), test.statistic, test.p_value, psi / rules.psi, judged
-    )  # fmt: skip
+    return Change(*where, before, now, psi, distance, test.statistic, test.p_value, psi / rules.psi, judged)
 
 
-def _cells(facet: Facet) -> tuple[int, ...]:
-    return (facet.count, facet.rows - facet.count) if isinstance(facet, Rate) else facet.cells
-
-
-def _counts(cells: Sequence[int]) -> Any:
+def _counts(facet: Facet) -> Floats:
+    cells = (facet.count, facet.rows - facet.count) if isinstance(facet, Rate) else facet.cells
     return np.array(cells, dtype=np.float64)
 
 

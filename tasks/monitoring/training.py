@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -20,12 +20,23 @@ from tasks.monitoring.counting import Counting
 from tasks.monitoring.frames import empty_bins, empty_names, given_names
 from tasks.monitoring.vocabulary import Vocabulary, vocabularies_of
 from tasks.monitoring.watched import HELD_OUT, Values, watched_in, watched_predictions
-from tasks.scoring.predictor import Predictor
+from tasks.scoring.predictor import Predictions, Predictor
 
 SAMPLE = 50_000
 """Rows that bins and names are chosen by."""
 NONE = Rate(count=0, rows=0)
 Parsed: TypeAlias = Mapping[str, pa.Array]
+
+
+class Predicting(Protocol):
+    """A version, in what is needed of it here."""
+
+    @property
+    def contract(self) -> Contract:
+        """What it takes and returns."""
+
+    def predict(self, columns: Parsed) -> Predictions:
+        """Predictions for parsed columns, each [N]."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +64,7 @@ def profile_training(package: Path, manifest: Path, split: SplitSpec, data: Inge
 
 
 def profile_rows(
-    predictor: Predictor, known: Mapping[str, Vocabulary], train: Rows, test: Rows, rejected: Rate
+    predictor: Predicting, known: Mapping[str, Vocabulary], train: Rows, test: Rows, rejected: Rate
 ) -> Profile:
     """The profile of training rows; what only unseen rows can tell, the predictions among it, is of the test rows."""
     contract = predictor.contract
@@ -83,7 +94,7 @@ def _parsed(snapshot: Snapshot, mask: Mask, contract: Contract) -> Iterator[Pars
         }
 
 
-def _frame(predictor: Predictor, known: Mapping[str, Vocabulary], train: Rows, test: Rows) -> Profile:
+def _frame(predictor: Predicting, known: Mapping[str, Vocabulary], train: Rows, test: Rows) -> Profile:
     """Cells that suit a few of the rows, all of them empty."""
     contract = predictor.contract
     learnt = [_watched(columns, contract, known) for columns in train.few()]
