@@ -25,7 +25,8 @@ class Bins(Section):
     """One more than edges."""
     low: float | None = None
     high: float | None = None
-    """Smallest and largest number; None of none."""
+    """Smallest and largest number; None of none, as is the mean."""
+    mean: float | None = None
     judged: bool = True
     """Whether another distribution is drift; not so of dates, which move on by nature."""
 

@@ -32,7 +32,7 @@ class BinCells:
     def __init__(self, frame: Bins) -> None:
         self.frame, self.edges = frame, np.array(frame.edges, dtype=np.float64)
         self.counts = np.zeros(len(frame.counts), dtype=np.int64)
-        self.low, self.high = np.inf, -np.inf
+        self.low, self.high, self.sum = np.inf, -np.inf, 0.0
 
     def add(self, values: Values) -> None:
         """Counts numbers [N]; NaN is none."""
@@ -41,11 +41,13 @@ class BinCells:
         places = np.searchsorted(self.edges, known, side="left")
         self.counts += np.bincount(places, minlength=len(self.counts))
         self.low, self.high = min(self.low, known.min(initial=np.inf)), max(self.high, known.max(initial=-np.inf))
+        self.sum += float(known.sum())
 
     def counted(self) -> Bins:
         """The bins."""
-        ends = (float(self.low), float(self.high)) if self.counts.any() else (None, None)
-        return self.frame.model_copy(update={"counts": tuple(self.counts.tolist()), "low": ends[0], "high": ends[1]})
+        count = int(self.counts.sum())
+        told = {"low": float(self.low), "high": float(self.high), "mean": self.sum / count} if count else {}
+        return self.frame.model_copy(update={"counts": tuple(self.counts.tolist()), **told})
 
 
 class NameCells:

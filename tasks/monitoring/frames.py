@@ -21,13 +21,14 @@ def empty_bins(values: Floats, judged: bool = True) -> Bins:
 
     A value that fills more than one bin has one of its own, so that it is told from what is just below and above.
     """
-    known = values[~np.isnan(values)]
+    known = np.sort(values[~np.isnan(values)])
     if not len(known):
         return Bins(counts=(0,), judged=judged)
-    reached = np.quantile(known, np.linspace(0, 1, BINS + 1), method="inverted_cdf")
+    ranks = -(-np.arange(BINS + 1) * len(known) // BINS) - 1
+    reached = known[ranks.clip(min=0)]
     distinct, times = np.unique(reached, return_counts=True)
     often = distinct[times > 1]
-    inner = distinct[(distinct > known.min()) & (distinct < known.max())]
+    inner = distinct[(distinct > known[0]) & (distinct < known[-1])]
     edges = np.unique(np.concatenate([inner, often, np.nextafter(often, -np.inf)]))
     return Bins(edges=tuple(edges.tolist()), counts=(0,) * (len(edges) + 1), judged=judged)
 

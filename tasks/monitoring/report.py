@@ -35,7 +35,7 @@ def render_report(facts: WindowFacts, stored: Profile, window: Window, drift: Dr
     return render_page(
         "tasks.monitoring",
         "drift.html",
-        {"chance": _chance},
+        {"chance": _chance, "number": _number},
         facts=facts,
         stored=stored,
         window=window,
@@ -59,13 +59,9 @@ def headline(drift: Drift) -> str:
 
 
 def _named(change: Change) -> str:
-    return (
-        f"“{change.column}”"
-        if change.column is not None
-        else f"the {change.facet} of the predictions"
-        if (change.of == "predictions")
-        else f"{change.facet} rows"
-    )
+    if change.column is not None:
+        return f"“{change.column}”"
+    return f"the {change.facet} of the predictions" if change.of == "predictions" else f"{change.facet} rows"
 
 
 def _figures(drift: Drift) -> list[tuple[Change, str]]:
@@ -80,3 +76,7 @@ def _figures(drift: Drift) -> list[tuple[Change, str]]:
 
 def _chance(p_value: float) -> str:
     return "below 0.0001" if p_value < 1e-4 else f"{p_value:.4f}" if p_value < 0.1 else f"{p_value:.2f}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}".replace("-", "−")

@@ -27,13 +27,40 @@ def snapshot_of(folder: Path) -> set[str]:
 def test_help_lists_the_commands() -> None:
     said = cli("--help")
     assert said.code == 0
-    for word in ("new", "check", "train", "promote", "rollback", "history", "retrain", "score", "deploy", "ui", "demo"):
+    for word in (
+        "new",
+        "check",
+        "train",
+        "promote",
+        "rollback",
+        "history",
+        "retrain",
+        "score",
+        "monitor",
+        "deploy",
+        "ui",
+        "demo",
+    ):
         assert f" {word} " in said.out
 
 
 @pytest.mark.parametrize(
     "command",
-    ["new", "check", "train", "promote", "rollback", "history", "retrain", "score", "deploy", "ui", "env", "demo"],
+    [
+        "new",
+        "check",
+        "train",
+        "promote",
+        "rollback",
+        "history",
+        "retrain",
+        "score",
+        "monitor",
+        "deploy",
+        "ui",
+        "env",
+        "demo",
+    ],
 )
 def test_help_of_each_command_shows_an_example(command: str) -> None:
     said = cli(command, "--help")
