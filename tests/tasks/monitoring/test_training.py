@@ -1,6 +1,8 @@
 """The profile of a training, on a small table and on rows of texts, pictures and recordings."""
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,8 +10,15 @@ import pyarrow as pa
 import pytest
 
 from benchmarks.measuring.windows import Formula, made_contract, made_rows
+from models.columns.category.feed import CategorySettings
+from models.columns.datetime.feed import DatetimeSettings
+from models.columns.number.feed import NumberSettings
 from models.profile import Bins, Names, Profile, Rate
 from tasks.monitoring.training import Rows, profile_rows
+from tasks.scoring.predictor import Predictions
+from tests.contracts import contract_of
+
+GOLDEN = Path(__file__).with_name("profile_v1.json")
 
 
 def pieces(columns: Mapping[str, pa.Array], size: int) -> list[dict[str, pa.Array]]:
@@ -62,3 +71,31 @@ def test_nothing_of_sensitive_values_is_in_it() -> None:
     named = found.columns["category 0"].facets["value"]
     assert isinstance(named, Names) and all(name.startswith("sha256:") for name in named.names)
     assert '"value 1"' not in found.model_dump_json()
+
+
+class Said:
+    """A version that gives each row its own number as probability."""
+
+    contract = contract_of(
+        {"size": NumberSettings(), "shop": CategorySettings(min_count=1), "at": DatetimeSettings()},
+        "binary",
+        classes=("no", "yes"),
+    )
+
+    def predict(self, columns: Mapping[str, pa.Array]) -> Predictions:
+        sure = columns["size"].to_numpy(zero_copy_only=False) / 10
+        return Predictions((sure > 0.5).astype(np.int64), np.stack([1 - sure, sure], 1).astype(np.float32), None)
+
+
+def test_a_profile_worked_out_by_hand() -> None:
+    def rows(size: list[float | None], shop: list[str | None]) -> Rows:
+        at = pa.array([0] * len(size), pa.timestamp("us", tz="UTC"))
+        columns = {"size": pa.array(size, pa.float64()), "shop": pa.array(shop).dictionary_encode(), "at": at}
+        return Rows(lambda: [columns], lambda: [columns])
+
+    train = rows([1, 2, 2, 4, None], ["a", "b", "a", None, "c"])
+    test = rows([2, 8, 9], ["a", "z", "z"])
+    by_hand = json.loads(GOLDEN.read_text())
+    found = profile_rows(Said(), {}, train, test, Rate(count=1, rows=9))
+    assert found.model_dump(mode="json") == by_hand
+    assert Profile.model_validate(by_hand) == found
