@@ -28,13 +28,18 @@ def _bins(title: str, before: Bins, now: Bins | Names) -> Figure:
     axes.bar(place, _shares(now), width=0.55, color=MODEL, alpha=0.85)
     # Between two bins is an edge.
     chosen = np.unique(np.linspace(0, len(before.edges) - 1, min(TICKS, len(before.edges))).astype(np.int64))
-    axes.set_xticks(chosen + 0.5, [f"{before.edges[int(i)]:.4g}".replace("-", "−") for i in chosen])
+    axes.set_xticks(chosen + 0.5, [_edge(before.edges[int(i)]) for i in chosen])
     axes.grid(False, axis="x")
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.margins(y=0.2)
     axes.set(ylabel="Rows")
     name_lines(axes, [("training", FAINT), ("now", MODEL)], (0.03, 0.97), up=False)
     return figure
+
+
+def _edge(value: float) -> str:
+    # The number just below 0, where a bin ends before a value that fills many rows, is as good as 0.
+    return f"{float(np.float32(value)) + 0.0:.4g}".replace("-", "−")
 
 
 def _names(title: str, before: Names, now: Bins | Names) -> Figure:

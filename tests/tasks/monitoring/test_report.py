@@ -11,6 +11,8 @@ from models.profile import Profile, Rate
 from models.sections import Monitor
 from tasks.monitoring.counting import Counting
 from tasks.monitoring.drift import Drift, compare
+from tasks.monitoring.frames import empty_bins
+from tasks.monitoring.plots import shares
 from tasks.monitoring.report import WindowFacts, headline, render_report
 from tasks.monitoring.window import Window
 
@@ -71,3 +73,11 @@ def test_the_headline_names_a_few(count: int, end: str) -> None:
     _, found = report(Monitor(), shifted=True)
     changes = tuple(replace(found.drifted[0], column=f"a{i}") for i in range(count))
     assert headline(Drift(changes)).endswith(end)
+
+
+def test_the_edge_below_a_zero_of_its_own_is_shown_as_zero() -> None:
+    values = np.concatenate([np.zeros(50), np.arange(1.0, 51)])
+    frame = empty_bins(values)
+    assert frame.edges[0] < 0
+    ticks = [tick.get_text() for tick in shares("a", frame, frame).axes[0].get_xticklabels()]
+    assert ticks[0] == "0" and len(ticks) == 5
