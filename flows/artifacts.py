@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tasks.actions.deliver import Delivered
+    from tasks.monitoring.drift import Drift
+    from tasks.monitoring.window import Window
     from tasks.registry.gates import Verdict
 
 MARKS = {"yes": "✅", "no": "❌", "undecided": "❔"}
@@ -41,6 +43,16 @@ def show_scores(version: Version, second: Version | None, scores: Scores, delive
         beside = [f"| {what} | {value:.4g} |" for what, value in scores.shadow.items()]
         told += ["", f"Beside it {_cell(second.model)} v{second.number}:", "", "| over both | |", "|---|---:|", *beside]
     create_markdown_artifact("\n".join(told), key="scores")
+
+
+def show_drift(version: Version, window: "Window", drift: "Drift", report: str) -> None:
+    """What has drifted in a window, the largest change first."""
+    head = f"# {_cell(version.model)} v{version.number}: {len(drift.drifted)} drifted\n\n{window.rows:,} rows"
+    told = [f"{head}, {window.rejected:,} rejected. Report: `{report}`."]
+    if drift.drifted:
+        lines = [f"| {_cell(c.name)} | {_cell(c.facet)} | {_cell(c.change)} |" for c in drift.drifted]
+        told += ["", "| what | of it | change |", "|---|---|---|", *lines]
+    create_markdown_artifact("\n".join(told), key="drift")
 
 
 def _cell(text: str) -> str:

@@ -7,6 +7,8 @@ import typer
 
 from flows.environment import keep_off_screen, prepare
 from flows.loading import watched
+from flows.monitor_command import EXAMPLE as MONITOR_EXAMPLE
+from flows.monitor_command import monitor
 from flows.options import (
     AddressOption,
     ApplyOption,
@@ -229,6 +231,7 @@ def retrain(
 
 
 app.command(epilog=EXAMPLE)(score)
+app.command(epilog=MONITOR_EXAMPLE)(monitor)
 
 
 app.command(epilog=UP_EXAMPLE)(up)

@@ -25,12 +25,18 @@ def require_files(inputs: Sequence[str], output: str, overwrite: bool, *asked: s
 
     `asked` are query, key and version column.
     """
-    from tasks.data.database import is_database
-    from tasks.data.query import Asked, find_query
-    from tasks.data.sources import resolve_each
     from tasks.scoring.outputs import require_claimable, wanted_output
 
     require_claimable(wanted_output(absolute(output)), overwrite)
+    require_inputs(inputs, *asked)
+
+
+def require_inputs(inputs: Sequence[str], *asked: str | None) -> None:
+    """Raises InputError for inputs that are not there, or not to be read in this way."""
+    from tasks.data.database import is_database
+    from tasks.data.query import Asked, find_query
+    from tasks.data.sources import resolve_each
+
     for uri in inputs:
         if not uri.strip():
             raise InputError("--input: nothing is named; give a file, folder or glob")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tasks.actions.deliver import Delivered
     from tasks.data.snapshot import Ingested
+    from tasks.monitoring.drift import Drift
+    from tasks.monitoring.window import Window
     from tasks.registry.versions import Version
     from tasks.scoring.score import Scores
 
@@ -108,3 +110,24 @@ class Scored:
     shadow: dict[str, float]
     """How far it is from the first: shares and means over the rows that both scored."""
     actions: list["Delivered"]
+
+
+def monitored(version: "Version", run_id: str, window: "Window", drift: "Drift", report: str) -> "Monitored":
+    """What a monitoring came to."""
+    found = [change.as_dict() for change in drift.drifted]
+    return Monitored(version.model, version.number, run_id, window.rows, window.rejected, found, report)
+
+
+@dataclass(frozen=True)
+class Monitored:
+    """A window that was compared with a training."""
+
+    model: str
+    version: str
+    run_id: str
+    rows: int
+    rejected: int
+    drifted: list[dict[str, Any]]
+    """Facets of columns or predictions, the largest change first."""
+    report: str
+    """Path or URI."""

@@ -51,7 +51,9 @@ Partition = Annotated[
 NewSince = Annotated[
     str | None, typer.Option(metavar="OUTPUT", help="Leave out files that an earlier output has scored.")
 ]
-Query = Annotated[str | None, typer.Option(metavar="SQL", help="Of a database: score its rows.")]
+Query = Annotated[
+    str | None, typer.Option(metavar="SQL", help="Of a database: a SELECT statement whose rows are taken.")
+]
 Key = Annotated[str | None, typer.Option(metavar="COLUMN", help="Of a table or query: unique, orders its rows.")]
 VersionColumn = Annotated[
     str | None, typer.Option(metavar="COLUMN", help="Of a table or query: grows with each change of a row.")

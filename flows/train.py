@@ -10,6 +10,7 @@ from tasks.data.snapshot import Ingested
 from tasks.data.steps import ingest_data, read_model_file
 from tasks.evaluation.steps import evaluate_graph
 from tasks.export.steps import export_graph
+from tasks.monitoring.steps import profile_version
 from tasks.registry.record import Origin
 from tasks.registry.runs import finishing
 from tasks.registry.steps import open_training_run, register_version
@@ -48,6 +49,7 @@ def train_on(job: Job, data: Ingested, fresh: bool) -> Trained:
         with finishing(run_id):
             fitted = train_network(job, split, run_id)
             exported = export_graph(job, split, run_id)
+            profile_version(job, data, split, exported)
             metrics = evaluate_graph(job, data, split, fitted, exported)
             version = register_version(job, exported, metrics, origin, run_id)
         job.forget()

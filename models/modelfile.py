@@ -28,6 +28,7 @@ from models.sections import (
     Data,
     Evaluation,
     Gate,
+    Monitor,
     Network,
     Promotion,
     Schedule,
@@ -80,6 +81,7 @@ class ModelFile(Section):
     evaluation: Evaluation = Evaluation()
     actions: tuple[Action, ...] = ()
     schedule: Schedule = Schedule()
+    monitor: Monitor = Monitor()
     own_code: dict[str, str] = Field(
         default_factory=dict, description="found when the file is read: SHA-256 of the Python files that it names"
     )

@@ -204,3 +204,15 @@ class Schedule(Section):
     @classmethod
     def _known_zone(cls, name: str) -> str:
         return checked_zone(name)
+
+
+class Monitor(Section):
+    """What counts as drift: a change that is large enough, and too large for chance."""
+
+    psi: float = Field(0.1, gt=0, description="population stability index from which on a distribution has shifted")
+    share: float = Field(
+        0.02, gt=0, le=1, description="change of a share from which on it counts: missing, unseen, rejected rows"
+    )
+    significance: float = Field(
+        0.001, gt=0, lt=1, description="chance of calling anything of a window drift where nothing has changed"
+    )

@@ -33,7 +33,9 @@ def flows() -> list[tuple[str, ast.AST]]:
 
 
 def test_the_flows_are_found() -> None:
-    assert {"train", "promote", "retrain", "score", "rollback"} <= {name.split(":")[1] for name, _ in flows()}
+    assert {"train", "promote", "retrain", "score", "monitor", "rollback"} <= {
+        name.split(":")[1] for name, _ in flows()
+    }
 
 
 @pytest.mark.parametrize(("name", "function"), flows(), ids=lambda value: value if isinstance(value, str) else "")

@@ -161,6 +161,8 @@ class ColumnKind(ABC, Generic[SettingsT, StatisticsT]):
     encoder_module: ClassVar[str]
     batch_size: ClassVar[int] = BATCH_SIZE
     """Rows of a training step where the model file does not say it."""
+    moves: ClassVar[bool] = False
+    """Whether values move on by nature, so that later ones differ and nothing is wrong."""
     summarised: ClassVar[str] = ""
     """What `summary` makes of values, in words such as "pictures as shades of 8 x 8 blocks"; empty: nothing."""
     settings: type[SettingsT]
@@ -241,3 +243,7 @@ class ColumnKind(ABC, Generic[SettingsT, StatisticsT]):
         Kinds whose values are numbers or names already have none.
         """
         return np.empty((len(values), 0), np.float32)
+
+    def watched(self, values: pa.Array, settings: SettingsT) -> "Mapping[str, NDArray[np.float64] | pa.Array]":
+        """What drift is looked for in, by what it is called: numbers [N], NaN where missing, or names [N]."""
+        return {}

@@ -3,7 +3,6 @@
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from models.sections import Cost
 from tasks.evaluation.baselines import RIVALS
 from tasks.evaluation.evaluate import Evaluation
 from tasks.evaluation.metrics import NAMES, ClassRow, improvement
+from tasks.evaluation.page import render_page
 from tasks.evaluation.plots.curves import curve_svg
 from tasks.evaluation.plots.style import to_svg
 from tasks.evaluation.scored import Scored
@@ -79,13 +79,11 @@ def render_report(
     contract: Contract, evaluation: Evaluation, figures: Mapping[str, "Figure"], facts: ReportFacts
 ) -> str:
     """The whole report as one HTML text; figures are inline SVG. Every name in it is escaped."""
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(show=show, show_time=show_time, curve=curve_svg, uri=_data_uri)
-    template = files("tasks.evaluation").joinpath("report.html").read_text(encoding="utf-8")
     mark, keep = earns_its_keep(evaluation)
-    return environment.from_string(template).render(
+    return render_page(
+        "tasks.evaluation",
+        "report.html",
+        {"show": show, "show_time": show_time, "curve": curve_svg, "uri": _data_uri},
         contract=contract,
         evaluation=evaluation,
         facts=facts,

@@ -14,6 +14,7 @@ from mlflow.types.schema import AnyType, ColSpec, DataType, Schema, TensorSpec
 from models.contract import CONTRACT_FILE, GRAPH_FILE, Contract
 from models.errors import InputError
 from models.modelfile import ModelFile
+from models.profile import PROFILE_FILE
 
 MODEL_FILE = "model_file.json"
 LOADER = "tasks.scoring.pyfunc"
@@ -23,6 +24,8 @@ def write_package(exported: Path, model_file: ModelFile, folder: Path) -> None:
     """Fills `folder` with what a version consists of; the exported graph is copied byte for byte as it was judged."""
     for name in (GRAPH_FILE, CONTRACT_FILE):
         shutil.copyfile(exported / name, folder / name)
+    if (exported / PROFILE_FILE).exists():
+        shutil.copyfile(exported / PROFILE_FILE, folder / PROFILE_FILE)
     settings = json.dumps(model_file.model_dump(mode="json"), indent=1, ensure_ascii=False)
     (folder / MODEL_FILE).write_text(settings + "\n", encoding="utf-8")
     requirements = [f"mlflow=={mlflow.__version__}", f"onnx=={onnx.__version__}", "perennial"]

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from mlflow import MlflowClient
 from mlflow.entities import Dataset as DatasetEntity
@@ -175,6 +176,13 @@ def log_files(run_id: str, folder: Path) -> None:
     """Everything in `folder` as artefacts of the run."""
     with plain_errors("uploading artefacts"):
         connect().log_artifacts(run_id, str(folder))
+
+
+def place_of(run_id: str, name: str) -> str:
+    """Where an artefact of the run is: a path where it is on this machine, else its URI."""
+    with plain_errors("looking up a run"):
+        uri = str(connect().get_run(run_id).info.artifact_uri)
+    return f"{unquote(uri.removeprefix('file://'))}/{name}" if uri.startswith("file://") else f"{uri}/{name}"
 
 
 def log_json(run_id: str, value: Any, name: str) -> None:

@@ -1,8 +1,9 @@
 """One batch of raw rows becomes predictions and rejects, in the schema of the whole output."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +26,7 @@ from tasks.scoring.writers import value_type
 WHY = "why"
 NOTHING = pa.schema([])
 KEEP_LESS = "name the columns to write with --keep, without it"
+Watch: TypeAlias = Callable[[Mapping[str, pa.Array], Predictions], None]
 SEND_LESS = "write one type in all rows, since an action sends it"
 
 
@@ -78,10 +80,14 @@ class BatchScorer:
         actions: Actions | None = None,
         period: Period | None = None,
         sent: pa.Schema = NOTHING,
+        watch: Watch | None = None,
     ) -> None:
-        """`kept` are the input columns that are written along, `sent` those that actions send."""
+        """`kept` are the input columns that are written along, `sent` those that actions send.
+
+        `watch` is shown the parsed columns of the accepted rows, and what is predicted for them.
+        """
         self.predictor, self.stamp, self.shadow, self.actions = predictor, stamp, shadow, actions
-        self.period = period
+        self.period, self.watch = period, watch
         self._columns = {column.name: column.settings for column in predictor.contract.columns}
         self._kept, self._sent = len(kept), sent
         self.schema = self._output_schema(kept)
@@ -106,6 +112,8 @@ class BatchScorer:
         checked = check_batch(batch, self._columns, contract.missing, sensitive=contract.sensitive)
         parsed = {name: as_array(checked.table.column(name)) for name in self._columns}
         predictions = self.predictor.predict(parsed)
+        if self.watch:
+            self.watch(parsed, predictions)
         added = self._added_columns(predictions, batch.source, checked.rows)
         raw = _accepted(batch, checked)
         taken = self.actions.select(pa.table(added), self._to_send(raw, batch.source)) if self.actions else {}

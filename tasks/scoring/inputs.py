@@ -84,16 +84,16 @@ def _line_bytes(file: SourceFile) -> float:
 
 def look_at(
     inputs: Sequence[str],
-    wanted: Destination | RemoteDestination | TableDestination,
+    wanted: Destination | RemoteDestination | TableDestination | None,
     partitions: Sequence[str] = (),
     known: Sequence[Mapping[str, Any]] = (),
     asked: Asked = NOTHING,
 ) -> Sources:
     """The files behind all inputs, each once, in folders of these `partitions` (NAME=VALUE), and queries as `asked`.
 
-    Files that look as they do in `known`, the sources of earlier runs, are not to be read again. Raises InputError
-    for a file that two inputs reach, for inputs that the output would become a part of, and where no file at all can be
-    read.
+    `wanted` is the output, where there is one. Files that look as they do in `known`, the sources of earlier runs, are
+    not to be read again. Raises InputError for a file that two inputs reach, for inputs that the output would become a
+    part of, and where no file at all can be read.
     """
     if asked != NOTHING and not any(map(is_database, inputs)):
         raise InputError("--query, --key and --version-column are for inputs from databases; no input is one")
@@ -104,7 +104,7 @@ def look_at(
         )
     found = _in_partitions([file for uri in inputs for file in _resolved(uri, asked)], partitions)
     tables = [file for file in found if isinstance(file, SourceFile)]
-    overlaps = _overlaps(inputs, tables, wanted)
+    overlaps = _overlaps(inputs, tables, wanted) if wanted else ()
     problems = [*read_twice(tables, "inputs"), *overlaps]
     if problems:
         raise InputError(*problems)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from models.columns.audio.decode import decode
 from models.columns.audio.settings import END, AudioSettings
-from models.columns.audio.statistics import AudioStatistics, fit_audio
+from models.columns.audio.statistics import AudioStatistics, fit_audio, levels_and_lengths
 from models.columns.filekind import FileKind
 from models.columns.kind import Shift, Shown
 
@@ -60,3 +60,8 @@ class AudioKind(FileKind[AudioSettings, AudioStatistics]):
         from models.columns.audio.summary import band_powers
 
         return band_powers(self.to_input(values, settings), settings.sample_rate)
+
+    def watched(self, values: pa.Array, settings: AudioSettings) -> Mapping[str, NDArray[np.float64]]:
+        """Levels in dB below full scale, and seconds up to what the network hears."""
+        level, seconds = levels_and_lengths(self.to_input(values, settings), settings.sample_rate)
+        return {"level": level, "seconds": seconds}

@@ -55,6 +55,13 @@ def fit_audio(pieces: Iterable[NDArray[np.int16]], settings: AudioSettings) -> A
     )
 
 
+def levels_and_lengths(samples: NDArray[np.int16], sample_rate: int) -> NDArray[np.float64]:
+    """Levels in dB below full scale and lengths in seconds, [2, N], of recordings [N, samples]; NaN of missing ones."""
+    parts = [np.stack([levels_of(some), waveforms(some)[1] / sample_rate]) for some in _bounded([samples]) if len(some)]
+    found = np.concatenate([np.empty((2, 0)), *parts], axis=1)
+    return np.where(found[1] > 0, found, np.nan)
+
+
 def levels_of(samples: NDArray[np.int16]) -> NDArray[np.float64]:
     """Root mean squares in dB below full scale, [N], of recordings [N, samples]."""
     sound, length = waveforms(samples)

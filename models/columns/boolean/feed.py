@@ -1,6 +1,6 @@
 """Booleans from raw cells to the graph: 0, 1 and NaN for missing."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -71,6 +71,10 @@ class BooleanKind(ColumnKind[BooleanSettings, BooleanStatistics]):
     def to_input(self, values: pa.Array, settings: BooleanSettings) -> NDArray[Any]:
         """Float32 [N]: 0, 1 or NaN."""
         return np.asarray(values.cast(pa.float32()).to_numpy(zero_copy_only=False), dtype=np.float32)
+
+    def watched(self, values: pa.Array, settings: BooleanSettings) -> Mapping[str, pa.Array]:
+        """True and false."""
+        return {"value": values.cast(pa.string())}
 
 
 def _without_nan(numbers: pa.Array) -> pa.Array:

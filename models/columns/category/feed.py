@@ -1,6 +1,6 @@
 """Categories from raw cells to the graph: every type becomes a string, looked at once per distinct value."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -92,6 +92,10 @@ class CategoryKind(ColumnKind[CategorySettings, CategoryStatistics]):
         from models.columns.category.graph import lookup_nodes
 
         return lookup_nodes(source, target, statistics.vocabulary)
+
+    def watched(self, values: pa.Array, settings: CategorySettings) -> Mapping[str, pa.Array]:
+        """The values."""
+        return {"value": _dictionary(as_array(values))}
 
 
 def _dictionary(raw: pa.Array) -> pa.DictionaryArray:

@@ -1,7 +1,7 @@
 """Dates and times from raw cells to the graph: seconds on the wall clock of the column's time zone."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -50,6 +50,7 @@ class DatetimeKind(ColumnKind[DatetimeSettings, DatetimeStatistics]):
     """Timestamps, dates, and text or numbers in a stated format."""
 
     name = "datetime"
+    moves = True
     input_type: ClassVar[Any] = np.float64
     encoded_type: ClassVar[Any] = np.float64
     encoder_module = "models.columns.datetime.encoder"
@@ -80,6 +81,11 @@ class DatetimeKind(ColumnKind[DatetimeSettings, DatetimeStatistics]):
         local = pc.local_timestamp(values.cast(pa.timestamp("us", tz=settings.timezone)))
         microseconds = local.cast(pa.int64()).cast(pa.float64(), safe=False)
         return np.asarray(microseconds.to_numpy(zero_copy_only=False), dtype=np.float64) / 1e6
+
+    def watched(self, values: pa.Array, settings: DatetimeSettings) -> Mapping[str, NDArray[np.float64]]:
+        """Seconds since 1970, UTC."""
+        seconds = values.cast(pa.int64()).cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False) / 1e6
+        return {"time": np.asarray(seconds, dtype=np.float64)}
 
 
 def _checked_pattern(pattern: str) -> str:

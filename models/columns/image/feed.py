@@ -9,9 +9,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
+from models.columns.cells import valid
 from models.columns.filekind import FileKind
 from models.columns.image.decode import Pixels, decode_picture
-from models.columns.image.statistics import ImageStatistics, fit_image
+from models.columns.image.statistics import ImageStatistics, describe_pictures, fit_image
 from models.columns.kind import FileSettings, Parsed, Shift, Shown
 
 COLOURS = 3
@@ -98,3 +99,12 @@ class ImageKind(FileKind[ImageSettings, ImageStatistics]):
         from models.columns.image.summary import block_shades
 
         return block_shades(self.to_input(values, settings))
+
+    def watched(self, values: pa.Array, settings: ImageSettings) -> Mapping[str, NDArray[np.float64]]:
+        """How bright and how rich in contrast each picture is, in shades from 0 to 255."""
+        brightness, contrast = np.full((2, len(values)), np.nan)
+        known = valid(values)
+        if known.any():
+            means, _, contrast[known] = describe_pictures(self.to_input(values.drop_null(), settings))
+            brightness[known] = means.mean(axis=1)
+        return {"brightness": brightness, "contrast": contrast}

@@ -81,6 +81,10 @@ class NumberKind(ColumnKind[NumberSettings, NumberStatistics]):
         """Float32 [N], NaN where missing."""
         return np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float32)
 
+    def watched(self, values: pa.Array, settings: NumberSettings) -> Mapping[str, NDArray[np.float64]]:
+        """The values."""
+        return {"value": np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64)}
+
 
 def _biased(values: pa.Array, settings: NumberSettings, generator: np.random.Generator) -> pa.Array:
     """All values half a standard deviation higher, but within the limits of the column: others would be rejects."""

@@ -23,7 +23,7 @@ from models.columns.kind import (
     failures,
     is_gathered,
 )
-from models.columns.series.statistics import SeriesStatistics, fit_series, window_features
+from models.columns.series.statistics import FEATURES, SeriesStatistics, fit_series, window_features
 
 
 class SeriesSettings(ColumnSettings):
@@ -91,6 +91,11 @@ class SeriesKind(ColumnKind[SeriesSettings, SeriesStatistics]):
     def summary(self, values: pa.Array, settings: SeriesSettings) -> NDArray[np.float32]:
         """Last value, mean, spread, trend, lowest and highest value, and roughness, [N, 7]."""
         return window_features(self.to_input(values, settings))
+
+    def watched(self, values: pa.Array, settings: SeriesSettings) -> Mapping[str, NDArray[np.float64]]:
+        """Mean, spread and trend of each window."""
+        found = dict(zip(FEATURES, window_features(self.to_input(values, settings)).T.astype(np.float64), strict=True))
+        return {name: found[name] for name in ("mean", "spread", "trend")}
 
 
 def _biased(values: pa.Array, settings: SeriesSettings, generator: np.random.Generator) -> pa.Array:

@@ -124,6 +124,11 @@ class TextKind(ColumnKind[TextSettings, TextStatistics]):
         """Characters of each string, [N]."""
         return np.fromiter(map(len, feed), dtype=np.int64, count=len(feed))
 
+    def watched(self, values: pa.Array, settings: TextSettings) -> Mapping[str, NDArray[np.float64]]:
+        """Lengths."""
+        lengths = pc.utf8_length(as_array(values)).cast(pa.float64())
+        return {"characters": np.asarray(lengths.to_numpy(zero_copy_only=False), dtype=np.float64)}
+
 
 def _marks(missing: tuple[str, ...]) -> tuple[str, ...]:
     """Marks of a missing text, spelt as they are given and as they are read."""

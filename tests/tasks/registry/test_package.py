@@ -22,7 +22,7 @@ from tasks.scoring.pyfunc import _load_pyfunc
 from tests.conftest import Small
 from tests.small import ROOT, table
 
-NO_CODE = {"MLmodel", "model.onnx", "contract.json", "model_file.json", "requirements.txt"}
+NO_CODE = {"MLmodel", "model.onnx", "contract.json", "profile.json", "model_file.json", "requirements.txt"}
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,75 @@
+"""From the rows of a window to what has drifted since a version was trained."""
+
+from collections.abc import Sequence
+
+from prefect import flow
+
+from flows.artifacts import show_drift
+from flows.crashes import running, sweep_crashed
+from flows.environment import state_folder
+from flows.results import Monitored, monitored
+from tasks.monitoring.steps import (
+    compare,
+    expected_of,
+    look_at_window,
+    open_monitoring_run,
+    profile_window,
+    record_drift,
+)
+from tasks.registry.runs import finishing
+from tasks.registry.steps import resolve_version
+from tasks.scoring.request import Options, Request
+
+
+@flow(name="monitor", flow_run_name="monitor {model}", timeout_seconds=24 * 3600)
+def monitor(
+    model: str,
+    input: Sequence[str],  # noqa: A002 - the name is a parameter of the deployment's form
+    since: str | None = None,
+    until: str | None = None,
+    time: str | None = None,
+    partition: Sequence[str] = (),
+    query: str | None = None,
+    key: str | None = None,
+    version_column: str | None = None,
+) -> Monitored:
+    """Compares rows with those that a version was trained on, and its predictions with those for its test rows.
+
+    Args:
+        model: Name of a registered model (its champion), NAME@ALIAS, NAME/VERSION, or a models:/ URI.
+        input: Files, folders, globs; tables: postgresql://host/db#schema.table or sqlite:////path/file.db#table. Leave
+            users and passwords to PGUSER, PGPASSWORD, PGPASSFILE or PGSERVICE: what is typed here is stored.
+        since: Only rows of this date or time, or later, such as 2026-11-24 or 2026-11-24T06:00:00+01:00.
+        until: Only rows that are earlier.
+        time: The column that since and until look at; the model's own time if not given.
+        partition: Only files in folders of these Hive partitions, such as year=2024.
+        query: A SELECT statement whose rows are taken, for a database that is given without #table.
+        key: Column of a table or query that orders its rows and holds another value in each.
+        version_column: Column of a table or query that grows with each change, such as a time: changes are noticed.
+    """
+    options = Options(
+        since=since,
+        until=until,
+        time=time,
+        partitions=tuple(partition),
+        query=query,
+        key=key,
+        version_column=version_column,
+    )
+    return monitor_request(input, Request.of(model, input, options, None))
+
+
+def monitor_request(inputs: Sequence[str], request: Request) -> Monitored:
+    """The steps of a monitoring; `inputs` may hold credentials, the request does not."""
+    home = state_folder()
+    sweep_crashed(home)
+    sources = look_at_window(inputs, request.options)
+    version = resolve_version(request.asked)
+    expected = expected_of(version)
+    run_id = open_monitoring_run(version, request.inputs, home)
+    with running(run_id, home), finishing(run_id):
+        window = profile_window(version, expected, sources, request.options)
+        drift = compare(expected, window)
+        report = record_drift(run_id, version, expected, window, drift, request.inputs)
+    show_drift(version, window, drift, report)
+    return monitored(version, run_id, window, drift, report)

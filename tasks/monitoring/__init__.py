@@ -1,0 +1,1 @@
+"""How rows that come later differ from those that a version was trained on."""
