@@ -6,7 +6,17 @@ from contextlib import contextmanager
 import pyarrow as pa
 from adbc_driver_manager.dbapi import Connection
 
-from tasks.data.database import Table, connected, literal, locate, plain_errors, rows, run, table_of
+from tasks.data.database import (
+    Table,
+    alone_in_making_tables,
+    connected,
+    literal,
+    locate,
+    plain_errors,
+    rows,
+    run,
+    table_of,
+)
 
 DELIVERIES = "perennial_deliveries"
 
@@ -29,6 +39,10 @@ class DatabaseTarget:
 
     def append(self, rows_: pa.Table, run_id: str, shard: str) -> None:
         """Adds the rows in one transaction; nothing where those of that run and shard are there already."""
+        with alone_in_making_tables(self._connection, self._table.database):
+            self._append(rows_, run_id, shard)
+
+    def _append(self, rows_: pa.Table, run_id: str, shard: str) -> None:
         own = f"run_id = {literal(run_id)} AND shard = {literal(shard)} AND target = {literal(self._table.name)}"
         run(
             self._connection,

@@ -18,6 +18,8 @@ from tasks.addresses import without_credentials
 
 Dialect: TypeAlias = Literal["postgresql", "sqlite"]
 SCHEMES: dict[str, Dialect] = {"postgresql": "postgresql", "postgres": "postgresql", "sqlite": "sqlite"}
+MAKING_TABLES = 7011365
+"""Key of an advisory lock."""
 IDENTIFIER = 63
 """Bytes of a name in PostgreSQL, which cuts longer ones without a word."""
 WAIT = "10"
@@ -301,3 +303,17 @@ def _located(uri: str) -> tuple[Database, str]:
 def _escaped(text: str, letters: str) -> str:
     """Readable, but for what has a meaning in the URI."""
     return "".join(f"%{ord(letter):02X}" if letter in letters else letter for letter in text)
+
+
+@contextmanager
+def alone_in_making_tables(connection: Connection, database: Database) -> Iterator[None]:
+    """In PostgreSQL two that find a table missing at once would collide; the lock outlives no connection."""
+    if database.dialect != "postgresql":
+        yield
+        return
+    rows(connection, f"SELECT CAST(pg_advisory_lock({MAKING_TABLES}) AS text)")
+    # What others have made meanwhile is seen by a transaction that begins now.
+    connection.commit()
+    yield
+    rows(connection, f"SELECT CAST(pg_advisory_unlock({MAKING_TABLES}) AS text)")
+    connection.commit()

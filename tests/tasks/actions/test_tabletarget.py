@@ -1,6 +1,7 @@
 """Rows that are delivered to tables: each parcel once."""
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
@@ -31,6 +32,19 @@ def test_a_parcel_arrives_once_in_postgresql(postgres_server: PostgresServer) ->
             table.append(ROWS, run, "a-0")
     assert postgres_server.psql("SELECT count(*), max(label) FROM acted") == "4|refund"
     postgres_server.psql("DROP TABLE acted, perennial_deliveries")
+
+
+def test_runs_that_make_one_table_at_once_do_not_collide(postgres_server: PostgresServer) -> None:
+    def deliver(table: str, run: str) -> None:
+        with open_table(f"{postgres_server.uri}#{table}") as opened:
+            opened.append(ROWS, run, "a-0")
+
+    for table in (f"acted-{i}" for i in range(5)):
+        with ThreadPoolExecutor(4) as pool:
+            for done in [pool.submit(deliver, table, run) for run in "abcd"]:
+                done.result()
+        assert postgres_server.psql(f'SELECT count(*) FROM "{table}"') == "8"
+        postgres_server.psql(f'DROP TABLE "{table}", perennial_deliveries')
 
 
 def test_rows_that_do_not_fit_are_refused_and_can_come_again(tmp_path: Path) -> None:
