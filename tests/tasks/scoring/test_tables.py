@@ -177,7 +177,9 @@ def test_a_killed_run_goes_on_with_the_rows_that_it_began_with(
     source, output = fill_postgres(postgres_server, "in4", rows_with_rejects(500)), f"{postgres_server.uri}#out4"
     process = stopped_run(small.downloaded, source, output)
     count = "SELECT count(*) FROM perennial_ledger WHERE output = 'out4' AND shard <> ''"
-    exists = "SELECT count(*) FROM pg_tables WHERE tablename IN ('out4__run', 'perennial_ledger')"
+    exists = (
+        "SELECT count(*) FROM pg_tables WHERE schemaname = 'public' AND tablename IN ('out4__run', 'perennial_ledger')"
+    )
     wait_for(lambda: int(postgres_server.psql(count)) if postgres_server.psql(exists) == "2" else 0, process)
     with monkeypatch.context() as patch:
         patch.setattr(tables, "PATIENCE", 0.2)
