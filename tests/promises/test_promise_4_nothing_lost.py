@@ -140,7 +140,7 @@ def test_a_killed_run_that_starts_again_ends_with_the_same_output(
     assert finished(process).code == -signal.SIGKILL
     assert not (tmp_path / "out").exists()
     pinned = json.loads((ledger / "run.json").read_text())
-    (note,) = (home / "running").glob("*.json")
+    (note,) = (path for path in (home / "running").glob("*.json") if json.loads(path.read_text())["run_id"])
     crashed = json.loads(note.read_text())
     assert crashed["run_id"] == pinned["run_id"]
     assert connect().get_run(pinned["run_id"]).info.status == "RUNNING"
