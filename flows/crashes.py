@@ -3,9 +3,8 @@
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
@@ -23,30 +22,30 @@ WHY = "its process ended without a word, as a killed one does"
 
 
 @contextmanager
-def begun(home: Path) -> Iterator[None]:
-    """Tells later commands that this flow run is at work, from before it has a run of MLflow."""
-    folder, flow_run_id = home / "running", str(flow_run.id)
-    with held(folder / f"{flow_run_id}.lock", flow_run_id), _noted(folder / f"{flow_run_id}.json", None):
+def at_work(home: Path) -> Iterator[None]:
+    """Tells later commands that this flow run is at work, as long as this process lives."""
+    flow_run_id = str(flow_run.id)
+    note = home / "running" / f"{flow_run_id}.json"
+    with held(note.with_suffix(".lock"), flow_run_id), _noted(note, {"flow_run_id": flow_run_id}):
         yield
 
 
 @contextmanager
 def running(run_id: str, home: Path) -> Iterator[None]:
-    """Tells later commands that the MLflow run and this flow run are at work, as long as this process lives."""
-    folder = home / "running"
-    note = folder / f"{run_id}.json"
+    """Tells later commands that the MLflow run is at work, as long as this process lives."""
+    note = home / "running" / f"{run_id}.json"
     with ExitStack() as stack:
-        if _hold(stack, folder / f"{run_id}.lock", run_id):
+        if _hold(stack, note.with_suffix(".lock"), run_id):
             # Whoever had it may have marked the run as crashed after it was resumed.
             resume_run(run_id)
-        stack.enter_context(_noted(note, run_id))
+        stack.enter_context(_noted(note, {"run_id": run_id}))
         yield
 
 
 @contextmanager
-def _noted(note: Path, run_id: str | None) -> Iterator[None]:
+def _noted(note: Path, content: Mapping[str, str]) -> Iterator[None]:
     aside = note.with_suffix(".partial")
-    aside.write_text(json.dumps({"run_id": run_id, "flow_run_id": flow_run.id}), encoding="utf-8")
+    aside.write_text(json.dumps(content), encoding="utf-8")
     aside.replace(note)
     try:
         yield
@@ -77,27 +76,20 @@ def sweep_crashed(home: Path) -> None:
     for note in sorted((home / "running").glob("*.json")):
         with suppress(HeldError, OutsideError, PrefectException), held(note.with_suffix(".lock"), str(os.getpid())):
             told = _read(note)
-            if told is not None:
-                if told.run_id:
-                    mark_crashed(told.run_id, WHY)
-                _mark_flow_run(told.flow_run_id)
+            if "run_id" in told:
+                mark_crashed(told["run_id"], WHY)
+            if "flow_run_id" in told:
+                _mark_flow_run(UUID(told["flow_run_id"]))
             note.unlink(missing_ok=True)
 
 
-def _read(note: Path) -> "_Told | None":
-    """None where the run has ended meanwhile, or nothing can be read of what a killed process or a full disk left."""
+def _read(note: Path) -> Mapping[str, str]:
+    """Nothing where the run has ended meanwhile, or where a killed process or a full disk left nothing to read."""
     try:
         told = json.loads(note.read_text(encoding="utf-8"))
-        return _Told(told["run_id"] and str(told["run_id"]), UUID(told["flow_run_id"]))
-    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
-        return None
-
-
-@dataclass(frozen=True)
-class _Told:
-    run_id: str | None
-    """None while there is none yet."""
-    flow_run_id: UUID
+    except (FileNotFoundError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
 def _mark_flow_run(flow_run_id: UUID) -> None:

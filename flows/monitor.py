@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from prefect import flow
 
 from flows.artifacts import show_drift
-from flows.crashes import running, sweep_crashed
+from flows.crashes import at_work, running, sweep_crashed
 from flows.environment import state_folder
 from flows.results import Monitored, monitored
 from tasks.monitoring.steps import (
@@ -63,13 +63,14 @@ def monitor_request(inputs: Sequence[str], request: Request) -> Monitored:
     """The steps of a monitoring; `inputs` may hold credentials, the request does not."""
     home = state_folder()
     sweep_crashed(home)
-    sources = look_at_window(inputs, request.options)
-    version = resolve_version(request.asked)
-    expected = expected_of(version)
-    run_id = open_monitoring_run(version, request.inputs, home)
-    with running(run_id, home), finishing(run_id):
-        window = profile_window(version, expected, sources, request.options)
-        drift = compare(expected, window)
-        report = record_drift(run_id, version, expected, window, drift, request.inputs)
-    show_drift(version, window, drift, report)
-    return monitored(version, run_id, window, drift, report)
+    with at_work(home):
+        sources = look_at_window(inputs, request.options)
+        version = resolve_version(request.asked)
+        expected = expected_of(version)
+        run_id = open_monitoring_run(version, request.inputs, home)
+        with running(run_id, home), finishing(run_id):
+            window = profile_window(version, expected, sources, request.options)
+            drift = compare(expected, window)
+            report = record_drift(run_id, version, expected, window, drift, request.inputs)
+        show_drift(version, window, drift, report)
+        return monitored(version, run_id, window, drift, report)

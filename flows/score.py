@@ -9,7 +9,7 @@ from prefect import flow
 from pydantic import BeforeValidator
 
 from flows.artifacts import show_scores
-from flows.crashes import begun, running, sweep_crashed
+from flows.crashes import at_work, running, sweep_crashed
 from flows.environment import state_folder
 from flows.promote import promote_if_free
 from flows.results import Scored, scored
@@ -122,7 +122,7 @@ def score_request(
     """The steps of a run, or of what is missing of one; `inputs` may hold credentials, the request does not."""
     home = state_folder()
     sweep_crashed(home)
-    with begun(home):
+    with at_work(home):
         return _score_request(inputs, request, wanted, overwrite, engine, home)
 
 

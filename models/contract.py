@@ -5,12 +5,13 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, SerializeAsAny, ValidationError, field_validator
+from pydantic import Field, SerializeAsAny, field_validator
 
 from models.actions import Action
 from models.columns import KINDS, ColumnSettings, Statistics
 from models.errors import InputError
 from models.sections import Section, Series, SplitName, Task
+from models.versioned import read_versioned
 
 FORMAT_VERSION = 3
 CONTRACT_FILE = "contract.json"
@@ -112,17 +113,9 @@ def read_contract(folder: Path) -> Contract:
     """The contract in `folder`. Raises InputError when it is missing, damaged, or of a later format."""
     path = folder / CONTRACT_FILE
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-        version = raw["format_version"]
-        if version > FORMAT_VERSION:
-            raise InputError(
-                f"{path}: format version {version} is newer than {FORMAT_VERSION}, this release's; upgrade perennial"
-            )
-        return Contract.model_validate(raw)
+        return read_versioned(Contract, path, FORMAT_VERSION, "contract")
     except FileNotFoundError:
         raise InputError(f"{path}: no contract beside the graph; this is not a version that perennial made") from None
-    except (ValueError, KeyError, TypeError, ValidationError) as error:
-        raise InputError(f"{path}: damaged contract: {str(error).splitlines()[0]}") from None
 
 
 def output_names(columns: Iterable[str], classified: bool) -> tuple[str, ...]:

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from models.errors import InputError
 from models.sections import Section
+from models.versioned import read_versioned
 
 FORMAT_VERSION = 1
 PROFILE_FILE = "profile.json"
@@ -110,16 +110,7 @@ def write_profile(profile: Profile, folder: Path) -> Path:
 
 def read_profile(folder: Path) -> Profile | None:
     """The profile in `folder`, None where there is none. Raises InputError when it is damaged or of a later format."""
-    path = folder / PROFILE_FILE
-    if not path.exists():
-        return None
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-        version = raw["format_version"]
-        if version > FORMAT_VERSION:
-            raise InputError(
-                f"{path}: format version {version} is newer than {FORMAT_VERSION}, this release's; upgrade perennial"
-            )
-        return Profile.model_validate(raw)
-    except (ValueError, KeyError, TypeError, ValidationError) as error:
-        raise InputError(f"{path}: damaged profile: {str(error).splitlines()[0]}") from None
+        return read_versioned(Profile, folder / PROFILE_FILE, FORMAT_VERSION, "profile")
+    except FileNotFoundError:
+        return None

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from models.errors import InputError
 from models.sections import Section, Task
+from models.versioned import read_versioned
 from tasks.data.batches import BATCH_ROWS, constant
 from tasks.data.layout import FILE, SOURCE
 
@@ -123,16 +124,9 @@ class Snapshot:
 def open_snapshot(path: Path) -> Snapshot:
     """The snapshot whose manifest is at `path`. Raises InputError when it is missing, damaged or of a later format."""
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-        version = raw["format_version"]
-        if version > FORMAT_VERSION:
-            newest = f"newer than this release reads ({FORMAT_VERSION})"
-            raise InputError(f"{path}: format version {version} is {newest}; upgrade perennial")
-        snapshot = Snapshot(path, Manifest.model_validate(raw))
+        snapshot = Snapshot(path, read_versioned(Manifest, path, FORMAT_VERSION, "manifest"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such snapshot; ingest again") from None
-    except (ValueError, KeyError, TypeError, ValidationError) as error:
-        raise InputError(f"{path}: damaged manifest: {str(error).splitlines()[0]}") from None
     if snapshot.digest != path.stem:
         raise InputError(f"{path}: damaged manifest: its content does not match its name")
     return snapshot

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from importlib.resources import files
 from typing import Any
 
-STYLE = "tasks.evaluation"
-"""The package whose `style.html` all pages include."""
+SHARED = "tasks.evaluation"
+"""The package whose `head.html` all pages include."""
 
 
 def render_page(package: str, template: str, filters: Mapping[str, Callable[..., Any]], **values: Any) -> str:
@@ -13,7 +13,7 @@ def render_page(package: str, template: str, filters: Mapping[str, Callable[...,
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     def source(name: str) -> str:
-        return files(package if name == template else STYLE).joinpath(name).read_text(encoding="utf-8")
+        return files(package if name == template else SHARED).joinpath(name).read_text(encoding="utf-8")
 
     environment = Environment(
         loader=FunctionLoader(source), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True

@@ -28,7 +28,7 @@ from tasks.scoring.batch import Stamp
 from tasks.scoring.inputs import Sources, about_rows, look_at
 from tasks.scoring.ledger import Pinned
 from tasks.scoring.on_ray import Kept, RayCrew, ray_crew
-from tasks.scoring.outputs import Output, scored_before
+from tasks.scoring.outputs import Output, scored_before, wanted_output
 from tasks.scoring.predictor import Predictor
 from tasks.scoring.request import Request
 from tasks.scoring.score import Scores, score_into
@@ -47,7 +47,7 @@ SECONDS_BETWEEN = 2.0
 def look_at_inputs(inputs: Sequence[str], request: Request, wanted: Output) -> Sources:
     """All files and queries that are to be read, each with what it looks like now; `inputs` may hold credentials."""
     options = request.options
-    if options.new_since and options.new_since == str(getattr(wanted, "output", None)):
+    if options.new_since and wanted_output(options.new_since) == wanted:
         raise InputError(f"{options.new_since}: is the output and that of --new-since; choose another output")
     known = scored_before(options.new_since) if options.new_since else ()
     return look_at(inputs, wanted, options.partitions, known, options.asked)

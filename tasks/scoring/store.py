@@ -40,8 +40,8 @@ class Store(Protocol):
     def open(self, name: str) -> pa.NativeFile:
         """The file to read from, at any position. Raises FileNotFoundError where there is none."""
 
-    def names(self, folder: str, deep: bool = False) -> list[str]:
-        """Names of the files right in a folder, sorted, or paths of those at any depth; none where it is missing."""
+    def names(self, folder: str) -> list[str]:
+        """Paths of the files at any depth of a folder, relative to it, sorted; none where it is missing."""
 
     def scratch(self) -> Path:
         """A folder of this machine to make files in that `put` takes."""
@@ -86,14 +86,11 @@ class LocalStore:
         """A memory map would grow the process; this reads."""
         return pa.OSFile(str(self.root / name))
 
-    def names(self, folder: str, deep: bool = False) -> list[str]:
-        """Names of the files right in a folder, sorted, or paths of those at any depth; none where it is missing."""
-        if deep:
-            files = (Path(path, name) for path, _, names in os.walk(self.root / folder) for name in names)
-            return sorted(file.relative_to(self.root / folder).as_posix() for file in files)
-        with suppress(FileNotFoundError):
-            return sorted(entry.name for entry in os.scandir(self.root / folder) if entry.is_file())
-        return []
+    def names(self, folder: str) -> list[str]:
+        """Paths of the files at any depth of a folder, relative to it, sorted; none where it is missing."""
+        root = self.root / folder
+        files = (Path(path, name) for path, _, names in os.walk(root) for name in names)
+        return sorted(file.relative_to(root).as_posix() for file in files)
 
     def scratch(self) -> Path:
         """Hidden in the folder itself, so that a file is renamed and not copied."""
@@ -155,10 +152,10 @@ class ObjectStore:
         """The file to read from, at any position."""
         return patiently(lambda: self.filesystem.open_input_file(self._path(name)))
 
-    def names(self, folder: str, deep: bool = False) -> list[str]:
-        """Names of the files right in a folder, sorted, or paths of those at any depth; none where it is missing."""
+    def names(self, folder: str) -> list[str]:
+        """Paths of the files at any depth of a folder, relative to it, sorted; none where it is missing."""
         path = self._path(folder)
-        selector = fs.FileSelector(path, allow_not_found=True, recursive=deep)
+        selector = fs.FileSelector(path, allow_not_found=True, recursive=True)
         infos = patiently(lambda: self.filesystem.get_file_info(selector))
         return sorted(info.path.removeprefix(f"{path}/") for info in infos if info.type == fs.FileType.File)
 

@@ -116,6 +116,6 @@ def _count_problems(manifest: Mapping[str, Any]) -> Iterator[str]:
 
 def _strays(output: Finished, known: set[str]) -> Iterator[str]:
     for what in (PREDICTIONS, REJECTS):
-        for name in output.store.names(what, deep=True):
+        for name in output.store.names(what):
             if f"{what}/{name}" not in known:
                 yield f"{output.shown}/{what}/{name}: no part of the run"

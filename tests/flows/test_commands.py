@@ -24,46 +24,20 @@ def snapshot_of(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if "prefect" not in path.parts}
 
 
+COMMANDS = (
+    "new", "check", "train", "promote", "rollback", "history", "retrain", "score", "monitor", "up", "deploy",
+    "ui", "gc", "env", "demo",
+)  # fmt: skip
+
+
 def test_help_lists_the_commands() -> None:
     said = cli("--help")
     assert said.code == 0
-    for word in (
-        "new",
-        "check",
-        "train",
-        "promote",
-        "rollback",
-        "history",
-        "retrain",
-        "score",
-        "monitor",
-        "deploy",
-        "ui",
-        "gc",
-        "demo",
-    ):
-        assert f" {word} " in said.out
+    for command in COMMANDS:
+        assert f" {command} " in said.out
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "new",
-        "check",
-        "train",
-        "promote",
-        "rollback",
-        "history",
-        "retrain",
-        "score",
-        "monitor",
-        "deploy",
-        "ui",
-        "gc",
-        "env",
-        "demo",
-    ],
-)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_of_each_command_shows_an_example(command: str) -> None:
     said = cli(command, "--help")
     assert said.code == 0

@@ -5,21 +5,18 @@ import threading
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from prefect import flow
 from prefect.runtime import flow_run
 
 from flows import crashes
-from flows.crashes import begun, running, sweep_crashed
+from flows.crashes import at_work, running, sweep_crashed
 from models.errors import OutsideError
 from tasks.aside import held
 from tasks.registry.connection import connect
 from tasks.registry.runs import RunTitle, mark_crashed, start_run
-
-NOBODY = uuid4()
-"""No flow run."""
 
 
 @pytest.fixture
@@ -32,11 +29,11 @@ def state(tmp_path: Path) -> Path:
 def noted(state: Path, run_id: str) -> Path:
     """As a killed process leaves it."""
     note = state / "running" / f"{run_id}.json"
-    note.write_text(json.dumps({"run_id": run_id, "flow_run_id": str(NOBODY)}))
+    note.write_text(json.dumps({"run_id": run_id}))
     return note
 
 
-@pytest.mark.parametrize("content", ["", '{"run_id": "dead', "{}", "null", '{"run_id": "a", "flow_run_id": null}'])
+@pytest.mark.parametrize("content", ["", '{"run_id": "dead', "{}", "null", "[1]"])
 def test_a_damaged_note_stops_nothing(server: str, home: Path, state: Path, content: str) -> None:
     (state / "running" / "0.json").write_text(content)
     run_id = start_run(RunTitle("crash-runs", "killed", "test"), home)
@@ -50,11 +47,11 @@ def test_a_note_is_there_as_long_as_the_block_runs(state: Path) -> None:
     with running("1", state):
         assert {path.name for path in (state / "running").iterdir()} == {"1.json", "1.lock"}
         sweep_crashed(state)
-        assert json.loads((state / "running" / "1.json").read_text())["run_id"] == "1"
+        assert json.loads((state / "running" / "1.json").read_text()) == {"run_id": "1"}
     assert not list((state / "running").iterdir())
 
 
-def test_a_flow_is_noted_before_it_has_a_run_of_mlflow(
+def test_a_flow_is_noted_though_it_has_no_run_of_mlflow_yet(
     server: str, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     marked: list[object] = []
@@ -63,7 +60,7 @@ def test_a_flow_is_noted_before_it_has_a_run_of_mlflow(
     @flow
     def look() -> str:
         name = str(flow_run.id)
-        with begun(state):
+        with at_work(state):
             assert {path.name for path in (state / "running").iterdir()} == {f"{name}.json", f"{name}.lock"}
             sweep_crashed(state)
             left = (state / "running" / f"{name}.json").read_bytes()

@@ -3,6 +3,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from tasks.scoring import remotelock, score, store
@@ -10,6 +11,7 @@ from tasks.scoring.predictor import Predictor
 from tasks.scoring.score import Scores, score_files
 from tests.conftest import Small
 from tests.servers import Address
+from tests.tasks.scoring.in_databases import rows_with_rejects
 from tests.tasks.scoring.scored_files import STAMP, Run
 
 
@@ -23,6 +25,16 @@ def no_thread_is_left() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def predictor(small: Small) -> Predictor:
     return Predictor.load(small.downloaded)
+
+
+@pytest.fixture(scope="module")
+def expected(predictor: Predictor, tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    """What scoring a file of the same rows gives."""
+    folder = tmp_path_factory.mktemp("expected")
+    rows_with_rejects(500).to_csv(folder / "in.csv", index=False)
+    scores = score_files(predictor, [str(folder / "in.csv")], folder / "out.parquet", STAMP)
+    assert (scores.scored, scores.rejected) == (498, 2)
+    return pd.read_parquet(folder / "out.parquet").astype({"id": int})
 
 
 @pytest.fixture
