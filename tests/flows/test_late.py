@@ -10,7 +10,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterDeploymentId
 from prefect.client.schemas.objects import FlowRun
 from prefect.flow_engine import run_flow
-from prefect.states import Cancelled
+from prefect.states import Cancelled, Scheduled
 
 from flows.retrain import retrain
 from tests.small import cli, write_model
@@ -72,7 +72,8 @@ def test_a_run_that_somebody_starts_is_never_late(client: SyncPrefectClient, tmp
     file = write_model(tmp_path, "by-hand", rest=HOURLY)
     deployment = late_runs(client, file)[0].deployment_id
     assert deployment is not None
-    by_hand = client.create_flow_run_from_deployment(deployment)
+    long_ago = Scheduled(scheduled_time=NOW - timedelta(hours=5))
+    by_hand = client.create_flow_run_from_deployment(deployment, state=long_ago)
     assert carry_out(by_hand)[0] == "Completed"
     unchanged = client.create_flow_run_from_deployment(deployment)
     said = "unchanged: version 1 was made from the same data, model file and code"
