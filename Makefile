@@ -53,9 +53,9 @@ test: lint
 coverage: $(TESTABLE)
 	$(FAST) --cov --cov-report=term:skip-covered
 
-# They wait for servers more than they work, so that three share two cores well.
+# They wait for servers more than they work.
 test-slow: $(TESTABLE)
-	$(BIN)/pytest --numprocesses 3 --dist worksteal -m slow
+	$(BIN)/pytest --numprocesses 2 --dist worksteal -m slow
 
 bench: $(READY)
 	@$(BIN)/python -m benchmarks.$(NAME)
