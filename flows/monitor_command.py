@@ -15,6 +15,7 @@ from models.errors import RefusedError
 
 EXAMPLE = "Example: perennial monitor churn --input last-week.csv"
 MOST_LINES = 20
+New = Annotated[bool, typer.Option("--new", help="Only files that no earlier window of the model has read.")]
 
 Name = Annotated[str, typer.Argument(metavar="NAME_OR_URI", help="NAME, NAME@ALIAS, NAME/VERSION or a models:/ URI.")]
 Input = Annotated[
@@ -32,11 +33,13 @@ def monitor(
     query: Query = None,
     key: Key = None,
     version_column: VersionColumn = None,
+    new: New = False,
     as_json: AsJson = False,
 ) -> None:
     """Compare rows with those that a version was trained on.
 
-    The exit code is 1 when columns or predictions have drifted, with the largest changes first.
+    The exit code is 1 when columns or predictions have drifted, with the largest changes first. Where enough of the
+    version's last windows have, an event follows, which Prefect's automations can act upon.
     """
     with prefect_ready():
         require_inputs(input, query, key, version_column)
@@ -44,7 +47,7 @@ def monitor(
 
     done = watched(flow)(
         name, [absolute(uri) for uri in input], since=since, until=until, time=time, partition=partition or [],
-        query=query, key=key, version_column=version_column,
+        query=query, key=key, version_column=version_column, new=new,
     )  # fmt: skip
     show(done, as_json, _lines(done))
     if done.drifted:
@@ -52,6 +55,8 @@ def monitor(
 
 
 def _lines(done: Monitored) -> list[str]:
+    if done.skipped:
+        return [done.skipped]
     beside = f"compared with the training of {done.model} version {done.version}"
     counts = f"{done.rows:,} rows, {done.rejected:,} rejected, {beside}: "
     rows = [(str(c["of"] if c["column"] is None else c["column"]), str(c["facet"]), _change(c)) for c in done.drifted]
@@ -62,8 +67,17 @@ def _lines(done: Monitored) -> list[str]:
         counts + (f"{len(rows)} drifted" if rows else "nothing has drifted"),
         *table,
         *more,
+        *_alarm(done),
         f"report: {done.report}",
     ]
+
+
+def _alarm(done: Monitored) -> list[str]:
+    """What this window and those before it say together, where it has drifted."""
+    if not done.drifted:
+        return []
+    told = f"drift in {done.breaches} of the last {done.windows} windows of this version"
+    return [told + (f": event {done.event}" if done.event else "")]
 
 
 def _change(change: dict[str, object]) -> str:

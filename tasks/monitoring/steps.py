@@ -2,13 +2,16 @@
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
+from prefect.events import emit_event
+from prefect.events.worker import EventsWorker
 
 from models.contract import SplitSpec
 from models.errors import InputError
@@ -16,20 +19,25 @@ from models.profile import Profile, read_profile, write_profile
 from models.sections import Monitor
 from tasks.data.snapshot import Ingested
 from tasks.export.exported import Exported
-from tasks.monitoring import drift, window
+from tasks.monitoring import alarm, drift, window
+from tasks.monitoring.alarm import Alarm
 from tasks.monitoring.drift import Drift
 from tasks.monitoring.vocabulary import vocabularies_of
 from tasks.monitoring.window import Window
 from tasks.policy import TRIED_AGAIN
-from tasks.registry import runs, versions
+from tasks.registry import runs, versions, windows
 from tasks.registry.package import read_model_settings
 from tasks.registry.record import slug
 from tasks.registry.runs import RunTitle
 from tasks.registry.versions import Version
-from tasks.scoring.inputs import Sources, look_at
+from tasks.scoring.inputs import Sources
 from tasks.scoring.predictor import Predictor
-from tasks.scoring.request import Options
+from tasks.scoring.request import Options, Request
 from tasks.training.job import Job
+
+DRIFTED_EVENT = "perennial.model.drifted"
+MOST_COLUMNS = 100
+"""Names that an event holds."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +57,16 @@ def profile_version(job: Job, data: Ingested, split: SplitSpec, exported: Export
     profile_training(exported.folder, job.snapshot, split, data, job.model_file.training.seed)
 
 
+@task(name="find files read", cache_policy=NO_CACHE, **TRIED_AGAIN)
+def files_read(model: str) -> list[dict[str, Any]]:
+    """What the files of earlier windows of the model looked like when they were read."""
+    return windows.files_read(model)
+
+
 @task(name="look at inputs", cache_policy=NO_CACHE)
-def look_at_window(inputs: Sequence[str], options: Options) -> Sources:
-    """All files and queries of a window; `inputs` may hold credentials."""
-    return look_at(inputs, None, options.partitions, (), options.asked)
+def look_at_window(inputs: Sequence[str], options: Options, known: Sequence[Mapping[str, Any]], new: bool) -> Sources:
+    """All files and queries of a window, with `new` those that are not `known` yet; `inputs` may hold credentials."""
+    return window.find_sources(inputs, options, known, new)
 
 
 @task(name="find profile", cache_policy=NO_CACHE, **TRIED_AGAIN)
@@ -112,3 +126,43 @@ def record_drift(
     runs.log_metrics(run_id, {"rows": seen.rows, "rejected": seen.rejected, "drifted": len(found.drifted), **indices})
     runs.rename_run(run_id, f"{seen.rows:,} rows, {len(found.drifted)} drifted")
     return runs.place_of(run_id, "report.html")
+
+
+@task(name="find alarm", cache_policy=NO_CACHE, **TRIED_AGAIN)
+def find_alarm(
+    run_id: str,
+    version: Version,
+    expected: Expected,
+    seen: Window,
+    found: Drift,
+    request: Request,
+    known: Sequence[Mapping[str, Any]],
+    sources: Sources,
+) -> Alarm:
+    """What the window and those before it, which had read the `known` files, say together; it is on record then."""
+    digest, files = window.window_digest(request, seen), window.read_by_now(known, sources)
+    windows.record_window(run_id, bool(found.drifted), digest, files)
+    return alarm.find_alarm(windows.last_windows(version, run_id), expected.rules)
+
+
+@task(name="emit event", cache_policy=NO_CACHE)
+def emit_drifted(run_id: str, version: Version, found: Drift, raised: Alarm) -> str:
+    """The name of an event that Prefect's automations can act upon, after it was sent and noted at the window's run."""
+    names = dict.fromkeys(change.name for change in found.drifted)
+    payload = {
+        "model": version.model,
+        "version": version.number,
+        "run_id": run_id,
+        "columns": list(names)[:MOST_COLUMNS],
+        "breaches": raised.breaches,
+        "windows": [{"run_id": w.run_id, "at": _iso(w.at), "drifted": w.drifted} for w in raised.windows],
+    }
+    emit_event(DRIFTED_EVENT, {"prefect.resource.id": f"perennial.model.{version.model}"}, payload=payload)
+    # It is sent by another thread, which a process that is killed takes along.
+    EventsWorker.instance().wait_until_empty()
+    windows.note_event(run_id, DRIFTED_EVENT)
+    return DRIFTED_EVENT
+
+
+def _iso(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")

@@ -1,19 +1,24 @@
 """The rows of a window, read as scoring reads them, and their profile in one pass."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from models.errors import InputError
 from models.profile import Profile, Rate
+from tasks.data.batches import SourceFile
 from tasks.data.contents import row_bytes
+from tasks.data.database import is_database
 from tasks.monitoring.counting import Counting
 from tasks.monitoring.vocabulary import Vocabulary
 from tasks.scoring.batch import NOTHING, BatchScorer, Stamp, Tally
-from tasks.scoring.inputs import Sources, pin_sources, settled_schemas
+from tasks.scoring.inputs import Sources, look_at, pin_sources, settled_schemas
 from tasks.scoring.period import Period
 from tasks.scoring.predictor import Predictor
 from tasks.scoring.reading import Piece, Reading
-from tasks.scoring.request import Options
+from tasks.scoring.request import Options, Request
 from tasks.scoring.shards import rows_of_shards
 
 
@@ -26,6 +31,23 @@ class Window:
     """Of the period that was asked for, rejected ones included."""
     rejected: int
     reasons: dict[str, int]
+
+
+def find_sources(inputs: Sequence[str], options: Options, known: Sequence[Mapping[str, Any]], new: bool) -> Sources:
+    """All files and queries of a window; with `new` only files that look other than those `known` from earlier ones.
+
+    `inputs` may hold credentials. Raises InputError for `new` with a database.
+    """
+    if new and any(map(is_database, inputs)):
+        raise InputError("--new is for files, and an input is a database; say which rows by --since, or by --query")
+    return look_at(inputs, None, options.partitions, known if new else (), options.asked)
+
+
+def read_by_now(known: Sequence[Mapping[str, Any]], sources: Sources) -> list[Mapping[str, Any]]:
+    """What the files of this window and of those before it look like, each as it was read last."""
+    looks = zip(sources.files, sources.fingerprints, strict=True)
+    files = [seen for file, seen in looks if not (isinstance(file, SourceFile) and file.query)]
+    return list({seen["path"]: seen for seen in [*known, *files]}.values())
 
 
 def profile_window(
@@ -51,3 +73,9 @@ def profile_window(
         raise InputError("--input: no rows" + (" in the period" if tally.passed else ""))
     profile = counting.profile(Rate(count=tally.rejected, rows=rows))
     return Window(profile, rows, tally.rejected, dict(tally.reasons.most_common()))
+
+
+def window_digest(request: Request, window: Window) -> str:
+    """SHA-256 of what was asked for and of all that was counted: the same rows of the same inputs give the same."""
+    told = [request.inputs, asdict(request.options), window.profile.model_dump(mode="json"), window.reasons]
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
