@@ -117,10 +117,11 @@ def monitored(
     version: "Version", run_id: str, window: "Window", drift: "Drift", report: str, alarm: "Alarm", event: str | None
 ) -> "Monitored":
     """What a monitoring came to."""
-    found = [change.as_dict() for change in drift.drifted]
+    found, performance = [change.as_dict() for change in drift.drifted], drift.performance
     return Monitored(
         version.model, version.number, run_id, window.rows, window.rejected, found, report, len(alarm.windows),
-        alarm.breaches, event,
+        alarm.breaches, event, performance.as_dict() if performance else None,
+        [each.metric for each in performance.worse] if performance else [],
     )  # fmt: skip
 
 
@@ -143,10 +144,14 @@ class Monitored:
     """Those of them that have drifted."""
     event: str | None
     """What was emitted, as enough of them have."""
+    performance: dict[str, Any] | None
+    """Metrics of the rows that have labels, beside what was promised."""
+    worse: list[str]
+    """Metrics that are worse than promised."""
     skipped: str = ""
     """Why nothing was looked at."""
 
     @classmethod
     def without(cls, version: "Version", why: str) -> "Monitored":
         """One that has read nothing, for a reason."""
-        return cls(version.model, version.number, "", 0, 0, [], "", 0, 0, None, why)
+        return cls(version.model, version.number, "", 0, 0, [], "", 0, 0, None, None, [], why)
