@@ -7,10 +7,15 @@ from prefect import flow
 from flows.artifacts import show_drift
 from flows.crashes import at_work, running, sweep_crashed
 from flows.environment import state_folder
+from flows.late import newer_run, skipped
 from flows.results import Monitored, monitored
+from tasks.monitoring.outcomes import LabelFiles
 from tasks.monitoring.steps import (
     compare,
+    emit_drifted,
     expected_of,
+    files_read,
+    find_alarm,
     look_at_window,
     open_monitoring_run,
     profile_window,
@@ -32,8 +37,14 @@ def monitor(
     query: str | None = None,
     key: str | None = None,
     version_column: str | None = None,
+    new: bool = False,
+    labels: str | None = None,
+    on: str | None = None,
 ) -> Monitored:
     """Compares rows with those that a version was trained on, and its predictions with those for its test rows.
+
+    Where labels have arrived, the version's performance is compared with that on its test rows. Where enough of the
+    version's last windows have drifted or are worse, this one included, an event follows.
 
     Args:
         model: Name of a registered model (its champion), NAME@ALIAS, NAME/VERSION, or a models:/ URI.
@@ -46,6 +57,9 @@ def monitor(
         query: A SELECT statement whose rows are taken, for a database that is given without #table.
         key: Column of a table or query that orders its rows and holds another value in each.
         version_column: Column of a table or query that grows with each change, such as a time: changes are noticed.
+        new: Only files that no earlier window of the model has read; nothing is done where there are none.
+        labels: Files of labels that have arrived since; not needed where the input has the model's target.
+        on: Column of both the input and the labels by which they belong together.
     """
     options = Options(
         since=since,
@@ -56,21 +70,30 @@ def monitor(
         key=key,
         version_column=version_column,
     )
-    return monitor_request(input, Request.of(model, input, options, None))
+    return monitor_request(input, Request.of(model, input, options, None), new, LabelFiles.of(labels, on))
 
 
-def monitor_request(inputs: Sequence[str], request: Request) -> Monitored:
+def monitor_request(inputs: Sequence[str], request: Request, new: bool, labels: LabelFiles | None) -> Monitored:
     """The steps of a monitoring; `inputs` may hold credentials, the request does not."""
     home = state_folder()
     sweep_crashed(home)
     with at_work(home):
-        sources = look_at_window(inputs, request.options)
         version = resolve_version(request.asked)
+        late = newer_run()
+        if late:
+            return skipped(Monitored.without(version, late), late)
+        known = files_read(version.model)
+        sources = look_at_window(inputs, request.options, known, new)
+        if not sources.files:
+            nothing = "no new files: earlier windows have read all there are"
+            return skipped(Monitored.without(version, nothing), nothing)
         expected = expected_of(version)
         run_id = open_monitoring_run(version, request.inputs, home)
         with running(run_id, home), finishing(run_id):
-            window = profile_window(version, expected, sources, request.options)
+            window = profile_window(version, expected, sources, request.options, labels)
             drift = compare(expected, window)
             report = record_drift(run_id, version, expected, window, drift, request.inputs)
+            alarm = find_alarm(run_id, version, expected, window, drift, request, known, sources)
+            event = emit_drifted(run_id, version, drift, alarm) if alarm.raised else None
         show_drift(version, window, drift, report)
-        return monitored(version, run_id, window, drift, report)
+        return monitored(version, run_id, window, drift, report, alarm, event)

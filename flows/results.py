@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tasks.actions.deliver import Delivered
     from tasks.data.snapshot import Ingested
+    from tasks.monitoring.alarm import Alarm
     from tasks.monitoring.drift import Drift
     from tasks.monitoring.window import Window
     from tasks.registry.versions import Version
@@ -112,10 +113,16 @@ class Scored:
     actions: list["Delivered"]
 
 
-def monitored(version: "Version", run_id: str, window: "Window", drift: "Drift", report: str) -> "Monitored":
+def monitored(
+    version: "Version", run_id: str, window: "Window", drift: "Drift", report: str, alarm: "Alarm", event: str | None
+) -> "Monitored":
     """What a monitoring came to."""
-    found = [change.as_dict() for change in drift.drifted]
-    return Monitored(version.model, version.number, run_id, window.rows, window.rejected, found, report)
+    found, performance = [change.as_dict() for change in drift.drifted], drift.performance
+    return Monitored(
+        version.model, version.number, run_id, window.rows, window.rejected, found, report, len(alarm.windows),
+        alarm.breaches, event, performance.as_dict() if performance else None,
+        [each.metric for each in performance.worse] if performance else [],
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -131,3 +138,20 @@ class Monitored:
     """Facets of columns or predictions, the largest change first."""
     report: str
     """Path or URI."""
+    windows: int
+    """The last ones of the version, this one included, that are looked at together."""
+    breaches: int
+    """Those of them that have drifted."""
+    event: str | None
+    """What was emitted, as enough of them have."""
+    performance: dict[str, Any] | None
+    """Metrics of the rows that have labels, beside what was promised."""
+    worse: list[str]
+    """Metrics that are worse than promised."""
+    skipped: str = ""
+    """Why nothing was looked at."""
+
+    @classmethod
+    def without(cls, version: "Version", why: str) -> "Monitored":
+        """One that has read nothing, for a reason."""
+        return cls(version.model, version.number, "", 0, 0, [], "", 0, 0, None, None, [], why)

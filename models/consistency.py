@@ -37,6 +37,8 @@ def cross_problems(raw: dict[str, Any], shares: Mapping[str, float]) -> Iterator
     for column in columns:
         if column.startswith(RESERVED):
             yield f"columns.{column!r}: names that start with {RESERVED!r} are reserved; rename the column"
+    if section_of(raw, "schedule").get("monitor") and not section_of(raw, "monitor").get("input"):
+        yield "schedule.monitor: needs monitor.input, the files that are monitored"
     actions = raw.get("actions")
     yield from repeated_names(actions if isinstance(actions, list) else [])
     yield from _series_problems(raw)

@@ -105,10 +105,10 @@ class ModelFile(Section):
     def digest(self) -> str:
         """SHA-256 of what the file means: comments, order of keys and spelled-out defaults don't change it.
 
-        Neither does the schedule: when a model retrains is not what it becomes. Actions count, since a version
-        carries its own.
+        Neither does when a model retrains or is monitored, and who is told: that is not what it becomes. Actions
+        count, since a version carries its own, and so do the limits of drift.
         """
-        meaning = self.model_dump(mode="json", exclude={"schedule"})
+        meaning = self.model_dump(mode="json", exclude={"schedule": True, "monitor": {"input", "retrain"}})
         return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()
 
 
@@ -123,7 +123,10 @@ def read_model_file(path: Path) -> ModelFile:
     parsed = ModelFile.model_validate(raw)
     actions = tuple(action.placed(path.parent) for action in parsed.actions)
     sources = tuple(source.model_copy(update={"uri": _absolute(source.uri, path.parent)}) for source in parsed.sources)
-    return with_own_code(parsed.model_copy(update={"sources": sources, "actions": actions}), path)
+    watched = tuple(_absolute(uri, path.parent) for uri in parsed.monitor.input)
+    monitor = parsed.monitor.model_copy(update={"input": watched})
+    placed = {"sources": sources, "actions": actions, "monitor": monitor}
+    return with_own_code(parsed.model_copy(update=placed), path)
 
 
 def with_own_code(model_file: ModelFile, path: Path) -> ModelFile:

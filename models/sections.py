@@ -190,12 +190,13 @@ class Evaluation(Section):
 
 
 class Schedule(Section):
-    """When the deployed model retrains."""
+    """When the deployed model retrains, and when its input is looked at for drift."""
 
     retrain: str | None = Field(None, description="cron expression of five fields, such as '0 3 * * *'")
+    monitor: str | None = Field(None, description="the same; needs monitor.input")
     timezone: str = Field("UTC", description="IANA name, such as Europe/Berlin")
 
-    @field_validator("retrain")
+    @field_validator("retrain", "monitor")
     @classmethod
     def _known_cron(cls, cron: str | None) -> str | None:
         return cron if cron is None else checked_cron(cron)
@@ -206,8 +207,12 @@ class Schedule(Section):
         return checked_zone(name)
 
 
+MOST_WINDOWS = 20
+"""Windows of a version that stay on record for the rule of `Monitor`."""
+
+
 class Monitor(Section):
-    """What counts as drift: a change that is large enough, and too large for chance."""
+    """What counts as drift: a change that is large enough, and too large for chance; and what follows from it."""
 
     psi: float = Field(0.1, gt=0, description="population stability index from which on a distribution has shifted")
     share: float = Field(
@@ -216,3 +221,30 @@ class Monitor(Section):
     significance: float = Field(
         0.001, gt=0, lt=1, description="chance of calling anything of a window drift where nothing has changed"
     )
+    windows: int = Field(
+        5, ge=1, le=MOST_WINDOWS, description="the last windows of a version that are looked at together"
+    )
+    breaches: int = Field(2, ge=1, description="of them that have drifted, the newest included, emit an event")
+    retrain: bool = Field(True, description="whether that event starts a retraining, where the file is deployed")
+    input: tuple[str, ...] = Field((), description="files, folders or globs that a deployment monitors, each file once")
+
+    @field_validator("input", mode="before")
+    @classmethod
+    def _one_or_more(cls, given: Any) -> Any:
+        return (given,) if isinstance(given, str) else given
+
+    @field_validator("input")
+    @classmethod
+    def _files(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        for uri in given:
+            if not uri.strip() or "\0" in uri:
+                raise ValueError("give files, folders or globs")
+            if uri.startswith(("postgresql:", "postgres:", "sqlite:")):
+                raise ValueError(f"{uri.partition(':')[0]} is no file; monitor tables by `perennial monitor`")
+        return given
+
+    @model_validator(mode="after")
+    def _reachable(self) -> "Monitor":
+        if self.breaches > self.windows:
+            raise ValueError(f"{self.breaches} breaches never happen in {self.windows} windows")
+        return self

@@ -1,19 +1,28 @@
 """The rows of a window, read as scoring reads them, and their profile in one pass."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pyarrow as pa
 
 from models.errors import InputError
 from models.profile import Profile, Rate
+from tasks.data.batches import SourceFile
 from tasks.data.contents import row_bytes
+from tasks.data.database import is_database
 from tasks.monitoring.counting import Counting
+from tasks.monitoring.outcomes import Labels, Outcomes
+from tasks.monitoring.performance import Measured, measure
 from tasks.monitoring.vocabulary import Vocabulary
 from tasks.scoring.batch import NOTHING, BatchScorer, Stamp, Tally
-from tasks.scoring.inputs import Sources, pin_sources, settled_schemas
+from tasks.scoring.inputs import Sources, look_at, pin_sources, settled_schemas
 from tasks.scoring.period import Period
-from tasks.scoring.predictor import Predictor
+from tasks.scoring.predictor import Predictions, Predictor
 from tasks.scoring.reading import Piece, Reading
-from tasks.scoring.request import Options
+from tasks.scoring.request import Options, Request
 from tasks.scoring.shards import rows_of_shards
 
 
@@ -26,23 +35,55 @@ class Window:
     """Of the period that was asked for, rejected ones included."""
     rejected: int
     reasons: dict[str, int]
+    measured: Measured | None = None
+    """What the version does on rows with labels, where they have arrived."""
+
+
+def find_sources(inputs: Sequence[str], options: Options, known: Sequence[Mapping[str, Any]], new: bool) -> Sources:
+    """All files and queries of a window; with `new` only files that look other than those `known` from earlier ones.
+
+    `inputs` may hold credentials. Raises InputError for `new` with a database.
+    """
+    if new and any(map(is_database, inputs)):
+        raise InputError("--new is for files, and an input is a database; say which rows by --since, or by --query")
+    return look_at(inputs, None, options.partitions, known if new else (), options.asked)
+
+
+def read_by_now(known: Sequence[Mapping[str, Any]], sources: Sources) -> list[Mapping[str, Any]]:
+    """What the files of this window and of those before it look like, each as it was read last."""
+    looks = zip(sources.files, sources.fingerprints, strict=True)
+    files = [seen for file, seen in looks if not (isinstance(file, SourceFile) and file.query)]
+    return list({seen["path"]: seen for seen in [*known, *files]}.values())
 
 
 def profile_window(
-    predictor: Predictor, known: Mapping[str, Vocabulary], stored: Profile, sources: Sources, options: Options
+    predictor: Predictor,
+    known: Mapping[str, Vocabulary],
+    stored: Profile,
+    sources: Sources,
+    options: Options,
+    labels: Labels | None = None,
 ) -> Window:
     """The profile of the rows of the sources, in the cells of the stored one.
 
+    Where the rows have the target, or `labels` hold it, the version is measured on those that have a label.
     Raises InputError for missing columns, and where there are no rows.
     """
     contract = predictor.contract
     settled_schemas(sources, [contract], [])
     period = Period.of(options.time, options.since, options.until, contract)
-    counting, tally = Counting(contract, stored, known), Tally()
-    scorer = BatchScorer(predictor, NOTHING, Stamp("", "", ""), period=period, watch=counting.add)
+    counting, tally, outcomes = Counting(contract, stored, known), Tally(), Outcomes.wanted(contract, labels, sources)
+
+    def watch(columns: Mapping[str, pa.Array], predictions: Predictions, raw: pa.Table) -> None:
+        counting.add(columns, predictions)
+        if outcomes:
+            outcomes.add(raw, predictions)
+
+    scorer = BatchScorer(predictor, NOTHING, Stamp("", "", ""), period=period, watch=watch)
     shard_rows = rows_of_shards(row_bytes({column.name: column.settings for column in contract.columns}))
     pinned = pin_sources(sources, shard_rows)
-    reading = Reading(sources.files, pinned, contract, [period.column] if period else [], shard_rows)
+    besides = [*([period.column] if period else []), *(outcomes.columns if outcomes else [])]
+    reading = Reading(sources.files, pinned, contract, besides, shard_rows)
     for step in reading.steps({}):
         if isinstance(step, Piece):
             scorer.score(step.batch, tally)
@@ -50,4 +91,10 @@ def profile_window(
     if not rows:
         raise InputError("--input: no rows" + (" in the period" if tally.passed else ""))
     profile = counting.profile(Rate(count=tally.rejected, rows=rows))
-    return Window(profile, rows, tally.rejected, dict(tally.reasons.most_common()))
+    return Window(profile, rows, tally.rejected, dict(tally.reasons.most_common()), measure(outcomes))
+
+
+def window_digest(request: Request, window: Window) -> str:
+    """SHA-256 of what was asked for and of all that was counted: the same rows of the same inputs give the same."""
+    told = [request.inputs, asdict(request.options), window.profile.model_dump(mode="json"), window.reasons]
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import unquote
 
@@ -189,6 +190,16 @@ def log_json(run_id: str, value: Any, name: str) -> None:
     """A JSON artefact."""
     with plain_errors("uploading artefacts"):
         connect().log_dict(run_id, value, name)
+
+
+def read_json(run_id: str, name: str) -> Any:
+    """A JSON artefact of the run; None where the run, or the artefact, is not there."""
+    with TemporaryDirectory() as scratch, plain_errors("reading artefacts"):
+        client = connect()
+        run = _find_run(client, run_id)
+        if run is None or name not in [each.path for each in client.list_artifacts(run_id)]:
+            return None
+        return json.loads(Path(client.download_artifacts(run_id, name, scratch)).read_text(encoding="utf-8"))
 
 
 def log_dataset(

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from models.sections import MOST_WINDOWS
 from tasks.retention.records import DAY, Inventory, Rule, RunRecord, TrainingRecord, VersionRecord
 
 
@@ -31,7 +32,8 @@ def find_needed(there: Inventory, rule: Rule, now: float) -> Needed:
     first = _runs_in_use(there, rule, now, abandoned) | of_trainings
     versions = set(_versions(there, rule, now, first))
     models = set(_models(there, rule, now, first, versions))
-    runs = set(_with_parents(there, first | set(_runs_behind(there, versions, models))))
+    behind = set(_runs_behind(there, versions, models)) | set(_last_windows(there, versions))
+    runs = set(_with_parents(there, first | behind))
     stay = [v for v in there.versions if (v.model, v.number) in versions and v.ours]
     named = {v.snapshot for v in stay} | {r.snapshot for r in there.runs if r.run_id in runs}
     young = {s.digest for s in there.snapshots if now - s.at < in_use_for(rule)}
@@ -108,6 +110,17 @@ def _runs_behind(there: Inventory, versions: set[tuple[str, int]], models: set[s
     yield from (v.run_id for v in there.versions if (v.model, v.number) in versions)
     yield from (m.run_id for m in there.models if m.model_id in models)
     yield from (r.run_id for r in there.runs if r.job == "promote" and r.versions & versions)
+
+
+def _last_windows(there: Inventory, versions: set[tuple[str, int]]) -> Iterator[str]:
+    """Monitorings that tell whether the next one of a version that stays is one breach too many."""
+    monitorings = [run for run in there.runs if run.job == "monitor" and run.status == "FINISHED" and not run.deleted]
+    count: dict[tuple[str, int], int] = defaultdict(int)
+    for run in sorted(monitorings, key=lambda run: -run.at):
+        for version in run.versions & versions:
+            if count[version] < MOST_WINDOWS:
+                yield run.run_id
+            count[version] += 1
 
 
 def _with_parents(there: Inventory, runs: set[str]) -> Iterator[str]:

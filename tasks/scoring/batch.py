@@ -26,7 +26,7 @@ from tasks.scoring.writers import value_type
 WHY = "why"
 NOTHING = pa.schema([])
 KEEP_LESS = "name the columns to write with --keep, without it"
-Watch: TypeAlias = Callable[[Mapping[str, pa.Array], Predictions], None]
+Watch: TypeAlias = Callable[[Mapping[str, pa.Array], Predictions, pa.Table], None]
 SEND_LESS = "write one type in all rows, since an action sends it"
 
 
@@ -84,7 +84,7 @@ class BatchScorer:
     ) -> None:
         """`kept` are the input columns that are written along, `sent` those that actions send.
 
-        `watch` is shown the parsed columns of the accepted rows, and what is predicted for them.
+        `watch` is shown the parsed columns of the accepted rows, what is predicted for them, and the rows as they came.
         """
         self.predictor, self.stamp, self.shadow, self.actions = predictor, stamp, shadow, actions
         self.period, self.watch = period, watch
@@ -112,10 +112,10 @@ class BatchScorer:
         checked = check_batch(batch, self._columns, contract.missing, sensitive=contract.sensitive)
         parsed = {name: as_array(checked.table.column(name)) for name in self._columns}
         predictions = self.predictor.predict(parsed)
-        if self.watch:
-            self.watch(parsed, predictions)
-        added = self._added_columns(predictions, batch.source, checked.rows)
         raw = _accepted(batch, checked)
+        if self.watch:
+            self.watch(parsed, predictions, raw)
+        added = self._added_columns(predictions, batch.source, checked.rows)
         taken = self.actions.select(pa.table(added), self._to_send(raw, batch.source)) if self.actions else {}
         if self.shadow:
             also, compared = self.shadow.beside(batch, checked, self.predictor, predictions)

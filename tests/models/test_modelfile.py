@@ -125,6 +125,16 @@ def test_all_problems_are_said_at_once(tmp_path: Path) -> None:
             ("[columns]", "[schedule]\ntimezone = 'Mars/Phobos'\n[columns]"),
             "schedule.timezone: no time zone is called 'Mars/Phobos'",
         ),
+        (("[columns]", "[schedule]\nmonitor = '0 4 * * *'\n[columns]"), "schedule.monitor: needs monitor.input"),
+        (("[columns]", "[monitor]\ninput = [' ']\n[columns]"), "monitor.input: give files, folders or globs"),
+        (
+            ("[columns]", "[monitor]\ninput = 'sqlite:///plant.db#rows'\n[columns]"),
+            "monitor.input: sqlite is no file; monitor tables by `perennial monitor`",
+        ),
+        (
+            ("[columns]", "[monitor]\nwindows = 2\nbreaches = 3\n[columns]"),
+            "monitor: 3 breaches never happen in 2 windows",
+        ),
         (('name = "m"', "name = 'm.1'"), f"name: {PLAIN['string_pattern_mismatch']} (is 'm.1')"),
         (("data/*.csv", ""), "sources.0.uri: give a file, folder or glob"),
         (("data/*.csv", "a\\u0000b"), "sources.0.uri: give a file, folder or glob"),
@@ -221,6 +231,13 @@ def test_the_schedule_changes_nothing_that_is_trained(tmp_path: Path) -> None:
     model_file = read_model_file(write(tmp_path, nightly))
     assert (model_file.schedule.retrain, model_file.schedule.timezone) == ("0 3 * * MON-FRI", "Europe/Berlin")
     assert model_file.digest() == read_model_file(write(tmp_path, GOOD)).digest()
+
+
+def test_what_is_monitored_is_placed_and_changes_nothing_that_is_trained_but_the_limits_do(tmp_path: Path) -> None:
+    digest = read_model_file(write(tmp_path, GOOD)).digest()
+    watched = read_model_file(write(tmp_path, GOOD + "[monitor]\ninput = 'plant/*.csv'\nretrain = false\n"))
+    assert (watched.monitor.input, watched.digest()) == ((f"{tmp_path}/plant/*.csv",), digest)
+    assert read_model_file(write(tmp_path, GOOD + "[monitor]\nbreaches = 3\n")).digest() != digest
 
 
 def test_columns_besides_features_may_be_sensitive(tmp_path: Path) -> None:

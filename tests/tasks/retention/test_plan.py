@@ -107,6 +107,18 @@ def test_an_unfinished_or_young_scoring_keeps_its_version(scoring: RunRecord, st
     assert went == expected
 
 
+def test_the_last_windows_of_a_version_that_stays_stay_with_it() -> None:
+    of = {number: frozenset({("churn", number)}) for number in (1, 2)}
+    windows = [run(f"w{n}", "monitor", OLD - n * DAY, parent="r2", versions=of[2]) for n in range(22)]
+    others = [
+        run("of-one", "monitor", parent="r1", versions=of[1]),
+        run("failed", "monitor", parent="r2", status="FAILED", versions=of[2]),
+    ]
+    there = life(2, aliased={2})
+    left = {name for kind, name in gone(replace(there, runs=(*there.runs, *windows, *others))) if kind == "run"}
+    assert left == {"r1", "of-one", "failed", "w20", "w21"}
+
+
 def test_verdicts_stay_with_the_versions_they_are_about() -> None:
     verdicts = (
         run("yes", "promote", parent="r2", versions=frozenset({("churn", 2)})),
