@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from flows.deploy_command import EXAMPLE as DEPLOY_EXAMPLE
+from flows.deploy_command import deploy
 from flows.environment import keep_off_screen, prepare
 from flows.loading import watched
 from flows.monitor_command import EXAMPLE as MONITOR_EXAMPLE
@@ -237,29 +239,7 @@ app.command(epilog=MONITOR_EXAMPLE)(monitor)
 app.command(epilog=UP_EXAMPLE)(up)
 
 
-@app.command(epilog="Example: perennial deploy models/*.toml   then: perennial up")
-def deploy(
-    files: ModelFilesArgument,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Register Prefect deployments of model files, and bring those that are there up to date.
-
-    Retraining on the file's schedule; training, promotion and scoring on demand. Deployments whose model file is gone
-    are removed.
-    """
-    # Not through `_prefect`: what comes next depends on whether the user has named a server.
-    prepare()
-    from dataclasses import asdict
-
-    from flows.deploy import deploy as register
-    from flows.deploy import next_steps
-    from flows.deployed import change_lines
-
-    changes = register(files, dry_run)
-    deployed = [each.deployment for each in changes if each.change != "removed"]
-    told = {"deployments": deployed, "changes": [asdict(each) for each in changes], "dry_run": dry_run}
-    show(told, as_json, [*change_lines(changes), *([] if dry_run else next_steps())])
+app.command(epilog=DEPLOY_EXAMPLE)(deploy)
 
 
 @app.command(epilog="Example: perennial ui --port 5001")

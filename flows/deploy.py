@@ -1,4 +1,4 @@
-"""Prefect deployments of model files, on a process work pool."""
+"""Prefect deployments of model files, on a process work pool, and what starts them by itself."""
 
 import os
 import shlex
@@ -18,7 +18,9 @@ from prefect.exceptions import ObjectAlreadyExists
 from prefect.schedules import Cron, Schedule
 from prefect.utilities.callables import parameter_schema
 
-from flows.deployed import TAG, Change, deployments_there, differences, forsaken, remove
+from flows.automated import automate
+from flows.automations import NOWHERE, Asked, find_blocks
+from flows.deployed import TAG, Change, Changes, deployments_there, differences, forsaken, remove
 from flows.environment import HOME, defaults, project_folder, state_folder
 from flows.servers import POOL, running_servers, settings_of_up
 from models.modelfile import ModelFile, read_model_files
@@ -63,25 +65,35 @@ class Deployment:
         return flow.from_source(source=str(project_folder()), entrypoint=entrypoint)  # type: ignore[return-value]
 
 
-def deploy(paths: Sequence[Path], dry_run: bool = False) -> list[Change]:
-    """Brings the deployments of the model files up to date; those of this project's model files that are gone go too.
+def deploy(paths: Sequence[Path], dry_run: bool = False) -> Changes:
+    """Brings deployments and automations of the model files up to date; those of this project's files that are gone go.
 
     What is as it should be is left alone. With `dry_run` nothing is changed, and the changes are those that would be.
+    Raises InputError where a model file names a block that the server does not have.
     """
     files = {path.resolve(): file for path, file in zip(paths, read_model_files(paths), strict=True)}
     wanted = [d for path, model_file in files.items() for d in deployments_of(path, model_file)]
     with get_client(sync_client=True) as client:
+        blocks = find_blocks(client, files)
         there = deployments_there(client, state_folder())
         changes = [_change(deployment, there.get(deployment.name)) for deployment in wanted]
-        changes += forsaken(there, {path: file.name for path, file in files.items()})
+        gone = list(forsaken(there, {path: file.name for path, file in files.items()}))
         if not dry_run:
-            _ensure_pool(client)
-            for deployment, change in zip(wanted, changes, strict=False):
-                if change.change != "unchanged":
-                    deployment.planned().apply()
-            for change in changes[len(wanted) :]:
-                remove(client, there[change.deployment])
-    return changes
+            _apply(client, [d for d, change in zip(wanted, changes, strict=True) if change.change != "unchanged"])
+        now = there if dry_run else deployments_there(client, state_folder())
+        ids = {d.name: now[d.name].id if d.name in now else NOWHERE for d in wanted}
+        asked = [Asked(file, state_folder(), ids, blocks) for file in files.values()]
+        automations = automate(client, asked, {each.name.partition("/")[2]: each.why for each in gone}, dry_run)
+        for change in () if dry_run else gone:
+            remove(client, there[change.name])
+    return Changes((*changes, *gone), tuple(automations))
+
+
+def _apply(client: SyncPrefectClient, deployments: Sequence[Deployment]) -> None:
+    with suppress(ObjectAlreadyExists):
+        client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
+    for deployment in deployments:
+        deployment.planned().apply()
 
 
 def _change(deployment: Deployment, there: DeploymentResponse | None) -> Change:
@@ -92,18 +104,26 @@ def _change(deployment: Deployment, there: DeploymentResponse | None) -> Change:
 
 
 def deployments_of(path: Path, model_file: ModelFile) -> list[Deployment]:
-    """Training, retraining on the file's schedule, promotion and scoring of one model file."""
-    name, file = model_file.name, {"model_file": str(path)}
-    cron = model_file.schedule.retrain
-    schedule = Cron(cron, timezone=model_file.schedule.timezone) if cron else None
+    """Training, promotion and scoring of one model file; retraining and monitoring on the file's schedule."""
+    name, file, schedule = model_file.name, {"model_file": str(path)}, model_file.schedule
+    watched = {"input": list(model_file.monitor.input), "new": True} if model_file.monitor.input else {}
     return [
         Deployment("train", name, file, f"Trains {name} and registers a challenger."),
         Deployment(
-            "retrain", name, file, f"Trains {name} again if anything changed, and promotes it if better.", schedule
+            "retrain", name, file, f"Trains {name} again if anything changed, and promotes it if better.",
+            _cron(schedule.retrain, schedule.timezone),
         ),
         Deployment("promote", name, {"model": name}, f"Judges the challenger of {name} against its champion."),
         Deployment("score", name, {"model": name}, f"Scores files with {name}."),
-    ]
+        Deployment(
+            "monitor", name, {"model": name, **watched}, f"Compares rows with those that {name} was trained on.",
+            _cron(schedule.monitor, schedule.timezone),
+        ),
+    ]  # fmt: skip
+
+
+def _cron(expression: str | None, timezone: str) -> Schedule | None:
+    return Cron(expression, timezone=timezone) if expression else None
 
 
 def next_steps() -> list[str]:
@@ -127,11 +147,6 @@ def _here() -> str:
     """What a new terminal has to be told to find this state folder: nothing where it is the default one."""
     home = state_folder()
     return "" if home == project_folder() / ".perennial" else f"{HOME}={shlex.quote(str(home))} "
-
-
-def _ensure_pool(client: SyncPrefectClient) -> None:
-    with suppress(ObjectAlreadyExists):
-        client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
 
 
 def _environment() -> dict[str, str]:

@@ -20,12 +20,37 @@ PAGE = 200
 
 @dataclass(frozen=True)
 class Change:
-    """What becomes of one deployment."""
+    """What becomes of one deployment or automation."""
 
-    deployment: str
-    """As Prefect shows it: FLOW/MODEL."""
+    name: str
+    """As Prefect shows it: FLOW/MODEL, or the automation's own name."""
     change: Literal["new", "changed", "unchanged", "removed"]
     why: str
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What a deploy changes on the server, or would."""
+
+    deployments: tuple[Change, ...]
+    automations: tuple[Change, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The names of the deployments that are there afterwards, and each change."""
+        return {
+            "deployments": [each.name for each in self.deployments if each.change != "removed"],
+            "changes": [{"deployment": c.name, "change": c.change, "why": c.why} for c in self.deployments],
+            "automations": [{"automation": c.name, "change": c.change, "why": c.why} for c in self.automations],
+        }
+
+    def lines(self) -> list[str]:
+        """A table of the deployments, and one of the automations."""
+        return [line for each in (self.deployments, self.automations) for line in _table(each)]
+
+
+def _table(changes: Sequence[Change]) -> list[str]:
+    width = max((len(each.name) for each in changes), default=0)
+    return [f"{each.change:<9}  {each.name:<{width}}  {each.why}".rstrip() for each in changes]
 
 
 def deployments_there(client: SyncPrefectClient, home: Path) -> dict[str, DeploymentResponse]:
@@ -74,14 +99,6 @@ def remove(client: SyncPrefectClient, there: DeploymentResponse) -> None:
     """Takes the deployment away, with its schedule; nothing where somebody else just did."""
     with suppress(ObjectNotFound):
         client.delete_deployment(there.id)
-
-
-def change_lines(changes: Sequence[Change]) -> list[str]:
-    """A table of the changes."""
-    if not changes:
-        return []
-    width = max(len(change.deployment) for change in changes)
-    return [f"{each.change:<9}  {each.deployment:<{width}}  {each.why}".rstrip() for each in changes]
 
 
 def _schedules(schedules: Sequence[Any]) -> list[tuple[str | None, str | None, bool]]:

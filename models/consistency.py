@@ -39,6 +39,8 @@ def cross_problems(raw: dict[str, Any], shares: Mapping[str, float]) -> Iterator
             yield f"columns.{column!r}: names that start with {RESERVED!r} are reserved; rename the column"
     if section_of(raw, "schedule").get("monitor") and not section_of(raw, "monitor").get("input"):
         yield "schedule.monitor: needs monitor.input, the files that are monitored"
+    if section_of(raw, "notify") and not {"webhook", "slack"} & set(section_of(raw, "notify")):
+        yield "notify: says not whom; give webhook or slack, the name of a Prefect block"
     actions = raw.get("actions")
     yield from repeated_names(actions if isinstance(actions, list) else [])
     yield from _series_problems(raw)

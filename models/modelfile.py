@@ -30,6 +30,7 @@ from models.sections import (
     Gate,
     Monitor,
     Network,
+    Notify,
     Promotion,
     Schedule,
     Section,
@@ -82,6 +83,7 @@ class ModelFile(Section):
     actions: tuple[Action, ...] = ()
     schedule: Schedule = Schedule()
     monitor: Monitor = Monitor()
+    notify: Notify = Notify()
     own_code: dict[str, str] = Field(
         default_factory=dict, description="found when the file is read: SHA-256 of the Python files that it names"
     )
@@ -108,7 +110,9 @@ class ModelFile(Section):
         Neither does when a model retrains or is monitored, and who is told: that is not what it becomes. Actions
         count, since a version carries its own, and so do the limits of drift.
         """
-        meaning = self.model_dump(mode="json", exclude={"schedule": True, "monitor": {"input", "retrain"}})
+        meaning = self.model_dump(
+            mode="json", exclude={"schedule": True, "notify": True, "monitor": {"input", "retrain"}}
+        )
         return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()
 
 

@@ -1,5 +1,6 @@
 """The sections of a model file, each with defaults that work."""
 
+import re
 from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -205,6 +206,24 @@ class Schedule(Section):
     @classmethod
     def _known_zone(cls, name: str) -> str:
         return checked_zone(name)
+
+
+Topic = Literal["failure", "refusal", "promotion", "drift"]
+
+
+class Notify(Section):
+    """Who is told of what, by blocks of the Prefect server, which keep addresses and secrets."""
+
+    webhook: str | None = Field(None, description="name of a Webhook block, which is sent JSON")
+    slack: str | None = Field(None, description="name of a Slack Webhook block, which is sent a sentence")
+    on: tuple[Topic, ...] = Field(get_args(Topic), description="failure, refusal, promotion, drift")
+
+    @field_validator("webhook", "slack")
+    @classmethod
+    def _block_name(cls, name: str | None) -> str | None:
+        if name is not None and not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
+            raise ValueError(f"{name!r} names no block: Prefect takes lower-case letters, digits and '-'")
+        return name
 
 
 MOST_WINDOWS = 20

@@ -7,6 +7,7 @@ from flows.servers import POOL, Servers, alone
 from models.modelfile import read_model_file
 from tests.small import Outcome, cli, plain, write_model
 
+FLOWS = ("train", "retrain", "promote", "score", "monitor")
 NIGHTLY = '[schedule]\nretrain = "0 3 * * *"\ntimezone = "Europe/Zurich"\n'
 
 
@@ -18,16 +19,16 @@ def test_deployments_carry_schedule_and_parameters_and_are_registered_once(
     file = write_model(tmp_path, "nightly", rest=NIGHTLY)
     said = cli("deploy", file, "--json")
     assert said.code == 0, said.both
-    names = ["train/nightly", "retrain/nightly", "promote/nightly", "score/nightly"]
+    names = ["train/nightly", "retrain/nightly", "promote/nightly", "score/nightly", "monitor/nightly"]
     assert said.json["deployments"] == names
     with get_client(sync_client=True) as client:
         first = [client.read_deployment_by_name(name) for name in names]
-        train, retrain, promote, score = first
+        train, retrain, promote, score, monitor = first
         assert retrain.parameters == train.parameters == {"model_file": str(file)}
-        assert promote.parameters == score.parameters == {"model": "nightly"}
+        assert promote.parameters == score.parameters == monitor.parameters == {"model": "nightly"}
         (nightly,) = retrain.schedules
         assert (nightly.schedule.cron, nightly.schedule.timezone) == ("0 3 * * *", "Europe/Zurich")
-        assert [d.schedules for d in (train, promote, score)] == [[], [], []]
+        assert [d.schedules for d in (train, promote, score, monitor)] == [[], [], [], []]
         assert {d.work_pool_name for d in first} == {POOL}
         assert {"input", "output", "keep", "overwrite", "promote"} <= set(score.parameter_openapi_schema["properties"])
         assert retrain.job_variables["env"]["PERENNIAL_HOME"] == str(home)
@@ -58,8 +59,8 @@ def test_deployments_go_with_their_model_file(server: str, tmp_path: Path) -> No
     assert cli("deploy", kept, gone).code == 0
     gone.unlink()
     planned = changes(cli("deploy", kept, "--dry-run", "--json"))
-    removed = {f"{flow}/gone": ("removed", f"{gone} is gone") for flow in ("train", "retrain", "promote", "score")}
-    unchanged = {f"{flow}/kept": ("unchanged", "") for flow in ("train", "retrain", "promote", "score")}
+    removed = {f"{flow}/gone": ("removed", f"{gone} is gone") for flow in FLOWS}
+    unchanged = {f"{flow}/kept": ("unchanged", "") for flow in FLOWS}
     assert planned == removed | unchanged
     with get_client(sync_client=True) as client:
         client.read_deployment_by_name("score/gone")

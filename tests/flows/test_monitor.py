@@ -76,7 +76,9 @@ def test_what_has_drifted_is_told_and_on_record(small: Small, shifted: Path) -> 
     assert run.data.metrics["drifted"] == len(found) and run.data.metrics["psi.heat.value"] > 0.5
     report = Path(told["report"])
     assert report.read_text().count("<svg") >= 3
-    assert {"report.html", "drift.json", "profile.json"} == {path.name for path in report.parent.iterdir()}
+    assert {"report.html", "drift.json", "profile.json", "files.json"} == {
+        path.name for path in report.parent.iterdir()
+    }
     assert json.loads((report.parent / "drift.json").read_text())[0]["drifted"]
 
 

@@ -179,7 +179,7 @@ def test_all_start_work_for_other_commands_and_end_together(running: "subprocess
     asked_from_elsewhere(home, "deploy", write_model(tmp_path, "deployed"))
     pool = json.loads(fetched(f"{addresses['prefect']}/api/work_pools/perennial"))
     assert (pool["type"], pool["status"]) == ("process", "READY")
-    assert json.loads(fetched(f"{addresses['prefect']}/api/deployments/count", b"{}")) == 4
+    assert json.loads(fetched(f"{addresses['prefect']}/api/deployments/count", b"{}")) == 5
     running.send_signal(signal.SIGINT)
     out, err = running.communicate(timeout=60)
     assert running.returncode == 0, err
