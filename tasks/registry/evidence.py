@@ -38,6 +38,10 @@ class Case:
     contest: Contest
     evidence: Evidence
     model_file: ModelFile
+    contract: Contract
+    """The challenger's."""
+    rows: Unseen
+    """Those that are judged, with the challenger's predictions."""
 
 
 def gather(contest: Contest, home: Path) -> Case:
@@ -66,7 +70,7 @@ def gather(contest: Contest, home: Path) -> Case:
         obstacle=rival.obstacle,
         groups=group_codes(rows.table.column(stored_split_name(group))) if group else None,
     )
-    return Case(contest, evidence, model_file)
+    return Case(contest, evidence, model_file, predictor.contract, rows)
 
 
 @dataclass(frozen=True)

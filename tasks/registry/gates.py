@@ -14,8 +14,12 @@ from tasks.evaluation.bootstrap import Interval, Resampling, paired_difference
 from tasks.evaluation.metrics import metric
 from tasks.evaluation.scored import Scored
 from tasks.export.exported import TOLERANCE
+from tasks.registry.approval import Word
 
-Outcome = Literal["yes", "no", "undecided"]
+Outcome = Literal["yes", "no", "undecided", "waiting"]
+"""Waiting is what only a person's word is missing for."""
+DECIDING: tuple[Outcome, ...] = ("no", "undecided", "waiting")
+"""The first of these that a check has is the verdict."""
 IN_UNITS_OF_TARGET = frozenset({"rmse", "mae"})
 """Metrics whose margin is a share of the champion's value, since an absolute one would depend on the unit."""
 SMALLEST_SLICE = 30
@@ -68,8 +72,21 @@ class Verdict:
     @property
     def reasons(self) -> list[str]:
         """What spoke against it; what spoke for it when nothing did."""
-        against = [check.text for check in self.checks if check.outcome != "yes"]
+        against = [check.text for check in self.checks if check.outcome in ("no", "undecided")]
         return against or [check.text for check in self.checks]
+
+    def and_also(self, check: Check) -> "Verdict":
+        """The verdict with one more question."""
+        checks = (*self.checks, check)
+        return Verdict(_outcome(checks), self.rows, checks)
+
+    def with_word(self, asked: bool, word: Word | None) -> "Verdict":
+        """The verdict with a person's word; where it is yes and the word that is asked for is not given, it waits."""
+        if word:
+            return self.and_also(Check("approval", "yes" if word.approve else "no", word.text))
+        if asked and self.outcome == "yes":
+            return self.and_also(Check("approval", "waiting", "a person has to approve it, and is waited for"))
+        return self
 
     def as_dict(self) -> dict[str, Any]:
         """The verdict as plain JSON values."""
@@ -93,9 +110,12 @@ def judge(evidence: Evidence, gates: Mapping[str, Gate], promotion: Promotion) -
             checks += _against_champion(name, gate, evidence, evidence.champion, promotion)
     if fairness.outcome == "yes":
         checks += [_behaved(found, min(SMALLEST_SLICE, promotion.min_rows)) for found in evidence.behaviour]
+    return Verdict(_outcome(checks), len(evidence.challenger), tuple(checks))
+
+
+def _outcome(checks: Sequence[Check]) -> Outcome:
     outcomes = {check.outcome for check in checks}
-    outcome: Outcome = "no" if "no" in outcomes else "undecided" if "undecided" in outcomes else "yes"
-    return Verdict(outcome, len(evidence.challenger), tuple(checks))
+    return next((outcome for outcome in DECIDING if outcome in outcomes), "yes")
 
 
 def judge_floors(
