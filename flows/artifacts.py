@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tasks.monitoring.window import Window
     from tasks.registry.gates import Verdict
 
-MARKS = {"yes": "✅", "no": "❌", "undecided": "❔"}
+MARKS = {"yes": "✅", "no": "❌", "undecided": "❔", "waiting": "⏳"}
 
 
 def show_verdict(contest: Contest, verdict: "Verdict") -> None:

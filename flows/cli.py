@@ -29,6 +29,8 @@ from flows.options import (
     WhyOption,
     WorkersOption,
 )
+from flows.promote_command import EXAMPLE as PROMOTE_EXAMPLE
+from flows.promote_command import promote
 from flows.ready import prefect_ready
 from flows.score_command import EXAMPLE, score
 from flows.screen import rows_line, show, show_problems, tell_error, trained_lines, verdict_lines, without_warnings
@@ -147,29 +149,7 @@ def train(
     show(trained, as_json, [*rows_line(trained), *trained_lines(trained)])
 
 
-@app.command(epilog="Example: perennial promote churn --why 'monthly review'")
-def promote(
-    name: NameArgument,
-    version: Annotated[
-        str | None, typer.Option(metavar="NUMBER", help="The version to judge; the challenger if not given.")
-    ] = None,
-    why: WhyOption = "by hand",
-    as_json: AsJson = False,
-) -> None:
-    """Judge the challenger against the champion.
-
-    The exit code is 1 when the answer is no, with the reasons.
-    """
-    with prefect_ready():
-        from flows.promote import promote as flow
-        from tasks.registry.versions import require_model
-
-        require_model(name)
-
-    verdict = watched(flow)(name, version, why)
-    show(verdict, as_json, verdict_lines(verdict))
-    if not verdict.promoted:
-        raise typer.Exit(RefusedError.exit_code)
+app.command(epilog=PROMOTE_EXAMPLE)(promote)
 
 
 @app.command(epilog="Example: perennial rollback churn --why 'complaints since noon'")

@@ -71,6 +71,12 @@ class Retrained(OnRows):
     reasons: list[str]
 
     @classmethod
+    def of(cls, promoted: Promoted) -> "Retrained":
+        """One that went on with a version that was trained before it was suspended."""
+        told = (promoted.model, promoted.version, False, promoted.promoted, promoted.outcome, promoted.reasons)
+        return cls(*told, read=0, rows=0, rejected=0, reject_reasons={}, rejects=None)
+
+    @classmethod
     def without(cls, model: str, why: str) -> "Retrained":
         """One that has read nothing, for a reason."""
         return cls(

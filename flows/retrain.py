@@ -4,12 +4,14 @@ from pathlib import Path
 
 from prefect import flow
 
+from flows.approval import answer_given
 from flows.environment import state_folder
 from flows.late import newer_run, skipped
 from flows.promote import promote_challenger
 from flows.results import Retrained, rows_of
 from flows.train import LONGEST, train_on
 from tasks.data.steps import ingest_data, read_model_file
+from tasks.registry.approval import awaits_approval
 from tasks.registry.promotion import is_settled
 from tasks.registry.record import Origin
 from tasks.registry.steps import find_unchanged
@@ -22,7 +24,8 @@ def retrain(model_file: Path, engine: EngineName = "local", workers: int = 1, ad
     """Trains and promotes, unless data, model file and code are what the newest version was made from.
 
     A version that an interrupted retraining left unjudged is judged then. A run of a schedule does nothing where a
-    newer one is due, so that one retraining follows an outage.
+    newer one is due, so that one retraining follows an outage. Where the model file asks for approval, a run of a
+    deployment is suspended before the champion moves; it goes on with what it was suspended for, and trains nothing.
 
     Args:
         model_file: The model file.
@@ -32,6 +35,9 @@ def retrain(model_file: Path, engine: EngineName = "local", workers: int = 1, ad
     """
     chosen = choose_engine(engine, workers, address)
     settings = read_model_file(model_file)
+    answer = answer_given()
+    if answer:
+        return Retrained.of(promote_challenger(settings.name, answer.version, "retrain", answer.word))
     late = newer_run()
     if late:
         return skipped(Retrained.without(settings.name, late), late)
@@ -39,7 +45,8 @@ def retrain(model_file: Path, engine: EngineName = "local", workers: int = 1, ad
     job = plan_job(settings, data, state_folder(), chosen)
     same = find_unchanged(settings.name, Origin.of(job))
     if same and is_settled(same):
-        nothing = Retrained(same.model, same.number, True, False, "unchanged", [], **rows_of(data))
+        waits = [f"version {same.number} waits for approval"] if awaits_approval(same) else []
+        nothing = Retrained(same.model, same.number, True, False, "unchanged", waits, **rows_of(data))
         return skipped(nothing, f"unchanged: version {same.number} was made from the same data, model file and code")
     version = same.number if same else train_on(job, data, fresh=False).version
     verdict = promote_challenger(settings.name, version, "retrain")

@@ -181,6 +181,7 @@ class Promotion(Section):
 
     min_rows: int = Field(100, ge=1, description="unseen rows below which the verdict is undecided")
     resamples: int = Field(1000, ge=100, description="bootstrap resamples of the difference to the champion")
+    approval: bool = Field(False, description="a person has to approve what the gates let through")
 
 
 class Evaluation(Section):

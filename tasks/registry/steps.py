@@ -16,6 +16,7 @@ from tasks.registry.versions import Version
 from tasks.training.job import Job
 
 if TYPE_CHECKING:
+    from tasks.registry.approval import Word
     from tasks.registry.gates import Verdict
 
 
@@ -42,20 +43,22 @@ def find_contest(model: str, version: str | None) -> Contest:
 
 
 @task(name="judge", cache_policy=NO_CACHE, **TRIED_AGAIN)
-def judge_challenger(contest: Contest, home: Path) -> "Verdict":
-    """Whether the challenger may become champion, and why, by both versions on the rows that neither has seen."""
-    from tasks.registry.evidence import gather
-    from tasks.registry.gates import judge
+def judge_challenger(contest: Contest, home: Path, word: "Word | None" = None) -> "Verdict":
+    """Whether the challenger may become champion, and why, by both versions on the rows that neither has seen.
 
-    case = gather(contest, home)
-    return judge(case.evidence, case.model_file.gates, case.model_file.promotion)
+    `word` is what a person has said about it.
+    """
+    from tasks.registry.evidence import gather
+    from tasks.registry.serving import judge_case
+
+    return judge_case(gather(contest, home), word)
 
 
 @task(name="apply verdict", cache_policy=NO_CACHE)
-def apply_verdict(contest: Contest, verdict: "Verdict", why: str, home: Path) -> bool:
-    """Whether the challenger became champion; the verdict is on record either way."""
+def apply_verdict(contest: Contest, verdict: "Verdict", why: str, home: Path, word: "Word | None" = None) -> bool:
+    """Whether the challenger became champion; the verdict is on record either way, as that of who has the last word."""
     run_id = record.log_verdict(contest, verdict, home)
-    return promotion.apply_verdict(contest, verdict, why, run_id)
+    return promotion.apply_verdict(contest, verdict, why, run_id, word.by if word else None)
 
 
 @task(name="find unchanged version", cache_policy=NO_CACHE, **TRIED_AGAIN)

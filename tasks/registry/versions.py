@@ -287,6 +287,12 @@ def tag_version(version: Version, tags: Mapping[str, str]) -> None:
             connect().set_model_version_tag(version.model, version.number, key, value)
 
 
+def untag_version(version: Version, key: str) -> None:
+    """Takes the tag off the version."""
+    with plain_errors(f"tagging {version.uri}"):
+        connect().delete_model_version_tag(version.model, version.number, key)
+
+
 def _pinned(found: ModelVersion) -> Version:
     return Version(
         model=found.name,

@@ -171,7 +171,7 @@ def test_tables_that_are_nested_without_end_are_a_problem(tmp_path: Path, deep: 
 def test_a_gate_of_another_task_is_no_gate(tmp_path: Path) -> None:
     text = GOOD.replace('column = "y"', 'column = "y"\nkind = "regression"') + "[gates]\naccuracy = { min = 0.5 }\n"
     assert problems(tmp_path, text) == [
-        "gates.accuracy: no such gate for a regression target; known are rmse, mae, r2, latency_p99_ms"
+        "gates.accuracy: no such gate for a regression target; known are rmse, mae, r2, latency_p99_ms, size_mb"
     ]
 
 
