@@ -215,7 +215,8 @@ def retrain(
 ) -> None:
     """Train again and promote if better.
 
-    Does nothing when data, model file and code are unchanged. The exit code is 1 when the new version is refused.
+    Does nothing when data, model file and code are unchanged, or too few rows are new. The exit code is 1 when the new
+    version is refused.
     """
     with prefect_ready():
         from models.modelfile import read_model_file
@@ -226,7 +227,7 @@ def retrain(
 
     done = watched(flow)(file.resolve(), engine, workers, address)
     show(done, as_json, [*rows_line(done), *verdict_lines(done)])
-    if not (done.promoted or done.unchanged):
+    if done.outcome in ("no", "undecided"):
         raise typer.Exit(RefusedError.exit_code)
 
 

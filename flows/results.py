@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from tasks.data.snapshot import Ingested
     from tasks.monitoring.drift import Drift
     from tasks.monitoring.window import Window
+    from tasks.registry.standing import Standing
     from tasks.registry.versions import Version
     from tasks.scoring.score import Scores
 
@@ -68,6 +69,12 @@ class Retrained(OnRows):
     promoted: bool
     outcome: str
     reasons: list[str]
+
+    @classmethod
+    def standing(cls, standing: "Standing", data: "Ingested") -> "Retrained":
+        """One that has found no reason to train."""
+        version, unchanged = standing.version, standing.outcome == "unchanged"
+        return cls(version.model, version.number, unchanged, False, standing.outcome, standing.reasons, **rows_of(data))
 
     @classmethod
     def without(cls, model: str, why: str) -> "Retrained":

@@ -80,6 +80,7 @@ def verdict_lines(verdict: "Promoted | Retrained") -> list[str]:
         "no": f"{who} is refused:",
         "undecided": f"{who} stays challenger, the judgement is undecided:",
         "unchanged": f"unchanged: {who} was made from the same data, model file and code",
+        "skipped": f"skipped, {who} stays the newest:",
     }
     return [heads[verdict.outcome], *(f"  {reason}" for reason in verdict.reasons)]
 

@@ -194,6 +194,9 @@ class Schedule(Section):
 
     retrain: str | None = Field(None, description="cron expression of five fields, such as '0 3 * * *'")
     timezone: str = Field("UTC", description="IANA name, such as Europe/Berlin")
+    min_new_rows: int = Field(
+        0, ge=0, description="a retraining is skipped while fewer rows have come since the newest version"
+    )
 
     @field_validator("retrain")
     @classmethod

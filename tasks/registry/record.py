@@ -119,12 +119,18 @@ def _in_words(metrics: Mapping[str, float]) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in list(metrics.items())[:3])
 
 
+def find_same_recipe(model: str, origin: Origin) -> Version | None:
+    """The newest version, if it was made by the same model file and code, from whatever data."""
+    newest = next(iter(list_versions(model)), None)
+    recipe = {MODEL_FILE_DIGEST: origin.model_file, CODE_DIGEST: origin.code}
+    same = newest is not None and all(newest.tags.get(key) == value for key, value in recipe.items())
+    return newest if same else None
+
+
 def find_unchanged(model: str, origin: Origin) -> Version | None:
     """The newest version, if it was made from the same data, model file and code."""
-    newest = next(iter(list_versions(model)), None)
-    made_from = {key: value for key, value in origin.tags().items() if key != COMMIT}
-    same = newest is not None and all(newest.tags.get(key) == value for key, value in made_from.items())
-    return newest if same else None
+    newest = find_same_recipe(model, origin)
+    return newest if newest and newest.tags.get(SNAPSHOT) == origin.snapshot else None
 
 
 def log_verdict(contest: Contest, verdict: "Verdict", home: Path) -> str:

@@ -9,9 +9,10 @@ from prefect.cache_policies import NO_CACHE
 from tasks.data.snapshot import Ingested
 from tasks.export.exported import Exported
 from tasks.policy import TRIED_AGAIN
-from tasks.registry import promotion, record, versions
+from tasks.registry import promotion, record, standing, versions
 from tasks.registry.promotion import Contest
 from tasks.registry.record import Origin
+from tasks.registry.standing import Standing
 from tasks.registry.versions import Version
 from tasks.training.job import Job
 
@@ -58,10 +59,10 @@ def apply_verdict(contest: Contest, verdict: "Verdict", why: str, home: Path) ->
     return promotion.apply_verdict(contest, verdict, why, run_id)
 
 
-@task(name="find unchanged version", cache_policy=NO_CACHE, **TRIED_AGAIN)
-def find_unchanged(model: str, origin: Origin) -> Version | None:
-    """The newest version, if it was made from the same data, model file and code."""
-    return record.find_unchanged(model, origin)
+@task(name="find standing version", cache_policy=NO_CACHE, **TRIED_AGAIN)
+def find_standing(job: Job, data: Ingested, origin: Origin) -> Standing | None:
+    """The newest version, if data, model file and code are the same, or too few rows came since."""
+    return standing.find_standing(job.model_file, data, origin, job.home)
 
 
 @task(name="resolve version", cache_policy=NO_CACHE, **TRIED_AGAIN)

@@ -20,7 +20,7 @@ SHAPING = ("models", "tasks/data", "tasks/training", "tasks/export")
 """Where the code lives that decides what a graph becomes."""
 LOOKING = {
     "tasks/data": (
-        "examine", "files", "inspect", "leaks", "learnt", "measures", "modeltext", "observe", "propose",
+        "examine", "files", "growth", "inspect", "leaks", "learnt", "measures", "modeltext", "observe", "propose",
         "proposedsplit", "prose", "sample", "sequences", "steps", "together",
     ),
     "models": ("actions", "condition", "profile"),
