@@ -30,6 +30,8 @@ from flows.options import (
 from flows.ready import prefect_ready
 from flows.score_command import EXAMPLE, score
 from flows.screen import rows_line, show, show_problems, tell_error, trained_lines, verdict_lines, without_warnings
+from flows.tune_command import EXAMPLE as TUNE_EXAMPLE
+from flows.tune_command import tune
 from flows.up_command import EXAMPLE as UP_EXAMPLE
 from flows.up_command import up
 from models.errors import InputError, OutsideError, RefusedError
@@ -231,10 +233,9 @@ def retrain(
         raise typer.Exit(RefusedError.exit_code)
 
 
+app.command(epilog=TUNE_EXAMPLE)(tune)
 app.command(epilog=EXAMPLE)(score)
 app.command(epilog=MONITOR_EXAMPLE)(monitor)
-
-
 app.command(epilog=UP_EXAMPLE)(up)
 
 

@@ -152,6 +152,7 @@ class Training(Section):
     balance: bool = Field(False, description="weigh classes equally in the loss; probabilities are corrected for it")
     weight: str | None = Field(None, description="column of sample weights")
     seed: int = Field(0, ge=0, le=LARGEST_SEED)
+    warm_start: bool = Field(False, description="begin with what fits of the champion's weights")
     memory_gb: float = Field(
         4.0,
         gt=0,

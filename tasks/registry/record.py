@@ -18,6 +18,7 @@ from tasks.registry import runs
 from tasks.registry.history import new_event, record
 from tasks.registry.promotion import Contest
 from tasks.registry.runs import RunTitle
+from tasks.registry.start import START, keep_weights
 from tasks.registry.versions import (
     CODE_DIGEST,
     COMMIT,
@@ -99,7 +100,15 @@ def register_training(
     """The exported graph as challenger, described in words, with its figures and report on the run."""
     runs.log_files(run_id, job.results)
     primary = next(iter(metrics))
-    tags = {**origin.tags(), PARITY: f"{exported.parity.difference:.3g}", "test." + primary: f"{metrics[primary]:.4f}"}
+    weights = keep_weights(run_id, job.heritage)
+    begun = {START: job.start.version} if job.start and job.start.version else {}
+    tags = {
+        **origin.tags(),
+        **weights,
+        **begun,
+        PARITY: f"{exported.parity.difference:.3g}",
+        "test." + primary: f"{metrics[primary]:.4f}",
+    }
     description = (
         f"Predicts {job.model_file.target.column!r} from {len(job.model_file.columns)} columns. "
         f"On {exported.parity.rows:,} unseen rows: {_in_words(metrics)}. "

@@ -9,7 +9,7 @@ from prefect.cache_policies import NO_CACHE
 from tasks.data.snapshot import Ingested
 from tasks.export.exported import Exported
 from tasks.policy import TRIED_AGAIN
-from tasks.registry import promotion, record, standing, versions
+from tasks.registry import promotion, record, standing, start, versions
 from tasks.registry.promotion import Contest
 from tasks.registry.record import Origin
 from tasks.registry.standing import Standing
@@ -18,6 +18,12 @@ from tasks.training.job import Job
 
 if TYPE_CHECKING:
     from tasks.registry.gates import Verdict
+
+
+@task(name="find start", cache_policy=NO_CACHE, **TRIED_AGAIN)
+def with_start(job: Job) -> Job:
+    """The job with the weights that a warm start begins with, where the model file asks for one."""
+    return start.with_start(job)
 
 
 @task(name="open run", cache_policy=NO_CACHE, **TRIED_AGAIN)
