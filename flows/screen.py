@@ -81,6 +81,7 @@ def verdict_lines(verdict: "Promoted | Retrained") -> list[str]:
         "undecided": f"{who} stays challenger, the judgement is undecided:",
         "waiting": f"{who} passes its gates and waits for approval:",
         "unchanged": f"unchanged: {who} was made from the same data, model file and code",
+        "skipped": f"skipped, {who} stays the newest:",
     }
     approve = (
         f"next: perennial promote {verdict.model} --version {verdict.version} --approve REASON   (or --reject REASON)"

@@ -179,6 +179,18 @@ def log_files(run_id: str, folder: Path) -> None:
         connect().log_artifacts(run_id, str(folder))
 
 
+def log_file(run_id: str, path: Path, folder: str) -> None:
+    """One file as an artefact of the run, in a folder of its artefacts."""
+    with plain_errors("uploading artefacts"):
+        connect().log_artifact(run_id, str(path), folder)
+
+
+def fetch_file(run_id: str, name: str, folder: Path) -> Path:
+    """The artefact of that name in a folder of its own beneath `folder`."""
+    with plain_errors(f"downloading {name} of run {run_id}"):
+        return Path(connect().download_artifacts(run_id, name, str(folder)))
+
+
 def place_of(run_id: str, name: str) -> str:
     """Where an artefact of the run is: a path where it is on this machine, else its URI."""
     with plain_errors("looking up a run"):

@@ -97,6 +97,10 @@ def test_all_problems_are_said_at_once(tmp_path: Path) -> None:
         (("[columns]", "[split]\nkey = ['a', 'y']\n[columns]"), "split: the target 'y' can't decide the split"),
         (("[columns]", "[split]\nnewest_by = 't'\n[columns]"), "split.newest_by: needs split.key"),
         (("[columns]", "[data]\nlast_rows = 5\n[columns]"), "data: last_days and last_rows need split.time"),
+        (
+            ("[columns]", "[data]\nlast_rows = 5\n[schedule]\nmin_new_rows = 6\n[columns]"),
+            "schedule.min_new_rows: more than data.last_rows keeps",
+        ),
         (("[columns]", "[gates.r2]\nmn = 0\n[columns]"), "gates.r2.mn: unknown key; did you mean 'min'?"),
         (("[columns]", "[[gates]]\n[columns]"), "gates: input should be a table"),
         (("x =", '"a\\nb" = 3\nx ='), "columns.'a\\nb': give a kind"),
