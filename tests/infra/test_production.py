@@ -1,0 +1,195 @@
+"""Production as its page describes it: passwords on both servers, PostgreSQL, an object store, a worker, a backup."""
+
+import hashlib
+import json
+import shutil
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import psutil
+import pyarrow.parquet as pq
+import pytest
+
+from tests.infra.topology import Topology, answer, blocks_of, require_postgresql, topology
+from tests.small import table, write_model
+
+TOKEN = "canary-token-of-the-clinic"
+RUN = "infra/bin/as-client perennial"
+
+
+def free_ports(count: int) -> list[int]:
+    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [listener.getsockname()[1] for listener in listeners]
+    for listener in listeners:
+        listener.close()
+    return ports
+
+
+@contextmanager
+def clinic() -> Iterator[tuple[str, set[str]]]:
+    """An endpoint of actions: its address, and what callers showed in order to be let in."""
+    shown: set[str] = set()
+
+    class Called(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:  # noqa: N802 - the name that http.server calls
+            shown.add(self.headers["Authorization"])
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Says nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Called)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/calls", shown
+    finally:
+        server.shutdown()
+
+
+def prepare(folder: Path, address: str) -> None:
+    """The model file and the rows that the page speaks of."""
+    acting = f'[[actions]]\nname = "call"\nwhen = "probability >= 0.9"\nto = "{address}"\ntoken_env = "CLINIC_TOKEN"\n'
+    write_model(folder, "biopsies", rest=f"[promotion]\nmin_rows = 50\nresamples = 100\n{acting}")
+    frame = table(200, seed=5).astype(object)
+    frame.loc[2, "load"] = "much"
+    frame.drop(columns="broken").to_csv(folder / "new.csv", index=False)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_the_page_leads_to_a_production_that_keeps_its_secrets_and_survives_its_loss() -> None:
+    require_postgresql()
+    with clinic() as (address, shown), topology(free_ports(4), CLINIC_TOKEN=TOKEN) as running:
+        prepare(running.folder, address)
+        running.follow()
+        assert_nobody_gets_in_without_a_password(running)
+        assert_records_are_where_they_should_be(running)
+        assert_predictions_are_right(running.folder / "scored.parquet")
+        assert shown == {f"Bearer {TOKEN}"}
+        every_other_flow(running)
+        backup = back_up(running)
+        assert_secrets_are_nowhere(running, backup)
+        lose_everything(running)
+        come_back(running)
+        running.run(f"{RUN} score biopsies --input new.csv --output again.parquet")
+        assert predictions(running.folder / "again.parquet") == predictions(running.folder / "scored.parquet")
+
+
+def assert_nobody_gets_in_without_a_password(running: Topology) -> None:
+    settings = running.settings
+    mine, theirs = (f"{settings[f'{who}_USER']}:{settings[f'{who}_PASSWORD']}" for who in ("MLFLOW", "PREFECT"))
+    pages = ["", "/api/2.0/mlflow/experiments/search?max_results=5", "/api/2.0/mlflow-artifacts/artifacts", "/signup"]
+    for page in pages:
+        assert [answer(running.mlflow + page, who) for who in (None, "perennial:guess", theirs)] == [401] * 3, page
+    assert answer(running.mlflow + pages[1], mine) == 200
+    asked = {"/flow_runs/filter": b"{}", "/deployments/filter": b"{}", "/admin/settings": None, "/admin/version": None}
+    for page, body in asked.items():
+        assert [answer(running.prefect + page, who, body) for who in (None, "perennial:guess", mine)] == [401] * 3, page
+    assert answer(f"{running.prefect}/flow_runs/filter", theirs, b"{}") == 200
+    running.run("PGUSER=mlflow PGPASSWORD=guess psql -c 'SELECT 1' mlflow", code=2)
+    running.run("PGUSER=mlflow PGPASSWORD=$MLFLOW_DB_PASSWORD psql -c 'SELECT 1' prefect", code=2)
+
+
+def assert_records_are_where_they_should_be(running: Topology) -> None:
+    assert running.psql("mlflow", "SELECT status, count(*) FROM runs GROUP BY status") == "FINISHED|3"
+    finished = "SELECT count(*) FROM flow_run WHERE state_type = 'COMPLETED' AND deployment_id IS NOT NULL"
+    assert running.psql("prefect", finished) == "2"
+    assert not list(running.home.rglob("*.db"))
+    digest = running.psql("mlflow", "SELECT value FROM model_version_tags WHERE key = 'artifact.sha256'")
+    running.run('infra/bin/as-mlflow python infra/objects.py save "$PWD/objects"')
+    (graph,) = (running.folder / "objects").rglob("model.onnx")
+    assert hashlib.sha256(graph.read_bytes()).hexdigest() == digest
+    assert not list(running.home.rglob("model.onnx"))
+
+
+def predictions(path: Path) -> list[dict[str, object]]:
+    """Without what names the run."""
+    return pq.read_table(path).drop_columns(["run_id"]).to_pylist()  # type: ignore[no-any-return]
+
+
+def assert_predictions_are_right(path: Path) -> None:
+    found = predictions(path)
+    assert len(found) == 199
+    truth = dict(zip(range(200), table(200, seed=5)["broken"], strict=True))
+    right = [truth[int(str(row["id"]))] == row["label"] for row in found]
+    assert sum(right) / len(right) > 0.75
+
+
+def every_other_flow(running: Topology) -> None:
+    """What the page has not done yet, without what those need no server for."""
+    for words, code in {
+        "train biopsies.toml --fresh": 0,
+        "promote biopsies --why 'by hand'": 1,
+        "rollback biopsies": 1,
+        "monitor biopsies --input new.csv": 0,
+        "retrain biopsies.toml": 0,
+        "gc --apply": 0,
+        "deploy biopsies.toml": 0,
+        "env": 0,
+    }.items():
+        running.run(f"{RUN} {words}", code)
+
+
+def back_up(running: Topology) -> Path:
+    (_, commands), _ = blocks_of("Backup and restore")
+    running.run(commands)
+    (folder,) = running.folder.glob("backup-*")
+    return folder
+
+
+def assert_secrets_are_nowhere(running: Topology, backup: Path) -> None:
+    plain = {name: running.run(f"pg_restore --file=- {backup / name}.dump") for name in ("mlflow", "prefect")}
+    said = running.said[: -len(plain)]
+    places = {
+        "what commands say": "".join(said).encode(),
+        "the records of MLflow": plain["mlflow"].encode(),
+        "the state of Prefect": plain["prefect"].encode(),
+        **{f"{path}": path.read_bytes() for part in (running.home, backup) for path in part.rglob("*") if path.is_file()},
+        **{f"{log}": log.read_bytes() for log in running.logs()},
+        "the list of processes": repr([p.info["cmdline"] for p in psutil.process_iter(["cmdline"])]).encode(),
+    }
+    for place in ("what commands say", "the records of MLflow", "the state of Prefect"):
+        assert b"biopsies" in places[place], "the search would find nothing at all"
+    secrets = {**running.secrets, "CLINIC_TOKEN": TOKEN}
+    assert len(secrets) == 8
+    assert [(name, place) for name, secret in secrets.items() for place, text in places.items() if secret.encode() in text] == []
+
+
+def lose_everything(running: Topology) -> None:
+    running.stop()
+    for folder in (running.folder / "stores", running.home):
+        shutil.rmtree(folder)
+
+
+def come_back(running: Topology) -> None:
+    """With new passwords of the databases; the schemas are upgraded on the way, and left as they are."""
+    running.change(MLFLOW_DB_PASSWORD="another-one", PREFECT_DB_PASSWORD="yet-another-one")
+    stores, _, *servers = (commands for how, commands in blocks_of("Natively")[2:7])
+    running.start(stores)
+    running.wait()
+    running.run(blocks_of("Backup and restore")[1][1])
+    running.run(blocks_of("Upgrade")[1][1])
+    for server in servers[:2]:
+        running.start(server)
+    running.wait()
+
+
+def test_the_page_has_no_other_kinds_of_commands() -> None:
+    kinds = [how for section in ("Natively", "Backup and restore", "Upgrade") for how, _ in blocks_of(section)]
+    assert kinds == ["", "every", "terminal", "", "terminal", "terminal", "", "terminal", "", "", "", "", ""]
+
+
+def test_the_settings_are_complete_and_no_secret_is_in_the_example(tmp_path: Path) -> None:
+    from tests.small import ROOT
+
+    example = (ROOT / "infra" / "production.env.example").read_text()
+    names = {line.partition("=")[0] for line in example.splitlines() if "=" in line and not line.startswith("#")}
+    scripts = "".join(path.read_text() for path in (ROOT / "infra" / "bin").iterdir())
+    assert {name for name in names if name not in scripts} == set()
+    assert json.dumps(example).count("PASSWORD=\\n") == 5
