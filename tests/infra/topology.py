@@ -122,7 +122,7 @@ class Topology:
 
     def psql(self, database: str, sql: str) -> str:
         """What the superuser reads in a database."""
-        return self.run(f"PGUSER=postgres PGPASSWORD=$POSTGRES_PASSWORD psql -XAtc \"{sql}\" {database}").strip()
+        return self.run(f'PGUSER=postgres PGPASSWORD=$POSTGRES_PASSWORD psql -XAtc "{sql}" {database}').strip()
 
     def logs(self) -> Iterable[Path]:
         return self.folder.glob("*.log")
