@@ -34,10 +34,15 @@ def load(bucket: str, folder: Path) -> None:
 
 def main(words: list[str]) -> None:
     """Does what the words say with the bucket that the environment names."""
-    actions = {"make": make, "save": save, "load": load}
-    if not words or words[0] not in actions or len(words) != (1 if words[0] == "make" else 2):
-        sys.exit("usage: python infra/objects.py make | save FOLDER | load FOLDER")
-    actions[words[0]](os.environ["ARTIFACT_BUCKET"], *map(Path, words[1:]))
+    match words:
+        case ["make"]:
+            make(os.environ["ARTIFACT_BUCKET"])
+        case ["save", folder]:
+            save(os.environ["ARTIFACT_BUCKET"], Path(folder))
+        case ["load", folder]:
+            load(os.environ["ARTIFACT_BUCKET"], Path(folder))
+        case _:
+            sys.exit("usage: python infra/objects.py make | save FOLDER | load FOLDER")
 
 
 if __name__ == "__main__":

@@ -161,9 +161,9 @@ def closure(requirements: list[str]) -> set[str]:
         if name in found:
             continue
         found.add(name)
-        for more in map(Requirement, requires(name) or []):
-            if not more.marker or any(more.marker.evaluate({"extra": extra}) for extra in (*requirement.extras, "")):
-                left.append(more)
+        extras = (*requirement.extras, "")
+        more = [Requirement(line) for line in requires(name) or []]
+        left += [r for r in more if not r.marker or any(r.marker.evaluate({"extra": extra}) for extra in extras)]
     return found
 
 

@@ -140,3 +140,33 @@ def test_checkpoints_that_hold_code_are_not_executed(tmp_path: Path) -> None:
     with pytest.raises(PerennialError):
         load_checkpoint(tmp_path / "plain.pt")
     assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("contract.json", '"no"', '"yes"'),
+        ("contract.json", '"threshold": ', '"threshold": 0'),
+        ("model_file.json", '"min_rows": 50', '"min_rows": 5'),
+        ("profile.json", '"rows": ', '"rows": 1'),
+        ("MLmodel", "tasks.scoring.pyfunc", "os"),
+    ],
+)
+def test_score_promote_and_monitor_refuse_what_was_changed_beside_the_graph(
+    copy: Copy, home: Path, rows_csv: Path, tmp_path: Path, name: str, old: str, new: str
+) -> None:
+    """Other classes, another threshold, softer gates: the graph's own hash tells none of it."""
+    model = f"changed-{name.partition('.')[0]}-{new[1:4].strip()}".replace('"', "")
+    copy(model)
+    assert cli("promote", model).code == 0
+    copy(model)
+    path = stored_graph(home, f"{model}@champion").with_name(name)
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    version = f"models:/{model}/1 ({path.parent.as_uri()})/{name}"
+    if name != "MLmodel":
+        plain(cli("monitor", model, "--input", rows_csv), 2, version, "SHA-256")
+    plain(cli("score", model, "--input", rows_csv, "--output", tmp_path / "out"), 2, version, "SHA-256")
+    plain(cli("promote", model), 2, version, "SHA-256")
+    assert not (tmp_path / "out").exists()
+    assert versions.resolve(model).number == "1"
