@@ -142,31 +142,33 @@ def test_checkpoints_that_hold_code_are_not_executed(tmp_path: Path) -> None:
     assert not (tmp_path / "executed").exists()
 
 
-@pytest.mark.parametrize(
-    ("name", "old", "new"),
-    [
-        ("contract.json", '"no"', '"yes"'),
-        ("contract.json", '"threshold": ', '"threshold": 0'),
-        ("model_file.json", '"min_rows": 50', '"min_rows": 5'),
-        ("profile.json", '"rows": ', '"rows": 1'),
-        ("MLmodel", "tasks.scoring.pyfunc", "os"),
-    ],
-)
 def test_score_promote_and_monitor_refuse_what_was_changed_beside_the_graph(
-    copy: Copy, home: Path, rows_csv: Path, tmp_path: Path, name: str, old: str, new: str
+    small: Small, copy: Copy, home: Path, rows_csv: Path, tmp_path: Path
 ) -> None:
-    """Other classes, another threshold, softer gates: the graph's own hash tells none of it."""
-    model = f"changed-{name.partition('.')[0]}-{new[1:4].strip()}".replace('"', "")
-    copy(model)
-    assert cli("promote", model).code == 0
-    copy(model)
-    path = stored_graph(home, f"{model}@champion").with_name(name)
-    assert old in path.read_text()
-    path.write_text(path.read_text().replace(old, new))
-    version = f"models:/{model}/1 ({path.parent.as_uri()})/{name}"
-    if name != "MLmodel":
-        plain(cli("monitor", model, "--input", rows_csv), 2, version, "SHA-256")
-    plain(cli("score", model, "--input", rows_csv, "--output", tmp_path / "out"), 2, version, "SHA-256")
-    plain(cli("promote", model), 2, version, "SHA-256")
+    """Other classes, another threshold, softer gates, other code: the graph's own hash tells none of it."""
+    changes = {
+        "contract.json": ('"no"', '"yes"'),
+        "model_file.json": ('"min_rows": 50', '"min_rows": 5'),
+        "profile.json": ('"rows": ', '"rows": 1'),
+        "MLmodel": ("tasks.scoring.pyfunc", "os"),
+    }
+    copy("sealed")
+    shutil.copyfile(small.downloaded / "profile.json", tmp_path / "copy-sealed" / "profile.json")
+    copy("sealed")
+    assert cli("promote", "sealed").code == 0
+    copy("sealed")
+    for name, (old, new) in changes.items():
+        path = stored_graph(home, "sealed@champion").with_name(name)
+        before = path.read_text()
+        assert old in before
+        path.write_text(before.replace(old, new))
+        told = (f"models:/sealed/2 ({path.parent.as_uri()})/{name}", "SHA-256", "was changed or damaged")
+        plain(cli("score", "sealed", "--input", rows_csv, "--output", tmp_path / "out"), 2, *told)
+        plain(cli("promote", "sealed"), 2, *told)
+        plain(cli("monitor", "sealed", "--input", rows_csv), 2, *told)
+        path.unlink()
+        plain(cli("promote", "sealed"), 2, f"{name}: is missing, and was registered")
+        path.write_text(before)
     assert not (tmp_path / "out").exists()
-    assert versions.resolve(model).number == "1"
+    assert versions.resolve("sealed").number == "2"
+    assert cli("promote", "sealed").code == 0
