@@ -79,6 +79,7 @@ class Retrained(OnRows):
         told = (promoted.model, promoted.version, False, promoted.promoted, promoted.outcome, promoted.reasons)
         return cls(*told, read=0, rows=0, rejected=0, reject_reasons={}, rejects=None)
 
+    @classmethod
     def standing(cls, standing: "Standing", data: "Ingested") -> "Retrained":
         """One that has found no reason to train."""
         version, unchanged = standing.version, standing.outcome == "unchanged"
