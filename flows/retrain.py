@@ -5,7 +5,7 @@ from pathlib import Path
 from prefect import flow
 
 from flows.environment import state_folder
-from flows.late import newer_run, skipped
+from flows.late import newer_run, skipped, trained_by_another
 from flows.promote import promote_challenger
 from flows.results import Retrained, rows_of
 from flows.train import LONGEST, train_on
@@ -22,7 +22,7 @@ def retrain(model_file: Path, engine: EngineName = "local", workers: int = 1, ad
     """Trains and promotes, unless data, model file and code are what the newest version was made from.
 
     A version that an interrupted retraining left unjudged is judged then. A run of a schedule does nothing where a
-    newer one is due, so that one retraining follows an outage.
+    newer one is due, so that one retraining follows an outage; no run of a deployment does what another one is at.
 
     Args:
         model_file: The model file.
@@ -37,6 +37,9 @@ def retrain(model_file: Path, engine: EngineName = "local", workers: int = 1, ad
         return skipped(Retrained.without(settings.name, late), late)
     data = ingest_data(settings, state_folder())
     job = plan_job(settings, data, state_folder(), chosen)
+    busy = trained_by_another(job)
+    if busy:
+        return skipped(Retrained.without(settings.name, busy), busy)
     same = find_unchanged(settings.name, Origin.of(job))
     if same and is_settled(same):
         nothing = Retrained(same.model, same.number, True, False, "unchanged", [], **rows_of(data))
