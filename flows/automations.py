@@ -23,15 +23,15 @@ BLOCK_TYPES = {"webhook": "webhook", "slack": "slack-webhook"}
 """Of the keys of `[notify]`: what Prefect calls the type of block."""
 EVENTS: Mapping[Topic, tuple[str, ...]] = {
     "failure": ("prefect.flow-run.Failed", "prefect.flow-run.Crashed", "prefect.flow-run.TimedOut"),
-    "refusal": ("perennial.model.refused", "perennial.model.undecided"),
+    "refusal": ("perennial.model.refused", "perennial.model.undecided", "perennial.model.awaits-approval"),
     "promotion": ("perennial.model.promoted", "perennial.model.rolled-back"),
     "drift": ("perennial.model.drifted",),
 }
 FACTS = "version {{ event.payload.version }}"
 SENTENCES: Mapping[Topic, str] = {
     "failure": "{{ flow.name }} ended as {{ flow_run.state.name }}: {{ flow_run.state.message }}",
-    "refusal": FACTS + " is not promoted ({{ event.event }})",
-    "promotion": FACTS + " is champion ({{ event.event }})",
+    "refusal": FACTS + " is not promoted ({{ event.event }}); {{ event.payload.reasons | join('; ') }}",
+    "promotion": FACTS + " is champion ({{ event.event }}); {{ event.payload.reasons | join('; ') }}",
     "drift": FACTS + ": {{ event.payload.breaches }} of the last {{ event.payload.windows | length }} windows have "
     "drifted ({{ event.payload.columns | join(', ') }})",
 }  # fmt: skip

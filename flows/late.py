@@ -1,4 +1,4 @@
-"""Scheduled runs that come too late: after an outage one of them does the work, and the others skip themselves."""
+"""Runs that nobody needs: those that come too late after an outage, and those whose work another run is at."""
 
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar, cast
@@ -14,8 +14,10 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
-from prefect.runtime import flow_run
+from prefect.runtime import deployment, flow_run
 from prefect.states import Completed
+
+from tasks.training.job import Job, is_trained_now
 
 T = TypeVar("T")
 AT_WORK = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.COMPLETED]
@@ -36,6 +38,13 @@ def newer_run() -> str | None:
         )
     due = newest[0].expected_start_time if newest else None
     return f"the run of the same schedule that was due at {due:%Y-%m-%d %H:%M} UTC does the work" if due else None
+
+
+def trained_by_another(job: Job) -> str | None:
+    """Why nothing is to be done: another run is at the same training. Whoever gives a command is told as an error."""
+    if deployment.id is None or not is_trained_now(job):
+        return None
+    return "another run trains the same model on the same data now"
 
 
 def skipped(result: T, why: str) -> T:

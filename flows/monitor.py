@@ -1,6 +1,7 @@
 """From the rows of a window to what has drifted since a version was trained."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from prefect import flow
 
@@ -11,6 +12,7 @@ from flows.late import newer_run, skipped
 from flows.results import Monitored, monitored
 from tasks.monitoring.outcomes import LabelFiles
 from tasks.monitoring.steps import (
+    Expected,
     compare,
     emit_drifted,
     expected_of,
@@ -21,9 +23,13 @@ from tasks.monitoring.steps import (
     profile_window,
     record_drift,
 )
+from tasks.monitoring.window import Window, window_of
 from tasks.registry.runs import finishing
 from tasks.registry.steps import resolve_version
+from tasks.registry.versions import Version
+from tasks.scoring.inputs import Sources
 from tasks.scoring.request import Options, Request
+from tasks.scoring.score import Scores
 
 
 @flow(name="monitor", flow_run_name="monitor {model}", timeout_seconds=24 * 3600)
@@ -91,9 +97,32 @@ def monitor_request(inputs: Sequence[str], request: Request, new: bool, labels: 
         run_id = open_monitoring_run(version, request.inputs, home)
         with running(run_id, home), finishing(run_id):
             window = profile_window(version, expected, sources, request.options, labels)
-            drift = compare(expected, window)
-            report = record_drift(run_id, version, expected, window, drift, request.inputs)
-            alarm = find_alarm(run_id, version, expected, window, drift, request, known, sources)
-            event = emit_drifted(run_id, version, drift, alarm) if alarm.raised else None
-        show_drift(version, window, drift, report)
-        return monitored(version, run_id, window, drift, report, alarm, event)
+            return judge_window(run_id, version, expected, window, request, known, sources)
+
+
+def monitor_scores(
+    version: Version, expected: Expected, scores: Scores, request: Request, sources: Sources
+) -> Monitored:
+    """The steps of a monitoring of rows that were counted while they were scored."""
+    home, known = state_folder(), files_read(version.model)
+    run_id = open_monitoring_run(version, request.inputs, home)
+    with running(run_id, home), finishing(run_id):
+        return judge_window(run_id, version, expected, window_of(expected.profile, scores), request, known, sources)
+
+
+def judge_window(
+    run_id: str,
+    version: Version,
+    expected: Expected,
+    window: Window,
+    request: Request,
+    known: Sequence[Mapping[str, Any]],
+    sources: Sources,
+) -> Monitored:
+    """What has drifted in a window, on record, and what follows from it and the windows before."""
+    drift = compare(expected, window)
+    report = record_drift(run_id, version, expected, window, drift, request.inputs)
+    alarm = find_alarm(run_id, version, expected, window, drift, request, known, sources)
+    event = emit_drifted(run_id, version, drift, alarm) if alarm.raised else None
+    show_drift(version, window, drift, report)
+    return monitored(version, run_id, window, drift, report, alarm, event)

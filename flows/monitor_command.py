@@ -57,12 +57,13 @@ def monitor(
         query=query, key=key, version_column=version_column, new=new,
         labels=labels and absolute(labels), on=on,
     )  # fmt: skip
-    show(done, as_json, _lines(done))
+    show(done, as_json, drift_lines(done))
     if done.drifted or done.worse:
         raise typer.Exit(RefusedError.exit_code)
 
 
-def _lines(done: Monitored) -> list[str]:
+def drift_lines(done: Monitored) -> list[str]:
+    """What was compared, and what has drifted, for people."""
     if done.skipped:
         return [done.skipped]
     beside = f"compared with the training of {done.model} version {done.version}"

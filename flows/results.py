@@ -94,14 +94,18 @@ class Retrained(OnRows):
 
 
 def scored(
-    version: "Version", second: "Version | None", scores: "Scores", delivered: "Sequence[Delivered]"
+    version: "Version",
+    second: "Version | None",
+    scores: "Scores",
+    delivered: "Sequence[Delivered]",
+    window: "Monitored | None",
 ) -> "Scored":
     """What a scoring run came to."""
     beside = f"{second.model} version {second.number}" if second else None
     return Scored(
         version.model, version.number, scores.run_id, scores.rows, scores.scored, scores.rejected, scores.passed,
         scores.reasons, scores.labels, scores.predictions, scores.rejects, beside,
-        dict(scores.shadow), list(delivered),
+        dict(scores.shadow), list(delivered), window,
     )  # fmt: skip
 
 
@@ -126,6 +130,8 @@ class Scored:
     shadow: dict[str, float]
     """How far it is from the first: shares and means over the rows that both scored."""
     actions: list["Delivered"]
+    window: "Monitored | None"
+    """What has drifted, where that was asked for."""
 
 
 def monitored(

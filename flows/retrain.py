@@ -6,7 +6,7 @@ from prefect import flow
 
 from flows.approval import answer_given
 from flows.environment import state_folder
-from flows.late import newer_run, skipped
+from flows.late import newer_run, skipped, trained_by_another
 from flows.promote import promote_challenger
 from flows.results import Retrained, rows_of
 from flows.train import LONGEST, train_on
@@ -24,8 +24,9 @@ def retrain(model_file: Path, engine: EngineName = "local", workers: int = 1, ad
 
     Neither does it train while fewer rows than `min_new_rows` have come since that version. A version that an
     interrupted retraining left unjudged is judged then. A run of a schedule does nothing where a newer one is due, so
-    that one retraining follows an outage. Where the model file asks for approval, a run of a deployment is suspended
-    before the champion moves; it goes on with what it was suspended for, and trains nothing.
+    that one retraining follows an outage; no run of a deployment does what another one is at. Where the model file asks
+    for approval, a run of a deployment is suspended before the champion moves; it goes on with what it was suspended
+    for, and trains nothing.
 
     Args:
         model_file: The model file.
@@ -43,6 +44,9 @@ def retrain(model_file: Path, engine: EngineName = "local", workers: int = 1, ad
         return skipped(Retrained.without(settings.name, late), late)
     data = ingest_data(settings, state_folder())
     job = plan_job(settings, data, state_folder(), chosen)
+    busy = trained_by_another(job)
+    if busy:
+        return skipped(Retrained.without(settings.name, busy), busy)
     standing = find_standing(job, data, Origin.of(job))
     if standing and is_settled(standing.version):
         return skipped(Retrained.standing(standing, data), f"{standing.outcome}: {standing.why}")

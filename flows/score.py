@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from prefect import flow
 from pydantic import BeforeValidator
@@ -16,9 +16,12 @@ from flows.results import Scored, scored
 from tasks.actions.steps import act, outboxes_of, sweep
 from tasks.registry.runs import finishing
 from tasks.registry.steps import waiting_challenger
+from tasks.registry.versions import Version
 from tasks.scoring import outputs
+from tasks.scoring.inputs import Sources
 from tasks.scoring.outputs import claimed, wanted_output
 from tasks.scoring.request import Options, Request, what_is_left
+from tasks.scoring.score import Scores
 from tasks.scoring.steps import (
     crew_of,
     look_at_inputs,
@@ -30,6 +33,10 @@ from tasks.scoring.steps import (
     scoring_by,
 )
 from tasks.training.engine import LOCAL, Engine, EngineName, choose_engine
+
+if TYPE_CHECKING:
+    from flows.results import Monitored
+    from tasks.monitoring.steps import Expected
 
 Output = Annotated[str, BeforeValidator(str)]
 """A name or a Path."""
@@ -59,6 +66,7 @@ def score(
     address: str | None = None,
     batch_rows: int | None = None,
     threads: int | None = None,
+    monitor: bool = False,
 ) -> Scored:
     """Scores files and tables with one version, resolved once; a killed run goes on when it is started again.
 
@@ -86,6 +94,7 @@ def score(
         address: With ray: a cluster that runs already, as HOST:PORT; without, one is started on this machine.
         batch_rows: Rows that a thread scores at once; by a short measurement if not given.
         threads: Threads that score; if not given, one for each core, and one on each worker of Ray.
+        monitor: Compare the rows with those that the version was trained on, as a window of its monitoring.
     """
     chosen = choose_engine(engine, 1, address)
     options = Options(
@@ -103,6 +112,7 @@ def score(
         version_column=version_column,
         batch_rows=batch_rows,
         threads=threads,
+        monitor=monitor or None,
     )
     if promote:
         promote_waiting(model)
@@ -134,13 +144,37 @@ def _score_request(
         left = what_is_left(sink, request, sources, overwrite, partial(outboxes_of, home=home))
         version, second = resolve_pinned(request.asked, left), resolve_second(request.options.also, left)
         require_tokens_of(version)
+        expected = expected_of_watched(version, request)
         with crew_of(engine) as crew:
             run_id = open_scoring_run(version, second, left, request.inputs, home)
             with running(run_id, home), finishing(run_id):
-                scores = scoring_by(crew)(sink, version, second, sources, request, run_id, home, crew)
+                scores = scoring_by(crew)(sink, version, second, sources, request, run_id, home, crew, expected)
                 delivered = act(scores.run_id, home) if scores.acts else []
                 record_scores(run_id, scores, delivered)
+        # Within the claim: a run that was killed meanwhile is monitored when its command is given again.
+        window = monitor_watched(version, expected, scores, request, sources)
     # Only now: as long as the output is claimed, the same command goes on from what the outboxes hold.
     sweep(scores.run_id, home, delivered)
     show_scores(version, second, scores, delivered)
-    return scored(version, second, scores, delivered)
+    return scored(version, second, scores, delivered, window)
+
+
+def expected_of_watched(version: Version, request: Request) -> "Expected | None":
+    """What rows of the version should look like, where they are to be monitored."""
+    if not request.options.monitor:
+        return None
+    # Late, as in `monitor_watched`: most runs are not monitored, and loading takes a while.
+    from tasks.monitoring.steps import expected_of
+
+    return expected_of(version)
+
+
+def monitor_watched(
+    version: Version, expected: "Expected | None", scores: Scores, request: Request, sources: Sources
+) -> "Monitored | None":
+    """What has drifted, where rows were counted."""
+    if expected is None or not scores.looked_at:
+        return None
+    from flows.monitor import monitor_scores
+
+    return monitor_scores(version, expected, scores, request, sources)

@@ -4,6 +4,7 @@ import typer
 
 from flows.environment import prepare
 from flows.loading import watched
+from flows.monitor_command import drift_lines
 from flows.options import AsJson
 from flows.paths import absolute, require_files
 from flows.ready import prefect_ready
@@ -17,6 +18,7 @@ from flows.score_options import (
     Keep,
     Key,
     MaxRejects,
+    Monitor,
     Name,
     NewSince,
     Output,
@@ -68,6 +70,7 @@ def score(
     redeliver: Redeliver = None,
     engine: EngineOption = "local",
     address: Address = None,
+    monitor: Monitor = False,
     as_json: AsJson = False,
 ) -> None:
     """Score files and tables into files or tables, such as postgresql://host/db#table or sqlite:///file.db#table.
@@ -89,7 +92,7 @@ def score(
         name, [absolute(uri) for uri in input], absolute(output), keep=keep, overwrite=overwrite, promote=promote,
         why=why, also=also, max_rejects=max_rejects, shard_rows=shard_rows, since=since, until=until, time=time,
         partition=partition or [], new_since=earlier, query=query, key=key, version_column=version_column,
-        engine=engine, address=address, batch_rows=batch_rows, threads=threads,
+        engine=engine, address=address, batch_rows=batch_rows, threads=threads, monitor=monitor,
     )  # fmt: skip
     show(done, as_json, _lines(done))
     _require_delivered(done)
@@ -113,7 +116,8 @@ def _lines(done: Scored) -> list[str]:
         f"action {act.action}: {act.selected:,} rows, {act.delivered:,} delivered, {act.dead:,} dead letters"
         for act in done.actions
     ]
-    return [counts, *reasons, *beside, *acts, f"predictions: {done.predictions}", f"rejects: {done.rejects}"]
+    drift = drift_lines(done.window) if done.window else []
+    return [counts, *reasons, *beside, *acts, *drift, f"predictions: {done.predictions}", f"rejects: {done.rejects}"]
 
 
 def _require_delivered(done: Scored) -> None:

@@ -58,6 +58,9 @@ Key = Annotated[str | None, typer.Option(metavar="COLUMN", help="Of a table or q
 VersionColumn = Annotated[
     str | None, typer.Option(metavar="COLUMN", help="Of a table or query: grows with each change of a row.")
 ]
+Monitor = Annotated[
+    bool, typer.Option("--monitor", help="Compare the rows with those of the training, as a window of its monitoring.")
+]
 Verify = Annotated[
     str | None,
     typer.Option(

@@ -178,7 +178,8 @@ def emit_drifted(run_id: str, version: Version, found: Drift, raised: Alarm) -> 
         "breaches": raised.breaches,
         "windows": [{"run_id": w.run_id, "at": _iso(w.at), "drifted": w.drifted} for w in raised.windows],
     }
-    emit_event(DRIFTED_EVENT, {"prefect.resource.id": f"perennial.model.{version.model}"}, payload=payload)
+    resource = {"prefect.resource.id": f"perennial.model.{version.model}", "prefect.resource.name": version.model}
+    emit_event(DRIFTED_EVENT, resource, payload=payload)
     # It is sent by another thread, which a process that is killed takes along.
     EventsWorker.instance().wait_until_empty()
     windows.note_event(run_id, DRIFTED_EVENT)

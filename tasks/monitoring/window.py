@@ -6,24 +6,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import pyarrow as pa
-
 from models.errors import InputError
 from models.profile import Profile, Rate
 from tasks.data.batches import SourceFile
 from tasks.data.contents import row_bytes
 from tasks.data.database import is_database
-from tasks.monitoring.counting import Counting
 from tasks.monitoring.outcomes import Labels, Outcomes
 from tasks.monitoring.performance import Measured, measure
 from tasks.monitoring.vocabulary import Vocabulary
+from tasks.monitoring.watching import Watching, joined
 from tasks.scoring.batch import NOTHING, BatchScorer, Stamp, Tally
 from tasks.scoring.inputs import Sources, look_at, pin_sources, settled_schemas
 from tasks.scoring.period import Period
-from tasks.scoring.predictor import Predictions, Predictor
+from tasks.scoring.predictor import Predictor
 from tasks.scoring.reading import Piece, Reading
 from tasks.scoring.request import Options, Request
+from tasks.scoring.score import Scores
 from tasks.scoring.shards import rows_of_shards
+
+WHICH_ROWS = ("since", "until", "time", "partitions", "query", "key", "version_column")
+"""Options that say which rows of the inputs are taken."""
 
 
 @dataclass(frozen=True)
@@ -72,14 +74,9 @@ def profile_window(
     contract = predictor.contract
     settled_schemas(sources, [contract], [])
     period = Period.of(options.time, options.since, options.until, contract)
-    counting, tally, outcomes = Counting(contract, stored, known), Tally(), Outcomes.wanted(contract, labels, sources)
-
-    def watch(columns: Mapping[str, pa.Array], predictions: Predictions, raw: pa.Table) -> None:
-        counting.add(columns, predictions)
-        if outcomes:
-            outcomes.add(raw, predictions)
-
-    scorer = BatchScorer(predictor, NOTHING, Stamp("", "", ""), period=period, watch=watch)
+    tally, outcomes = Tally(), Outcomes.wanted(contract, labels, sources)
+    watching = Watching(contract, stored, known, outcomes=outcomes)
+    scorer = BatchScorer(predictor, NOTHING, Stamp("", "", ""), period=period, watch=watching)
     shard_rows = rows_of_shards(row_bytes({column.name: column.settings for column in contract.columns}))
     pinned = pin_sources(sources, shard_rows)
     besides = [*([period.column] if period else []), *(outcomes.columns if outcomes else [])]
@@ -90,11 +87,19 @@ def profile_window(
     rows = tally.read - tally.passed
     if not rows:
         raise InputError("--input: no rows" + (" in the period" if tally.passed else ""))
-    profile = counting.profile(Rate(count=tally.rejected, rows=rows))
+    profile = joined(stored, [watching.taken()], Rate(count=tally.rejected, rows=rows))
     return Window(profile, rows, tally.rejected, dict(tally.reasons.most_common()), measure(outcomes))
 
 
+def window_of(stored: Profile, scores: Scores) -> Window:
+    """The window that a scoring run was, of what it has counted."""
+    rows = scores.rows - scores.passed
+    profile = joined(stored, scores.watched, Rate(count=scores.rejected, rows=rows))
+    return Window(profile, rows, scores.rejected, scores.reasons)
+
+
 def window_digest(request: Request, window: Window) -> str:
-    """SHA-256 of what was asked for and of all that was counted: the same rows of the same inputs give the same."""
-    told = [request.inputs, asdict(request.options), window.profile.model_dump(mode="json"), window.reasons]
+    """SHA-256 of which rows were asked for and what was counted: the same rows of the same inputs give the same."""
+    asked = {name: value for name, value in asdict(request.options).items() if name in WHICH_ROWS}
+    told = [request.inputs, asked, window.profile.model_dump(mode="json"), window.reasons]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

@@ -1,9 +1,9 @@
 """One batch of raw rows becomes predictions and rejects, in the schema of the whole output."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -26,8 +26,33 @@ from tasks.scoring.writers import value_type
 WHY = "why"
 NOTHING = pa.schema([])
 KEEP_LESS = "name the columns to write with --keep, without it"
-Watch: TypeAlias = Callable[[Mapping[str, pa.Array], Predictions, pa.Table], None]
 SEND_LESS = "write one type in all rows, since an action sends it"
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """N rows that are no rejects."""
+
+    rows: NDArray[np.int64]
+    """Their numbers within their file, [N]."""
+    raw: pa.Table
+    """As they came."""
+    columns: Mapping[str, pa.Array]
+    """The model's columns, parsed."""
+    predictions: Predictions
+
+
+class Watch(Protocol):
+    """Looks at the rows that are scored."""
+
+    share: float
+    """Of the rows, that it counts."""
+
+    def add(self, accepted: Accepted) -> None:
+        """Takes notice of rows of the shard."""
+
+    def taken(self) -> Mapping[str, Any]:
+        """What was seen since this was asked last, as JSON."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +109,7 @@ class BatchScorer:
     ) -> None:
         """`kept` are the input columns that are written along, `sent` those that actions send.
 
-        `watch` is shown the parsed columns of the accepted rows, what is predicted for them, and the rows as they came.
+        `watch` is shown the accepted rows, and what is predicted for them.
         """
         self.predictor, self.stamp, self.shadow, self.actions = predictor, stamp, shadow, actions
         self.period, self.watch = period, watch
@@ -114,7 +139,7 @@ class BatchScorer:
         predictions = self.predictor.predict(parsed)
         raw = _accepted(batch, checked)
         if self.watch:
-            self.watch(parsed, predictions, raw)
+            self.watch.add(Accepted(checked.rows, raw, parsed, predictions))
         added = self._added_columns(predictions, batch.source, checked.rows)
         taken = self.actions.select(pa.table(added), self._to_send(raw, batch.source)) if self.actions else {}
         if self.shadow:

@@ -39,6 +39,8 @@ class Pinned:
     """Seconds since 1970."""
     earlier: tuple[Mapping[str, Any], ...] = ()
     """Sources that earlier runs have scored, and this one was told to leave out."""
+    share: float = 1.0
+    """Of the rows, that is counted where the run is watched for drift."""
     format_version: int = FORMAT_VERSION
 
 
@@ -78,6 +80,8 @@ class Entry:
     """Whether the source has no more rows."""
     taken: Mapping[str, int] | None = None
     """Rows that each action takes; None where an earlier release wrote it."""
+    watched: Mapping[str, Any] | None = None
+    """What was counted of its rows, where the run is watched for drift."""
 
 
 class Ledger:

@@ -51,6 +51,8 @@ class Options:
     """Rows that a thread scores at once; by a short measurement where it is None."""
     threads: int | None = None
     """Threads that score; one for each core where it is None."""
+    monitor: bool | None = None
+    """Whether rows are counted on the way, so that the run is a window too."""
 
     @property
     def asked(self) -> Asked:

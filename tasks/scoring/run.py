@@ -49,6 +49,9 @@ class Run:
 
         Raises PerennialError when a shard's counts do not add up, InputError for too many rejects.
         """
+        if self._scorer.watch:
+            # What an attempt has counted of a shard that it did not end is counted again.
+            self._scorer.watch.taken()
         before = sum(entry.rows for entry in self.done.values())
         done = {Shard.of(name): entry.end for name, entry in self.done.items()}
         try:
@@ -92,6 +95,7 @@ class Run:
             labels=dict(tally.labels),
             sums=dict(tally.sums),
             end=step.end,
+            watched=self._scorer.watch.taken() if self._scorer.watch else None,
         )
 
     def _write(self, item: tuple[Shard, Finished] | Entry) -> None:

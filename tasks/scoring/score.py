@@ -16,7 +16,7 @@ from tasks.actions.select import Actions
 from tasks.data.checks import check_batch
 from tasks.data.contents import row_bytes
 from tasks.data.rejects import SCHEMA
-from tasks.scoring.batch import BatchScorer, Stamp
+from tasks.scoring.batch import BatchScorer, Stamp, Watch
 from tasks.scoring.destination import PREDICTIONS, REJECTS
 from tasks.scoring.inputs import Sources, look_at, pin_sources, settled_schemas
 from tasks.scoring.ledger import Entry, Pinned
@@ -66,6 +66,13 @@ class Scores:
     predictions: Path | str
     """A table or a folder in an object store by its URI, without credentials."""
     rejects: Path | str
+    watched: tuple[Mapping[str, Any], ...] = ()
+    """What was counted of each shard, where the run is watched for drift."""
+
+    @property
+    def looked_at(self) -> bool:
+        """Whether any row was not passed over."""
+        return self.rows > self.passed
 
 
 def score_files(
@@ -104,11 +111,12 @@ def score_into(
     shadow: Shadow | None = None,
     outboxes: Callable[[str], Outboxes] | None = None,
     crew: Crew | None = None,
+    watch: Watch | None = None,
 ) -> Scores:
     """Scores what is missing of an output that is kept to this process, and makes it visible when it is whole.
 
     `outboxes` gives those of a run by its id, where rows are to be acted upon; they are filled, and not delivered yet.
-    Where there is a `crew`, its workers score.
+    Where there is a `crew`, its workers score. `watch` looks at the rows of each shard, once.
     """
     started = time.perf_counter()
     contract, options = predictor.contract, request.options
@@ -121,9 +129,11 @@ def score_into(
     also = [shadow.predictor.contract] if shadow else []
     kept, sent = settled_schemas(sources, [contract, *also], options.keep, actions.inputs if actions else ())
     sink.require_writable(kept)
-    pinned = sink.pinned or _pin(predictor, sources, stamp, request, shadow)
+    pinned = sink.pinned or _pin(predictor, sources, stamp, request, shadow, watch)
+    if watch:
+        watch.share = pinned.share
     period = Period.of(options.time, options.since, options.until, contract)
-    scorer = BatchScorer(predictor, kept, replace(stamp, run_id=pinned.run_id), shadow, actions, period, sent)
+    scorer = BatchScorer(predictor, kept, replace(stamp, run_id=pinned.run_id), shadow, actions, period, sent, watch)
     require_tables(actions.actions if actions else (), scorer.taken_schemas())
     columns = {*kept.names, *sent.names, *([period.column] if period else [])}
     columns.update(*(each.raw_columns for each in also))
@@ -209,7 +219,9 @@ def _go(begin: Callable[[], Run], reading: Reading, on_rows: OnRows) -> Run:
             return run
 
 
-def _pin(predictor: Predictor, sources: Sources, stamp: Stamp, request: Request, shadow: Shadow | None) -> Pinned:
+def _pin(
+    predictor: Predictor, sources: Sources, stamp: Stamp, request: Request, shadow: Shadow | None, watch: Watch | None
+) -> Pinned:
     large = row_bytes({column.name: column.settings for column in predictor.contract.columns})
     shard_rows = request.options.shard_rows or rows_of_shards(large)
     return Pinned(
@@ -226,12 +238,13 @@ def _pin(predictor: Predictor, sources: Sources, stamp: Stamp, request: Request,
         threads=request.options.threads or predictor.threads,
         started=time.time(),
         earlier=sources.earlier,
+        share=watch.share if watch else 1.0,
     )
 
 
 def _manifest(pinned: Pinned, scores: Scores, done: Mapping[str, Entry]) -> dict[str, Any]:
     """What a finished run says of itself; the sink adds the files."""
-    shards = [asdict(entry) for _, entry in sorted(done.items())]
+    shards = [asdict(replace(entry, watched=None)) for _, entry in sorted(done.items())]
     counts = {name: getattr(scores, name) for name in ("rows", "scored", "rejected", "passed", "reasons", "labels")}
     return {**asdict(pinned), "finished": time.time(), **counts, "shards": shards}
 
@@ -270,6 +283,7 @@ def _summed_up(
         phases=dict(phases),
         predictions=sink.predictions,
         rejects=sink.rejects,
+        watched=tuple(entry.watched for entry in entries if entry.watched is not None),
     )
 
 

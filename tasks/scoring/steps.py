@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -17,8 +18,11 @@ from prefect.settings import PREFECT_API_URL
 from prefect.states import Crashed
 
 from models.errors import InputError
+from models.profile import Profile
 from tasks.actions.deliver import Delivered, require_tokens
 from tasks.actions.steps import outboxes_of
+from tasks.monitoring.vocabulary import vocabularies_of
+from tasks.monitoring.watching import Watching, share_of
 from tasks.policy import TRIED_AGAIN
 from tasks.progress import Advance, progress
 from tasks.registry import runs, versions
@@ -38,6 +42,15 @@ from tasks.scoring.sinks import Sink
 from tasks.scoring.spread import Crew
 from tasks.scoring.work import Done
 from tasks.training.engine import Engine
+
+
+class Expected(Protocol):
+    """What rows should look like."""
+
+    @property
+    def profile(self) -> Profile:
+        """Of the training."""
+
 
 SECONDS_BETWEEN = 2.0
 """Of progress in Prefect."""
@@ -135,9 +148,11 @@ def score_inputs(
     run_id: str,
     home: Path,
     crew: Crew | None,
+    expected: Expected | None,
 ) -> Scores:
-    """Every row of the inputs in predictions or rejects."""
+    """Every row of the inputs in predictions or rejects; counted too, where it is known what they should look like."""
     predictor = _loaded(version)
+    watching = _watching(version, predictor, expected.profile, about_rows(sources)) if expected else None
     shadow = Shadow(_loaded(also), also.model, also.number) if also else None
     stamp = Stamp(version.model, version.number, run_id, request.options.why)
     title, started = f"scoring with {version.model} v{version.number}", time.monotonic()
@@ -150,7 +165,8 @@ def score_inputs(
             show(done, text)
 
         return score_into(
-            sink, predictor, sources, stamp, request, on_rows, shadow, lambda run: outboxes_of(run, home), crew
+            sink, predictor, sources, stamp, request, on_rows, shadow, lambda run: outboxes_of(run, home), crew,
+            watching,
         )  # fmt: skip
 
 
@@ -179,6 +195,12 @@ def shown_in_prefect(title: str, total: int | None) -> Iterator[Advance]:
 def _loaded(version: Version) -> Predictor:
     with versions.downloaded(version) as files:
         return Predictor.load(files, version.sha256)
+
+
+def _watching(version: Version, predictor: Predictor, frame: Profile, rows: int | None) -> Watching:
+    with versions.downloaded(version) as files:
+        known = vocabularies_of(files, predictor.contract)
+    return Watching(predictor.contract, frame, known, share_of(rows))
 
 
 def progress_text(done: int, total: int | None, estimated: bool, seconds: float) -> str:

@@ -137,6 +137,15 @@ def alone(job: Job) -> Iterator[None]:
         yield
 
 
+def is_trained_now(job: Job) -> bool:
+    """Whether a process holds the job."""
+    try:
+        with alone(job):
+            return False
+    except OutsideError:
+        return True
+
+
 @cache
 def code_digest() -> str:
     """SHA-256 of the sources that decide what a graph becomes."""

@@ -13,6 +13,7 @@ from prefect.flow_engine import run_flow
 from prefect.states import Cancelled, Scheduled
 
 from flows.retrain import retrain
+from tasks.training.job import alone
 from tests.small import cli, write_model
 
 HOURLY = '[schedule]\nretrain = "0 * * * *"\n'
@@ -78,3 +79,24 @@ def test_a_run_that_somebody_starts_is_never_late(client: SyncPrefectClient, tmp
     unchanged = client.create_flow_run_from_deployment(deployment)
     said = "unchanged: version 1 was made from the same data, model file and code"
     assert carry_out(unchanged) == ("Skipped", said)
+
+
+def test_a_run_gives_way_to_one_that_is_at_the_same_training(client: SyncPrefectClient, tmp_path: Path) -> None:
+    from flows import retrain as module
+
+    file = write_model(tmp_path, "twice")
+    assert cli("deploy", file).code == 0
+    deployment = client.read_deployment_by_name("retrain/twice").id
+    second = client.create_flow_run_from_deployment(deployment)
+    ended = []
+    real = module.train_on
+
+    def train_on(*words: object, **more: object) -> object:
+        with alone(words[0]):  # type: ignore[arg-type]
+            ended.append(carry_out(second))
+        return real(*words, **more)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "train_on", train_on)
+        assert carry_out(client.create_flow_run_from_deployment(deployment))[0] == "Completed"
+    assert ended == [("Skipped", "another run trains the same model on the same data now")]

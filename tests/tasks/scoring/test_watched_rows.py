@@ -1,0 +1,136 @@
+"""Rows that are counted while they are scored: each once, whatever happens meanwhile, as monitoring counts them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from models.profile import Profile, Rate, read_profile
+from tasks.monitoring.vocabulary import vocabularies_of
+from tasks.monitoring.watching import Watching, joined, share_of
+from tasks.monitoring.window import find_sources, profile_window, window_of
+from tasks.scoring.batch import Accepted
+from tasks.scoring.claim import claimed
+from tasks.scoring.destination import destination
+from tasks.scoring.inputs import look_at
+from tasks.scoring.predictor import Predictor
+from tasks.scoring.request import Options, Request, what_is_left
+from tasks.scoring.score import Scores, score_into
+from tests.conftest import Small
+from tests.small import table
+from tests.tasks.scoring.scored_files import STAMP
+
+ROWS, SHARD = 900, 100
+
+
+class StoppedError(Exception):
+    """Stands for a kill."""
+
+
+@pytest.fixture(scope="module")
+def frame(small: Small) -> Profile:
+    found = read_profile(small.downloaded)
+    assert found is not None
+    return found
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("given") / "in.csv"
+    rows = table(ROWS, seed=9).drop(columns="broken").astype({"load": object})
+    rows.loc[::90, "load"] = 1000
+    rows.to_csv(path, index=False)
+    return path
+
+
+def scored(
+    small: Small, frame: Profile, given: Path, output: Path, stop_at: int | None = None, share: float = 1.0
+) -> Scores:
+    """A run that is watched, or what is missing of one; it stops in the middle of a shard at that row."""
+    predictor = Predictor.load(small.downloaded)
+    known = vocabularies_of(small.downloaded, predictor.contract)
+    request, wanted = Request("small/1", (str(given),), Options(shard_rows=SHARD, monitor=True)), destination(output)
+    sources = look_at(request.inputs, wanted)
+
+    class Stopping(Watching):
+        seen = 0
+
+        def add(self, accepted: Accepted) -> None:
+            super().add(accepted)
+            self.seen += len(accepted.rows)
+            if stop_at and self.seen >= stop_at:
+                raise StoppedError
+
+    with claimed(wanted, False) as sink:
+        what_is_left(sink, request, sources, False)
+        watching = Stopping(predictor.contract, frame, known, share)
+        return score_into(sink, predictor, sources, STAMP, request, watch=watching)
+
+
+def test_a_scored_window_is_what_monitoring_makes_of_the_same_rows(
+    small: Small, frame: Profile, given: Path, tmp_path: Path
+) -> None:
+    seen = window_of(frame, scored(small, frame, given, tmp_path / "out"))
+    predictor = Predictor.load(small.downloaded)
+    known = vocabularies_of(small.downloaded, predictor.contract)
+    apart = profile_window(predictor, known, frame, find_sources([str(given)], Options(), (), False), Options())
+    assert (seen.rows, seen.rejected, seen.reasons) == (apart.rows, apart.rejected, apart.reasons)
+    assert (seen.rows, seen.rejected, seen.profile.rows) == (900, 10, 890)
+    assert without_means(seen.profile) == without_means(apart.profile)
+    rows = pd.read_csv(given).drop(index=range(0, ROWS, 90))
+    heat: Any = seen.profile.columns["heat"].facets["value"]
+    assert heat.mean == pytest.approx(rows["heat"].mean()) and sum(heat.counts) == rows["heat"].notna().sum()
+    missing = seen.profile.columns["shop"].facets["missing"]
+    assert missing == Rate(count=int(rows["shop"].isna().sum()), rows=890)
+
+
+def without_means(profile: Profile) -> Any:
+    """Sums of fractions depend on their order."""
+    told = profile.model_dump(mode="json")
+    for column in (*told["columns"].values(), told["predictions"]):
+        for facet in column["facets"].values():
+            facet.pop("mean", None)
+    return told
+
+
+@pytest.mark.parametrize("stop_at", [1, 250, 860])
+def test_a_run_that_was_killed_counts_each_row_once(
+    small: Small, frame: Profile, given: Path, tmp_path: Path, stop_at: int
+) -> None:
+    whole = scored(small, frame, given, tmp_path / "whole")
+    with pytest.raises(StoppedError):
+        scored(small, frame, given, tmp_path / "out", stop_at)
+    assert scored(small, frame, given, tmp_path / "out").watched == whole.watched
+    assert len(whole.watched) == ROWS // SHARD
+
+
+def test_of_a_large_run_the_same_share_is_counted_whenever_it_is_read(
+    small: Small, frame: Profile, given: Path, tmp_path: Path
+) -> None:
+    assert (share_of(None), share_of(900), share_of(2_000_000)) == (1, 1, 0.01)
+    first = scored(small, frame, given, tmp_path / "first", share=0.3)
+    with pytest.raises(StoppedError):
+        scored(small, frame, given, tmp_path / "out", 250, share=0.3)
+    assert scored(small, frame, given, tmp_path / "out", share=1.0).watched == first.watched
+    assert window_of(frame, first).profile.rows / 890 == pytest.approx(0.3, abs=0.06)
+    assert window_of(frame, first).profile.rejected == Rate(count=10, rows=900)
+
+
+def test_the_share_is_spread_over_all_rows() -> None:
+    from tasks.monitoring.watching import _scattered
+
+    numbers = _scattered(np.arange(1, 100_001))
+    assert np.histogram(numbers, 20, (0, 1))[0].min() > 4_700
+    chosen = np.flatnonzero(numbers < 0.1)
+    assert np.histogram(chosen, 20, (0, 100_000))[0].min() > 400
+    assert np.bincount(chosen % 16).min() > 500
+
+
+def test_shards_without_values_add_nothing(frame: Profile, small: Small) -> None:
+    predictor = Predictor.load(small.downloaded)
+    empty = Watching(predictor.contract, frame, {}).taken()
+    found = joined(frame, [empty, empty], Rate(count=0, rows=0))
+    assert found.rows == 0 and found.columns["heat"].facets["value"].low is None  # type: ignore[union-attr]
+    assert joined(frame, [], Rate(count=0, rows=0)) == found
