@@ -144,6 +144,18 @@ def test_a_deployed_promotion_is_suspended_until_the_form_is_filled_in(copy: Cop
     )
 
 
+def test_an_answer_after_another_one_decides_nothing(copy: Copy, client: SyncPrefectClient) -> None:
+    name = "approval-twice"
+    copy(name, **ASKS)
+    run = deployed(client, promote, name, model=name)
+    assert carry_out(client, promote, run) == "Suspended"
+    assert cli("promote", name, "--reject", "not now").code == 1
+    resume_flow_run(run.id, run_input={"approve": True, "reason": "", "by": "Ada"})
+    assert carry_out(client, promote, run) == "Failed"
+    assert "version 1 no longer waits for approval" in str(client.read_flow_run(run.id).state.message)  # type: ignore[union-attr]
+    assert (champion(name), events(name)) == (None, ["awaits approval", "refused"])
+
+
 def test_a_champion_that_came_meanwhile_is_judged_against(copy: Copy, client: SyncPrefectClient) -> None:
     name = "approval-overtaken"
     copy(name, **ASKS)
