@@ -14,7 +14,7 @@ from prefect.runtime import deployment, flow_run
 from pydantic import Field
 
 from flows.results import Promoted
-from tasks.registry.approval import Word
+from tasks.registry.approval import Word, require_awaiting
 
 KEY = "version-"
 """Beginning of the key of a suspension; the version's number follows."""
@@ -36,14 +36,18 @@ class Answer:
     word: Word | None
 
 
-def answer_given() -> Answer | None:
-    """The answer that this run was suspended for; None in a run that nobody has answered."""
+def answer_given(model: str) -> Answer | None:
+    """The answer that this run was suspended for; None in a run that nobody has answered.
+
+    Raises RefusedError where the version has been decided about in another way meanwhile.
+    """
     run_id = UUID(flow_run.id)
     with get_client(sync_client=True) as client:
         keys = client.read_flow_run(run_id).empirical_policy.pause_keys or set()
     for key in sorted((key for key in keys if key.startswith(KEY)), reverse=True):
         given: Any = read_flow_run_input(keyset_from_base_key(f"suspended-{key}")["response"], run_id)
         if given:
+            require_awaiting(model, key.removeprefix(KEY))
             said = Approval(**given)
             return Answer(key.removeprefix(KEY), Word(said.approve, said.reason, said.by))
     return None

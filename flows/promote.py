@@ -31,7 +31,7 @@ def promote(
         approve: Why the version is approved, where the model file asks for that.
         reject: Why it is refused, whatever its gates say.
     """
-    said = answer_given() or Answer(version, word_of(approve, reject))
+    said = answer_given(model) or Answer(version, word_of(approve, reject))
     return promote_challenger(model, said.version, why, said.word)
 
 

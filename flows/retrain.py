@@ -36,7 +36,7 @@ def retrain(model_file: Path, engine: EngineName = "local", workers: int = 1, ad
     """
     chosen = choose_engine(engine, workers, address)
     settings = read_model_file(model_file)
-    answer = answer_given()
+    answer = answer_given(settings.name)
     if answer:
         return Retrained.of(promote_challenger(settings.name, answer.version, "retrain", answer.word))
     late = newer_run()

@@ -99,7 +99,9 @@ def _behaved(
     example = ""
     if not holds.all():
         worst = int(np.argmax(np.where(holds, -np.inf, wrong)))
-        example = f"{named(int(rows[worst]))}: {_told(before, contract, worst)} became {_told(after, contract, worst)}"
+        example = named(int(rows[worst]))
+        if contract.target not in contract.sensitive:
+            example += f": {_told(before, contract, worst)} became {_told(after, contract, worst)}"
     return Behaved(test, len(rows), int(holds.sum()), moved, example)
 
 

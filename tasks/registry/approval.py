@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+from models.errors import RefusedError
 from tasks.registry.history import whoami
-from tasks.registry.versions import Version
+from tasks.registry.versions import Version, find_version
 
 ASKED = "approval.asked"
 """Tag of a version that waits for a person: since when."""
@@ -29,6 +30,13 @@ def word_of(approve: str | None, reject: str | None) -> Word | None:
     if reject is not None:
         return Word(False, reject, whoami())
     return None if approve is None else Word(True, approve, whoami())
+
+
+def require_awaiting(model: str, number: str) -> None:
+    """Passes where the version still waits for a person. Raises RefusedError: an answer may come long after another."""
+    if not awaits_approval(find_version(model, number)):
+        told = f"`perennial history {model} {number}` tells what became of it"
+        raise RefusedError(f"{model}: version {number} no longer waits for approval; {told}")
 
 
 def awaits_approval(version: Version) -> bool:

@@ -43,7 +43,7 @@ def test_without_a_worker_the_command_says_what_waits_and_how_to_approve(copy: C
     name = "approval-command"
     copy(name, **ASKS)
     said = cli("promote", name)
-    assert (said.code, said.err) == (1, "")
+    assert said.code == 1
     lines = said.out.splitlines()
     assert lines[0] == f"{name} version 1 passes its gates and waits for approval:"
     assert lines[-2:] == [
@@ -142,6 +142,18 @@ def test_a_deployed_promotion_is_suspended_until_the_form_is_filled_in(copy: Cop
     assert {"prefect.resource.id": f"prefect.flow-run.{run.id}", "prefect.resource.role": "flow-run"}.items() <= (
         moved["related"][0].items()
     )
+
+
+def test_an_answer_after_another_one_decides_nothing(copy: Copy, client: SyncPrefectClient) -> None:
+    name = "approval-twice"
+    copy(name, **ASKS)
+    run = deployed(client, promote, name, model=name)
+    assert carry_out(client, promote, run) == "Suspended"
+    assert cli("promote", name, "--reject", "not now").code == 1
+    resume_flow_run(run.id, run_input={"approve": True, "reason": "", "by": "Ada"})
+    assert carry_out(client, promote, run) == "Failed"
+    assert "version 1 no longer waits for approval" in str(client.read_flow_run(run.id).state.message)  # type: ignore[union-attr]
+    assert (champion(name), events(name)) == (None, ["awaits approval", "refused"])
 
 
 def test_a_champion_that_came_meanwhile_is_judged_against(copy: Copy, client: SyncPrefectClient) -> None:

@@ -71,6 +71,11 @@ def test_a_sensitive_key_is_not_told() -> None:
     assert run(hidden, by_x, TABLE, direction(add={"x": 10}, expect="up"), ("id",)).example.startswith("unseen row 91:")
 
 
+def test_predictions_of_a_sensitive_target_are_not_told() -> None:
+    hidden = NUMBERS.model_copy(update={"sensitive_columns": ("y",)})
+    assert run(hidden, by_x, TABLE, direction(add={"x": 10}, expect="up"), ("id",)).example == "the row with id = k90"
+
+
 def test_a_tolerance_forgives_a_small_step_the_wrong_way() -> None:
     assert run(NUMBERS, by_x, TABLE, direction(add={"x": 10}, expect="up", tolerance=10)).held == ROWS
 
