@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from models.errors import InputError
 from models.modelfile import ModelFile, with_own_code
@@ -156,8 +156,7 @@ def _rounded(values: Mapping[str, Value]) -> dict[str, Value]:
 
 def _suggest_one(trial: "Trial", key: str, dimension: Range | Choice) -> Value:
     if isinstance(dimension, Choice):
-        chosen: Value = trial.suggest_categorical(key, dimension.values)
-        return chosen
+        return cast(Value, trial.suggest_categorical(key, dimension.values))
     if dimension.whole:
         return trial.suggest_int(key, int(dimension.low), int(dimension.high), log=dimension.log)
     return trial.suggest_float(key, dimension.low, dimension.high, log=dimension.log)

@@ -27,6 +27,8 @@ def open_search(plan: Plan) -> str:
     """The MLflow run of the search; that of an earlier start where there was one."""
     earlier, asked = plan.interrupted_run(), plan.asked
     if earlier and runs.resume_run(earlier):
+        # A kill between a run and its note leaves one that no sweep finds.
+        runs.mark_left(earlier, "the search was killed in the middle of this trial, and tries its settings again")
         return earlier
     model = asked.model_file.name
     run_id = runs.start_run(RunTitle(model, f"tune {', '.join(asked.space)}", "tune"), plan.home)
