@@ -8,7 +8,6 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from models.errors import InputError
@@ -17,6 +16,7 @@ from tasks.data.snapshot import open_snapshot
 from tasks.data.splits import fit_split
 from tasks.training.fit import Prepared, prepare
 from tasks.training.loop import EpochReport, train_network
+from tasks.tuning.ended import Ended
 from tasks.tuning.plan import Plan
 from tasks.tuning.space import Choice, Range, Space, Value, present_values, with_values
 
@@ -35,22 +35,6 @@ REASON, ENDED_AT, RUN = "reason", "epochs", "run_id"
 
 class TimeUpError(Exception):
     """The time that was given has passed."""
-
-
-@dataclass(frozen=True)
-class Ended:
-    """What came of one trial."""
-
-    number: int
-    """Counted from 1, of those that have ended."""
-    values: dict[str, Value]
-    loss: float | None
-    """Least validation loss; None of a trial that could not be trained."""
-    epochs: int
-    pruned: bool
-    reason: str = ""
-    """Why it could not be trained."""
-    run_id: str = ""
 
 
 Tell = Callable[[EpochReport], None]
@@ -80,12 +64,6 @@ def search(plan: Plan, watch: Watch, done: Done) -> list[Ended]:
         except TimeUpError:
             break
     return ended
-
-
-def best_of(ended: list[Ended]) -> Ended | None:
-    """The trial of the least validation loss, of equal ones the first; None where none came to its end."""
-    whole = [trial for trial in ended if trial.loss is not None and not trial.pruned]
-    return min(whole, key=lambda trial: (trial.loss, trial.number)) if whole else None
 
 
 def _open(plan: Plan) -> "Study":

@@ -15,8 +15,9 @@ from tasks.registry import runs
 from tasks.registry.runs import RunTitle
 from tasks.training.loop import EpochReport
 from tasks.tuning import search as searching
+from tasks.tuning.ended import Ended, best_of
 from tasks.tuning.plan import Plan, write_best
-from tasks.tuning.search import Ended, Tell, best_of
+from tasks.tuning.search import Tell
 from tasks.tuning.space import Value
 
 Running = Callable[[str], AbstractContextManager[None]]

@@ -12,8 +12,9 @@ from tasks.data.snapshot import ingest
 from tasks.data.splits import TEST
 from tasks.training import fit
 from tasks.training.loop import EpochReport
+from tasks.tuning.ended import Ended, best_of
 from tasks.tuning.plan import Plan, ask, plan_search
-from tasks.tuning.search import Ended, Tell, best_of, search
+from tasks.tuning.search import Tell, search
 from tasks.tuning.space import Value
 from tests.small import table, write_model
 
