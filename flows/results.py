@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from tasks.registry.standing import Standing
     from tasks.registry.versions import Version
     from tasks.scoring.score import Scores
+    from tasks.tuning.ended import Ended
     from tasks.tuning.plan import Asked
-    from tasks.tuning.search import Ended
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,10 +180,10 @@ class Monitored:
 
 def tuned(asked: "Asked", run_id: str, ended: "Sequence[Ended]", file: Path) -> "Tuned":
     """What a search came to."""
-    from tasks.tuning.search import best_of
+    from tasks.tuning.ended import best_of
     from tasks.tuning.space import present_values
 
-    best = best_of(list(ended))
+    best = best_of(ended)
     settings, loss = (best.values, best.loss) if best else ({}, None)
     pruned, failed = (sum(map(bool, found)) for found in zip(*((t.pruned, t.reason) for t in ended), strict=True))
     first = ended[0].loss if ended[0].values == present_values(asked.model_file, asked.space) else None

@@ -122,6 +122,17 @@ def mark_crashed(run_id: str, why: str) -> None:
             client.set_terminated(run_id, "KILLED")
 
 
+def mark_left(parent: str, why: str) -> None:
+    """Marks runs beneath the parent that are said to be running, of which the caller knows that none is."""
+    client = connect()
+    with plain_errors("looking for crashed runs"):
+        experiment = client.get_run(parent).info.experiment_id
+        beneath = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}' and attributes.status = 'RUNNING'"
+        left = client.search_runs([experiment], beneath)
+    for run in left:
+        mark_crashed(run.info.run_id, why)
+
+
 def end_run(run_id: str, status: str) -> None:
     """Sets the run's final status."""
     with plain_errors("ending a run"):

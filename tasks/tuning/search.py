@@ -8,8 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from models.errors import InputError
 from models.modelfile import ModelFile, with_own_code
@@ -17,6 +16,7 @@ from tasks.data.snapshot import open_snapshot
 from tasks.data.splits import fit_split
 from tasks.training.fit import Prepared, prepare
 from tasks.training.loop import EpochReport, train_network
+from tasks.tuning.ended import Ended
 from tasks.tuning.plan import Plan
 from tasks.tuning.space import Choice, Range, Space, Value, present_values, with_values
 
@@ -35,22 +35,6 @@ REASON, ENDED_AT, RUN = "reason", "epochs", "run_id"
 
 class TimeUpError(Exception):
     """The time that was given has passed."""
-
-
-@dataclass(frozen=True)
-class Ended:
-    """What came of one trial."""
-
-    number: int
-    """Counted from 1, of those that have ended."""
-    values: dict[str, Value]
-    loss: float | None
-    """Least validation loss; None of a trial that could not be trained."""
-    epochs: int
-    pruned: bool
-    reason: str = ""
-    """Why it could not be trained."""
-    run_id: str = ""
 
 
 Tell = Callable[[EpochReport], None]
@@ -80,12 +64,6 @@ def search(plan: Plan, watch: Watch, done: Done) -> list[Ended]:
         except TimeUpError:
             break
     return ended
-
-
-def best_of(ended: list[Ended]) -> Ended | None:
-    """The trial of the least validation loss, of equal ones the first; None where none came to its end."""
-    whole = [trial for trial in ended if trial.loss is not None and not trial.pruned]
-    return min(whole, key=lambda trial: (trial.loss, trial.number)) if whole else None
 
 
 def _open(plan: Plan) -> "Study":
@@ -156,8 +134,7 @@ def _rounded(values: Mapping[str, Value]) -> dict[str, Value]:
 
 def _suggest_one(trial: "Trial", key: str, dimension: Range | Choice) -> Value:
     if isinstance(dimension, Choice):
-        chosen: Value = trial.suggest_categorical(key, dimension.values)
-        return chosen
+        return cast(Value, trial.suggest_categorical(key, dimension.values))
     if dimension.whole:
         return trial.suggest_int(key, int(dimension.low), int(dimension.high), log=dimension.log)
     return trial.suggest_float(key, dimension.low, dimension.high, log=dimension.log)

@@ -1,9 +1,9 @@
 """What a search may vary: settings of `[network]` and `[training]`, each with a range or a list of values."""
 
-import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +33,7 @@ DEFAULTS = (
 )
 OF_DEFAULT_TRUNK = ("network.depth", "network.dropout")
 """Settings that a network of one's own has not."""
-RANGE = re.compile(r"(?P<low>[^.\s]*(?:\.\d[^.\s]*)?)\.\.(?P<high>\S+)")
+RANGE = re.compile(r"(?P<low>\S*?)\s*\.\.\s*(?P<high>[^.\s]?\S*)")
 Value = bool | int | float | str
 
 
@@ -118,12 +118,13 @@ def _is_number(value: Value) -> bool:
 
 
 def _parsed(text: str) -> Value:
-    """Numbers and booleans as TOML writes them; anything else is text."""
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return text.strip("'\"")
-    return value if isinstance(value, bool | int | float | str) else text
+    """Numbers, and booleans as TOML writes them; anything else is text."""
+    if text in ("true", "false"):
+        return text == "true"
+    for read in (int, float):
+        with suppress(ValueError):
+            return read(text)
+    return text.strip("'\"")
 
 
 def _value_problems(key: str, dimension: Dimension) -> Iterator[str]:

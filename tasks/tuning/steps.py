@@ -15,8 +15,9 @@ from tasks.registry import runs
 from tasks.registry.runs import RunTitle
 from tasks.training.loop import EpochReport
 from tasks.tuning import search as searching
+from tasks.tuning.ended import Ended, best_of
 from tasks.tuning.plan import Plan, write_best
-from tasks.tuning.search import Ended, Tell, best_of
+from tasks.tuning.search import Tell
 from tasks.tuning.space import Value
 
 Running = Callable[[str], AbstractContextManager[None]]
@@ -27,6 +28,8 @@ def open_search(plan: Plan) -> str:
     """The MLflow run of the search; that of an earlier start where there was one."""
     earlier, asked = plan.interrupted_run(), plan.asked
     if earlier and runs.resume_run(earlier):
+        # A kill between a run and its note leaves one that no sweep finds.
+        runs.mark_left(earlier, "the search was killed in the middle of this trial, and tries its settings again")
         return earlier
     model = asked.model_file.name
     run_id = runs.start_run(RunTitle(model, f"tune {', '.join(asked.space)}", "tune"), plan.home)
