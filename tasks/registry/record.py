@@ -159,5 +159,5 @@ def log_verdict(contest: Contest, verdict: "Verdict", home: Path) -> str:
 
 
 def slug(text: str) -> str:
-    """The text in the characters that MLflow allows in a metric's name."""
-    return re.sub(r"[^\w\-./ ]", "_", text, flags=re.ASCII)[:200]
+    """The text in characters that MLflow allows anywhere in a metric's name; some stores take '/' for folders."""
+    return re.sub(r"[^\w\-. ]", "_", text, flags=re.ASCII)[:200]

@@ -72,6 +72,7 @@ def test_the_page_leads_to_a_production_that_keeps_its_secrets_and_survives_its_
         assert_records_are_where_they_should_be(running)
         assert_predictions_are_right(running.folder / "scored.parquet")
         assert shown == {f"Bearer {TOKEN}"}
+        assert_others_may_read(running)
         every_other_flow(running)
         backup = back_up(running)
         assert_secrets_are_nowhere(running, backup)
@@ -121,6 +122,19 @@ def assert_predictions_are_right(path: Path) -> None:
     assert sum(right) / len(right) > 0.75
 
 
+def assert_others_may_read(running: Topology) -> None:
+    """A user made as the page says, and addresses under which MLflow is not known."""
+    ((_, make),) = blocks_of("Users")
+    ada = f"ada:{running.run(make).strip()}"
+    running.said.pop()
+    page = f"{running.mlflow}/api/2.0/mlflow/experiments/search?max_results=5"
+    removal = f"{running.mlflow}/api/2.0/mlflow/registered-models/delete"
+    assert answer(page, ada) == 200
+    assert answer(removal, ada, b'{"name": "biopsies"}') in (403, 405)
+    assert answer(page, ada, host="mlflow.example.org") == 403
+    assert answer(page, ada, host="mlflow:5000") == 200
+
+
 def every_other_flow(running: Topology) -> None:
     """What the page has not done yet, without what those need no server for."""
     for words, code in {
@@ -150,14 +164,15 @@ def assert_secrets_are_nowhere(running: Topology, backup: Path) -> None:
         "the state of Prefect": plain["prefect"],
         "the list of processes": repr([process.info["cmdline"] for process in psutil.process_iter(["cmdline"])]),
     }
-    assert all("biopsies" in text for text in places.values()), "the search would find nothing at all"
+    sought = dict.fromkeys(places, "biopsies") | {"the list of processes": "postgresql:///mlflow"}
+    assert [place for place, word in sought.items() if word not in places[place]] == [], "nothing at all would be found"
     secrets = {**running.secrets, "CLINIC_TOKEN": TOKEN}
     assert len(secrets) == 8
     assert [(name, place) for name, word in secrets.items() for place, text in places.items() if word in text] == []
     folders = (running.home, backup)
     assert [name for name, word in secrets.items() if held(word, folders) or held(word, running.logs())] == []
     (running.home / "leak").write_text(TOKEN)
-    assert held(TOKEN, folders) == [running.home / "leak"], "the search would find nothing at all"
+    assert held(TOKEN, folders) == [running.home / "leak"], "nothing at all would be found"
     assert held("biopsies", running.logs())
 
 
@@ -187,8 +202,9 @@ def come_back(running: Topology) -> None:
 
 
 def test_the_page_has_no_other_kinds_of_commands() -> None:
-    kinds = [how for section in ("Natively", "Backup and restore", "Upgrade") for how, _ in blocks_of(section)]
-    assert kinds == ["", "every", "terminal", "", "terminal", "terminal", "", "terminal", "", "", "", "", ""]
+    natively, *others = ([how for how, _ in blocks_of(name)] for name in ("Natively", "Backup and restore", "Upgrade"))
+    assert natively == ["", "every", "terminal", "", "terminal", "terminal", "terminal", ""]
+    assert others == [["", ""], ["", ""]]
 
 
 def test_each_setting_is_used_and_no_secret_is_in_the_example() -> None:

@@ -84,6 +84,7 @@ class Topology:
         ready: dict[str, Callable[[], bool]] = {
             "trial-stores": lambda: "listens" in (self.folder / "trial-stores.log").read_text(),
             "mlflow-server": lambda: answer(f"{self.mlflow}/health") == 200,
+            "worker": lambda: "started" in (self.folder / "worker.log").read_text(),
             "prefect-server": lambda: answer(f"{self.prefect}/health") == 200,
         }
         until = time.monotonic() + PATIENCE_SECONDS
@@ -159,9 +160,9 @@ def topology(ports: list[int], **extra: str) -> Iterator[Topology]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def answer(url: str, user: str | None = None, body: bytes | None = None) -> int:
+def answer(url: str, user: str | None = None, body: bytes | None = None, host: str | None = None) -> int:
     """The status with which a server answers; 0 where there is none."""
-    headers = {"Content-Type": "application/json"}
+    headers = {"Content-Type": "application/json", **({"Host": host} if host else {})}
     if user:
         headers["Authorization"] = f"Basic {b64encode(user.encode()).decode()}"
     try:
