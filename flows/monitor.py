@@ -122,7 +122,7 @@ def judge_window(
     """What has drifted in a window, on record, and what follows from it and the windows before."""
     drift = compare(expected, window)
     report = record_drift(run_id, version, expected, window, drift, request.inputs)
-    alarm = find_alarm(run_id, version, expected, window, drift, request, known, sources)
+    alarm = find_alarm(run_id, version, expected, window, drift, request.options, known, sources)
     event = emit_drifted(run_id, version, drift, alarm) if alarm.raised else None
     show_drift(version, window, drift, report)
     return monitored(version, run_id, window, drift, report, alarm, event)

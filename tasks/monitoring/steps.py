@@ -35,7 +35,7 @@ from tasks.registry.runs import RunTitle
 from tasks.registry.versions import Version
 from tasks.scoring.inputs import Sources
 from tasks.scoring.predictor import Predictor
-from tasks.scoring.request import Options, Request
+from tasks.scoring.request import Options
 from tasks.training.job import Job
 
 DRIFTED_EVENT = "perennial.model.drifted"
@@ -155,12 +155,12 @@ def find_alarm(
     expected: Expected,
     seen: Window,
     found: Drift,
-    request: Request,
+    options: Options,
     known: Sequence[Mapping[str, Any]],
     sources: Sources,
 ) -> Alarm:
     """What the window and those before it, which had read the `known` files, say together; it is on record then."""
-    digest, files = window.window_digest(request, seen), window.read_by_now(known, sources)
+    digest, files = window.window_digest(sources, options, seen), window.read_by_now(known, sources)
     windows.record_window(run_id, found.breach, digest, files)
     return alarm.find_alarm(windows.last_windows(version, run_id), expected.rules)
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from models.errors import InputError
@@ -20,12 +20,9 @@ from tasks.scoring.inputs import Sources, look_at, pin_sources, settled_schemas
 from tasks.scoring.period import Period
 from tasks.scoring.predictor import Predictor
 from tasks.scoring.reading import Piece, Reading
-from tasks.scoring.request import Options, Request
+from tasks.scoring.request import Options
 from tasks.scoring.score import Scores
 from tasks.scoring.shards import rows_of_shards
-
-WHICH_ROWS = ("since", "until", "time", "partitions", "query", "key", "version_column")
-"""Options that say which rows of the inputs are taken."""
 
 
 @dataclass(frozen=True)
@@ -98,8 +95,8 @@ def window_of(stored: Profile, scores: Scores) -> Window:
     return Window(profile, rows, scores.rejected, scores.reasons)
 
 
-def window_digest(request: Request, window: Window) -> str:
-    """SHA-256 of which rows were asked for and what was counted: the same rows of the same inputs give the same."""
-    asked = {name: value for name, value in asdict(request.options).items() if name in WHICH_ROWS}
-    told = [request.inputs, asked, window.profile.model_dump(mode="json"), window.reasons]
+def window_digest(sources: Sources, options: Options, window: Window) -> str:
+    """SHA-256 of what was read and counted: the same rows of the same files or queries give the same."""
+    read = [{name: value for name, value in seen.items() if name != "time"} for seen in sources.fingerprints]
+    told = [read, options.since, options.until, window.profile.model_dump(mode="json"), window.reasons]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

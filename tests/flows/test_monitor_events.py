@@ -118,6 +118,8 @@ def test_new_files_are_those_that_no_window_of_the_model_has_read(named: Callabl
     folder = window(tmp_path / "in", 41).parent
     fed = ("monitor", "fed/1", "--input", folder, "--new")
     assert cli(*fed, "--json").json["rows"] == 300
+    again = cli("monitor", "fed/1", "--input", folder / "41.csv", "--json").json
+    assert again["windows"] == 1
     said = cli(*fed)
     assert (said.code, said.out) == (0, "no new files: earlier windows have read all there are\n")
     named("fed")
