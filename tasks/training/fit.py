@@ -28,9 +28,9 @@ from tasks.training.classes import order_classes
 from tasks.training.engine import LOCAL, Engine
 from tasks.training.fitted import Fitted, Inherited
 from tasks.training.heritage import Heritage, heritage_of, read_heritage, write_heritage
-from tasks.training.inherit import inherit
+from tasks.training.inherit import inherit, loosen
 from tasks.training.job import HERITAGE
-from tasks.training.loop import EpochReport, Trained, train_network
+from tasks.training.loop import WARM_UP_STEPS, EpochReport, Trained, train_network
 from tasks.training.ray_train import Assignment, train_on_ray
 from tasks.training.sharedrows import write_rows
 from tasks.training.tensors import Layout, Tensors, encode_rows, fit_statistics, fit_target
@@ -77,7 +77,8 @@ def fit_model(
     prepared = prepare(model_file, snapshot, split, checkpoint.parent / "tensors")
     network = prepared.build(model_file)
     inherited = prepared.begin(network, model_file, split, begin_with) if begin_with else None
-    trained = _learn(network, model_file, prepared, checkpoint, on_epoch, engine)
+    steps = 1 if inherited and inherited.kept else WARM_UP_STEPS
+    trained = _learn(network, model_file, prepared, checkpoint, on_epoch, engine, steps)
     temperature = _calibrate(model_file, prepared, network)
     threshold = choose_threshold(model_file.target.cost) if snapshot.task == "binary" else None
     _save(weights, network, prepared, temperature, threshold)
@@ -102,19 +103,22 @@ def _learn(
     checkpoint: Path,
     on_epoch: Callable[[EpochReport], None] | None,
     engine: Engine,
+    warm_up_steps: int,
 ) -> Trained:
     """How the training went; `network` ends with its weights."""
     training = prepared.settle(model_file)
     if engine.name == "local":
         rows = prepared.train, prepared.validation
-        return train_network(network, *rows, prepared.target, training, checkpoint, on_epoch)
+        return train_network(
+            network, *rows, prepared.target, training, checkpoint, on_epoch, warm_up_steps=warm_up_steps
+        )
     train, validation = (checkpoint.with_name(f"{name}.rows") for name in ("train", "validation"))
     write_rows(prepared.train, train)
     write_rows(prepared.validation, validation)
     begun = checkpoint.with_name("begun.pt")
     save_checkpoint(network.state_dict(), begun)
     known = prepared.statistics, prepared.target
-    assigned = Assignment(model_file, *known, training, train, validation, checkpoint, begun)
+    assigned = Assignment(model_file, *known, training, train, validation, checkpoint, begun, warm_up_steps)
     trained = train_on_ray(assigned, engine, on_epoch)
     network.load_state_dict(trained.state)
     network.eval()
@@ -141,8 +145,11 @@ class Prepared:
 
     def begin(self, network: FusionNetwork, model_file: ModelFile, split: SplitSpec, earlier: Path) -> Inherited:
         """What the untrained network took over of an earlier version's heritage."""
+        fresh = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
         own = self.heritage(network, model_file, split)
-        return inherit(network, model_file.columns, own, read_heritage(earlier))
+        inherited = inherit(network, model_file.columns, own, read_heritage(earlier))
+        loosen(network, fresh)
+        return inherited
 
     def settle(self, model_file: ModelFile) -> Training:
         """The training settings, with a batch size where none is given.

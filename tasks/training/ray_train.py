@@ -41,6 +41,7 @@ class Assignment:
     checkpoint: Path
     begun: Path
     """The weights to begin with."""
+    warm_up_steps: int
 
 
 def train_on_ray(
@@ -107,8 +108,9 @@ def _work(assignment: Assignment, told: Any, heard: Any) -> None:
         network.load_state_dict(load_checkpoint(assignment.begun) or {})
         rows = map_rows(assignment.train), map_rows(assignment.validation)
         train_network(
-            network, *rows, assignment.target, assignment.training, assignment.checkpoint, tell, get_device(), team
-        )
+            network, *rows, assignment.target, assignment.training, assignment.checkpoint, tell, get_device(), team,
+            assignment.warm_up_steps,
+        )  # fmt: skip
     except PerennialError as error:
         # Told, not raised: Ray Train would start the workers again, to no avail.
         told.put(error)

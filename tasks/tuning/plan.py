@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -12,7 +13,7 @@ from models.modelfile import ModelFile, read_model_file
 from tasks.aside import HeldError, held
 from tasks.data.snapshot import Ingested
 from tasks.training.job import code_digest
-from tasks.tuning.rewrite import rewritten
+from tasks.tuning.rewrite import rewritten, unsearched
 from tasks.tuning.space import Space, Value, present_values, read_space
 
 FOLDER = "tuning"
@@ -74,7 +75,7 @@ def ask(
     model_file = read_model_file(file)
     space = read_space(searches, model_file)
     output = output or file.with_name(f"{file.stem}-tuned.toml")
-    if output.exists():
+    if output.exists() and not _was_tuned(output, file):
         raise InputError(f"{output}: exists already; choose another --output or delete it")
     if output.absolute().parent.resolve() != file.absolute().parent.resolve():
         raise InputError(f"{output}: must lie beside {file}, whose paths are relative to its folder")
@@ -102,7 +103,20 @@ def searching_alone(model: str, home: Path, who: str) -> Iterator[None]:
 
 def write_best(asked: Asked, values: Mapping[str, Value], loss: float) -> Path:
     """The model file of the best trial, written beside the one that was searched."""
-    head = f"# {asked.file.name} with the settings that `perennial tune` found best: validation loss {loss:.4f}\n"
+    head = f"{_head(asked.file)}: validation loss {loss:.4f}\n"
     text = rewritten(asked.file.read_text(encoding="utf-8-sig"), values)
     asked.output.write_text(head + text, encoding="utf-8")
     return asked.output
+
+
+def _head(file: Path) -> str:
+    return f"# {file.name} with the settings that `perennial tune` found best"
+
+
+def _was_tuned(output: Path, file: Path) -> bool:
+    """Whether an earlier start wrote the output, and nobody has changed more of it than what is searched."""
+    text = output.read_text(encoding="utf-8", errors="replace")
+    try:
+        return text.startswith(_head(file)) and unsearched(text) == unsearched(file.read_text(encoding="utf-8-sig"))
+    except tomllib.TOMLDecodeError:
+        return False

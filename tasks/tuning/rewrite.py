@@ -24,6 +24,11 @@ def rewritten(text: str, values: Mapping[str, Value]) -> str:
     return result
 
 
+def unsearched(text: str) -> dict[str, Any]:
+    """What the file means but for the sections that are searched."""
+    return {key: value for key, value in tomllib.loads(text).items() if key not in SECTIONS}
+
+
 def _put(lines: list[str], section: str, name: str, value: str) -> None:
     header = next((at for at, line in enumerate(lines) if re.match(rf"\s*\[\s*{section}\s*\]", line)), None)
     if header is None:

@@ -17,7 +17,7 @@ from tasks.data.splits import fit_split
 from tasks.training.fit import Prepared, prepare
 from tasks.training.fitted import Inherited
 from tasks.training.heritage import read_heritage, write_heritage
-from tasks.training.inherit import inherit
+from tasks.training.inherit import inherit, loosen
 from tasks.training.tensors import Layout, encode_inputs
 from tests.small import COLUMNS, QUICK, table
 from tests.tasks.training.test_fit import ingested
@@ -119,6 +119,17 @@ def _features_of(side: Side, columns: tuple[str, ...]) -> list[int]:
             found += range(start, start + width)
         start += width
     return found
+
+
+def test_encoders_of_single_values_are_loosened_and_no_other_weights(tmp_path: Path) -> None:
+    side, other = Side(tmp_path, "then", table(ROWS), 0), Side(tmp_path, "now", table(ROWS), 1)
+    before = {name: value.clone() for name, value in side.network.named_parameters()}
+    fresh = {name: value.clone() for name, value in other.network.named_parameters()}
+    loosen(side.network, fresh)
+    for name, value in side.network.named_parameters():
+        single = name.startswith(("encoders.number.", "encoders.category."))
+        expected = 0.3 * before[name] + 0.7 * fresh[name] if single else before[name]
+        torch.testing.assert_close(value, expected)
 
 
 def test_classes_are_found_by_name(tmp_path: Path) -> None:

@@ -1,11 +1,14 @@
 """A model file with other settings, the rest as it stands."""
 
 import tomllib
+from pathlib import Path
 
 import pytest
 
 from models.errors import InputError
+from tasks.tuning.plan import ask, write_best
 from tasks.tuning.rewrite import rewritten
+from tests.small import write_model
 
 TEXT = """# mine
 name = "m"
@@ -38,3 +41,15 @@ def test_a_section_that_is_missing_is_added() -> None:
 def test_what_is_no_plain_section_is_refused_rather_than_damaged(text: str) -> None:
     with pytest.raises(InputError, match="as sections"):
         rewritten(text, {"network.width": 6, "training.epochs": 4})
+
+
+def test_what_an_earlier_search_wrote_is_written_anew_and_nothing_else(tmp_path: Path) -> None:
+    file = write_model(tmp_path, "m")
+    asked = ask(file, ["network.width=4..16"], None, 1, None, 0)
+    written = write_best(asked, {"network.width": 5}, 0.5)
+    assert written == tmp_path / "m-tuned.toml"
+    again = ask(file, ["network.width=4..16"], None, 1, None, 0)
+    assert "width = 6" in write_best(again, {"network.width": 6}, 0.4).read_text()
+    written.write_text(written.read_text().replace('name = "m"', 'name = "mine"'))
+    with pytest.raises(InputError, match="exists already"):
+        ask(file, ["network.width=4..16"], None, 1, None, 0)
