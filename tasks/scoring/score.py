@@ -150,8 +150,9 @@ def score_into(
     run: Run | Spread
     if crew:
         # The rows that were measured are let go, with their file or connection: workers read all of them.
-        whole = reading.within(EVERYTHING)
-        work = Work(scorer, whole, found_anywhere(sink.wanted), schemas, boxes, options.threads or 1)
+        work = Work(
+            scorer, reading.within(EVERYTHING), found_anywhere(sink.wanted), schemas, boxes, options.threads or 1
+        )
         run = _shared(crew, work, sink, done, options.max_rejects, on_rows)
     else:
         run = _go(lambda: Run(scorer, sink, done, options.max_rejects, boxes), reading, on_rows)
