@@ -3,13 +3,14 @@
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from models.columns.cells import as_array
+from models.contract import Contract
 from models.errors import InputError, UnreachableError
 from tasks.actions.deliver import require_tokens
 from tasks.actions.outboxes import Outboxes
@@ -136,9 +137,8 @@ def score_into(
     period = Period.of(options.time, options.since, options.until, contract)
     scorer = BatchScorer(predictor, kept, replace(stamp, run_id=pinned.run_id), shadow, actions, period, sent, watch)
     require_tables(actions.actions if actions else (), scorer.taken_schemas())
-    others = chain.from_iterable(each.raw_columns for each in also)
-    columns = {*kept.names, *sent.names, *others, *([period.column] if period else [])}
-    reading = Reading(sources.files, pinned.sources, contract, columns, pinned.shard_rows)
+    columns = {*kept.names, *sent.names, *([period.column] if period else [])}
+    reading = _reading(sources, pinned, [contract, *also], columns)
     if sink.pinned is None and (sources.rows or 0) >= MANY:
         pinned = _fastest(pinned, predictor, reading, options)
     predictor.batch_rows, predictor.threads = pinned.batch_rows, pinned.threads
@@ -150,9 +150,8 @@ def score_into(
     run: Run | Spread
     if crew:
         # The rows that were measured are let go, with their file or connection: workers read all of them.
-        work = Work(
-            scorer, reading.within(EVERYTHING), found_anywhere(sink.wanted), schemas, boxes, options.threads or 1
-        )
+        whole = reading.within(EVERYTHING)
+        work = Work(scorer, whole, found_anywhere(sink.wanted), schemas, boxes, options.threads or 1)
         run = _shared(crew, work, sink, done, options.max_rejects, on_rows)
     else:
         run = _go(lambda: Run(scorer, sink, done, options.max_rejects, boxes), reading, on_rows)
@@ -175,6 +174,12 @@ def _end(
     scores = _summed_up(done, pinned, sink, boxes is not None, time.perf_counter() - started, phases)
     sink.finish(_manifest(pinned, scores, done))
     return scores
+
+
+def _reading(sources: Sources, pinned: Pinned, contracts: Sequence[Contract], columns: Collection[str]) -> Reading:
+    """Reads what the first of the contracts needs, these columns, and what the others need."""
+    wanted = {*columns, *chain.from_iterable(contract.raw_columns for contract in contracts[1:])}
+    return Reading(sources.files, pinned.sources, contracts[0], wanted, pinned.shard_rows)
 
 
 def _fastest(pinned: Pinned, predictor: Predictor, reading: Reading, options: Options) -> Pinned:
