@@ -9,7 +9,7 @@ FAST := $(PYTEST) --dist loadscope --no-loadscope-reorder -m "not slow"
 SOURCES := models tasks flows infra tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage test-slow lint ui bench clean clean-state
+.PHONY: help demo test coverage test-slow lint audit ui bench clean clean-state
 
 help:
 	@echo "make demo              the whole life of a model on real data, in a minute or two"
@@ -17,7 +17,8 @@ help:
 	@echo "make test              style, types, import rules and the fast tests"
 	@echo "make coverage          the fast tests again, with the share of lines that they reach"
 	@echo "make test-slow         the tests that start servers, kill processes and train for longer"
-	@echo "make lint              style, types and import rules alone"
+	@echo "make lint              style, types and import rules alone, and what is known of the locked versions"
+	@echo "make audit             fails where a locked version has a known vulnerability"
 	@echo "make bench NAME=...    one of: $(basename $(notdir $(filter-out benchmarks/__%,$(wildcard benchmarks/[a-z]*.py))))"
 	@echo "make clean             removes .venv and caches"
 	@echo "make clean-state       removes .perennial: every run, model and snapshot of the embedded default"
@@ -43,8 +44,13 @@ ui: $(READY)
 lint: $(TESTABLE)
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
-	$(BIN)/mypy models tasks flows infra/perennial benchmarks
+	$(BIN)/mypy models tasks flows infra/*.py infra/perennial benchmarks
 	$(BIN)/lint-imports
+	@$(BIN)/python infra/audit.py
+
+# Fails on a finding, which lint only tells.
+audit: $(TESTABLE)
+	@$(BIN)/python infra/audit.py --strict
 
 test: lint
 	$(FAST)
@@ -53,9 +59,9 @@ test: lint
 coverage: $(TESTABLE)
 	$(FAST) --cov --cov-report=term:skip-covered
 
-# They wait for servers more than they work, so that three share two cores well.
+# They wait for servers more than they work.
 test-slow: $(TESTABLE)
-	$(BIN)/pytest --numprocesses 3 --dist worksteal -m slow
+	$(BIN)/pytest --numprocesses 2 --dist worksteal -m slow
 
 bench: $(READY)
 	@$(BIN)/python -m benchmarks.$(NAME)

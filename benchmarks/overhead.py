@@ -88,7 +88,7 @@ def retrain_plainly(file: Path) -> None:
     from tasks.registry.steps import (
         apply_verdict,
         find_contest,
-        find_unchanged,
+        find_standing,
         judge_challenger,
         open_training_run,
         register_version,
@@ -101,7 +101,7 @@ def retrain_plainly(file: Path) -> None:
     data = ingest_data.fn(settings, home)
     job = plan_job(settings, data, home)
     origin = Origin.of(job)
-    if find_unchanged.fn(settings.name, origin):
+    if find_standing.fn(job, data, origin):
         raise RuntimeError("the data is unchanged; there is nothing to measure")
     with alone(job):
         split = split_rows.fn(settings, data)

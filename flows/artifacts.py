@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tasks.monitoring.window import Window
     from tasks.registry.gates import Verdict
 
-MARKS = {"yes": "✅", "no": "❌", "undecided": "❔"}
+MARKS = {"yes": "✅", "no": "❌", "undecided": "❔", "waiting": "⏳"}
 
 
 def show_verdict(contest: Contest, verdict: "Verdict") -> None:
@@ -52,6 +52,12 @@ def show_drift(version: Version, window: "Window", drift: "Drift", report: str) 
     if drift.drifted:
         lines = [f"| {_cell(c.name)} | {_cell(c.facet)} | {_cell(c.change)} |" for c in drift.drifted]
         told += ["", "| what | of it | change |", "|---|---|---|", *lines]
+    if drift.performance:
+        figures = [
+            f"| {c.metric} | {c.promised.value:.4f} | {c.now.value:.4f}{' (worse)' if c.worse else ''} |"
+            for c in drift.performance.compared
+        ]
+        told += ["", "| metric | promised | now |", "|---|---|---|", *figures]
     create_markdown_artifact("\n".join(told), key="drift")
 
 

@@ -29,9 +29,13 @@ from flows.options import (
     WhyOption,
     WorkersOption,
 )
+from flows.promote_command import EXAMPLE as PROMOTE_EXAMPLE
+from flows.promote_command import promote
 from flows.ready import prefect_ready
 from flows.score_command import EXAMPLE, score
 from flows.screen import rows_line, show, show_problems, tell_error, trained_lines, verdict_lines, without_warnings
+from flows.tune_command import EXAMPLE as TUNE_EXAMPLE
+from flows.tune_command import tune
 from flows.up_command import EXAMPLE as UP_EXAMPLE
 from flows.up_command import up
 from models.errors import InputError, OutsideError, RefusedError
@@ -147,29 +151,7 @@ def train(
     show(trained, as_json, [*rows_line(trained), *trained_lines(trained)])
 
 
-@app.command(epilog="Example: perennial promote churn --why 'monthly review'")
-def promote(
-    name: NameArgument,
-    version: Annotated[
-        str | None, typer.Option(metavar="NUMBER", help="The version to judge; the challenger if not given.")
-    ] = None,
-    why: WhyOption = "by hand",
-    as_json: AsJson = False,
-) -> None:
-    """Judge the challenger against the champion.
-
-    The exit code is 1 when the answer is no, with the reasons.
-    """
-    with prefect_ready():
-        from flows.promote import promote as flow
-        from tasks.registry.versions import require_model
-
-        require_model(name)
-
-    verdict = watched(flow)(name, version, why)
-    show(verdict, as_json, verdict_lines(verdict))
-    if not verdict.promoted:
-        raise typer.Exit(RefusedError.exit_code)
+app.command(epilog=PROMOTE_EXAMPLE)(promote)
 
 
 @app.command(epilog="Example: perennial rollback churn --why 'complaints since noon'")
@@ -217,7 +199,8 @@ def retrain(
 ) -> None:
     """Train again and promote if better.
 
-    Does nothing when data, model file and code are unchanged. The exit code is 1 when the new version is refused.
+    Does nothing when data, model file and code are unchanged, or too few rows are new. The exit code is 1 when the new
+    version is refused.
     """
     with prefect_ready():
         from models.modelfile import read_model_file
@@ -228,14 +211,13 @@ def retrain(
 
     done = watched(flow)(file.resolve(), engine, workers, address)
     show(done, as_json, [*rows_line(done), *verdict_lines(done)])
-    if not (done.promoted or done.unchanged):
+    if done.outcome in ("no", "undecided"):
         raise typer.Exit(RefusedError.exit_code)
 
 
+app.command(epilog=TUNE_EXAMPLE)(tune)
 app.command(epilog=EXAMPLE)(score)
 app.command(epilog=MONITOR_EXAMPLE)(monitor)
-
-
 app.command(epilog=UP_EXAMPLE)(up)
 
 

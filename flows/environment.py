@@ -26,8 +26,10 @@ OFF_SCREEN = {
     "PREFECT_LOGGING_HANDLERS_DEBUG_LEVEL": "CRITICAL",
     # At any lower level MLflow logs what went wrong with SQL and tracebacks, before our plain line says it.
     "MLFLOW_LOGGING_LEVEL": "CRITICAL",
+    # Bars of MLflow's own appear with tqdm, which the search brings along.
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
-"""Keeps the log lines of Prefect and MLflow away from what a command prints."""
+"""Keeps the log lines and bars of Prefect and MLflow away from what a command prints."""
 
 
 def project_folder() -> Path:

@@ -22,11 +22,11 @@ def holders_of(model: str) -> dict[str, str]:
 
 def history_table(events: list[Event], holders: dict[str, str], in_full: bool) -> list[str]:
     """Lines of a table, then who is what now."""
-    lines = [f"{'when':20} {'version':>7}  {'what':12} {'before':>6}  who and why"]
+    lines = [f"{'when':20} {'version':>7}  {'what':15} {'before':>6}  who and why"]
     for event in events:
         when = event.when[:19].replace("T", " ")
         lines.append(
-            f"{when:20} {event.version:>7}  {event.event:12} {event.before or '-':>6}  {event.who}: {event.why}"
+            f"{when:20} {event.version:>7}  {event.event:15} {event.before or '-':>6}  {event.who}: {event.why}"
         )
         lines += [f"{'':29} {reason}" for reason in (event.reasons if in_full else event.reasons[:1])]
     now = ", ".join(f"{alias} is version {number}" for alias, number in sorted(holders.items()))

@@ -10,6 +10,7 @@ from flows.crashes import at_work, running, sweep_crashed
 from flows.environment import state_folder
 from flows.late import newer_run, skipped
 from flows.results import Monitored, monitored
+from tasks.monitoring.outcomes import LabelFiles
 from tasks.monitoring.steps import (
     Expected,
     compare,
@@ -43,10 +44,13 @@ def monitor(
     key: str | None = None,
     version_column: str | None = None,
     new: bool = False,
+    labels: str | None = None,
+    on: str | None = None,
 ) -> Monitored:
     """Compares rows with those that a version was trained on, and its predictions with those for its test rows.
 
-    Where enough of the version's last windows have drifted, this one included, an event follows.
+    Where labels have arrived, the version's performance is compared with that on its test rows. Where enough of the
+    version's last windows have drifted or are worse, this one included, an event follows.
 
     Args:
         model: Name of a registered model (its champion), NAME@ALIAS, NAME/VERSION, or a models:/ URI.
@@ -60,6 +64,8 @@ def monitor(
         key: Column of a table or query that orders its rows and holds another value in each.
         version_column: Column of a table or query that grows with each change, such as a time: changes are noticed.
         new: Only files that no earlier window of the model has read; nothing is done where there are none.
+        labels: Files of labels that have arrived since; not needed where the input has the model's target.
+        on: Column of both the input and the labels by which they belong together.
     """
     options = Options(
         since=since,
@@ -70,10 +76,10 @@ def monitor(
         key=key,
         version_column=version_column,
     )
-    return monitor_request(input, Request.of(model, input, options, None), new)
+    return monitor_request(input, Request.of(model, input, options, None), new, LabelFiles.of(labels, on))
 
 
-def monitor_request(inputs: Sequence[str], request: Request, new: bool) -> Monitored:
+def monitor_request(inputs: Sequence[str], request: Request, new: bool, labels: LabelFiles | None) -> Monitored:
     """The steps of a monitoring; `inputs` may hold credentials, the request does not."""
     home = state_folder()
     sweep_crashed(home)
@@ -90,7 +96,7 @@ def monitor_request(inputs: Sequence[str], request: Request, new: bool) -> Monit
         expected = expected_of(version)
         run_id = open_monitoring_run(version, request.inputs, home)
         with running(run_id, home), finishing(run_id):
-            window = profile_window(version, expected, sources, request.options)
+            window = profile_window(version, expected, sources, request.options, labels)
             return judge_window(run_id, version, expected, window, request, known, sources)
 
 

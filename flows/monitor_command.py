@@ -15,6 +15,10 @@ from models.errors import RefusedError
 
 EXAMPLE = "Example: perennial monitor churn --input last-week.csv"
 MOST_LINES = 20
+LabelsOption = Annotated[
+    str | None, typer.Option("--labels", metavar="DATA", help="Labels that have arrived, where the input has none.")
+]
+On = Annotated[str | None, typer.Option(metavar="COLUMN", help="Of the input and of --labels: joins them.")]
 New = Annotated[bool, typer.Option("--new", help="Only files that no earlier window of the model has read.")]
 
 Name = Annotated[str, typer.Argument(metavar="NAME_OR_URI", help="NAME, NAME@ALIAS, NAME/VERSION or a models:/ URI.")]
@@ -34,12 +38,15 @@ def monitor(
     key: Key = None,
     version_column: VersionColumn = None,
     new: New = False,
+    labels: LabelsOption = None,
+    on: On = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare rows with those that a version was trained on.
 
-    The exit code is 1 when columns or predictions have drifted, with the largest changes first. Where enough of the
-    version's last windows have, an event follows, which Prefect's automations can act upon.
+    The exit code is 1 when columns or predictions have drifted, with the largest changes first, or the version does
+    worse than on its test rows, where labels have arrived. Where enough of its last windows are so, an event follows,
+    which Prefect's automations can act upon.
     """
     with prefect_ready():
         require_inputs(input, query, key, version_column)
@@ -48,9 +55,10 @@ def monitor(
     done = watched(flow)(
         name, [absolute(uri) for uri in input], since=since, until=until, time=time, partition=partition or [],
         query=query, key=key, version_column=version_column, new=new,
+        labels=labels and absolute(labels), on=on,
     )  # fmt: skip
     show(done, as_json, drift_lines(done))
-    if done.drifted:
+    if done.drifted or done.worse:
         raise typer.Exit(RefusedError.exit_code)
 
 
@@ -68,16 +76,33 @@ def drift_lines(done: Monitored) -> list[str]:
         counts + (f"{len(rows)} drifted" if rows else "nothing has drifted"),
         *table,
         *more,
+        *_performance(done),
         *_alarm(done),
         f"report: {done.report}",
     ]
 
 
+def _performance(done: Monitored) -> list[str]:
+    """How the version does where labels have arrived."""
+    if done.performance is None:
+        return []
+    told = f"{done.performance['labelled']:,} rows with labels:"
+    shown = [
+        f"  {name} {each['now']['value']:.4f} ({each['now']['low']:.4f} to {each['now']['high']:.4f}), "
+        f"promised {each['promised']['value']:.4f}{', worse' if each['worse'] else ''}"
+        for name, each in done.performance["metrics"].items()
+        if each["judged"]
+    ]
+    return [told, *shown]
+
+
 def _alarm(done: Monitored) -> list[str]:
     """What this window and those before it say together, where it has drifted."""
-    if not done.drifted:
+    if not (done.drifted or done.worse):
         return []
-    told = f"drift in {done.breaches} of the last {done.windows} windows of this version"
+    told = (
+        f"{'drift' if done.drifted else 'worse'} in {done.breaches} of the last {done.windows} windows of this version"
+    )
     return [told + (f": event {done.event}" if done.event else "")]
 
 

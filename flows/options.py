@@ -26,6 +26,13 @@ ModelFileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The mod
 ModelFilesArgument = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Model files.")]
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The registered model.")]
 WhyOption = Annotated[str, typer.Option(metavar="TEXT", help="Goes into the history.")]
+ApproveOption = Annotated[
+    str | None,
+    typer.Option("--approve", metavar="REASON", help="Approve what the gates let through, where that is asked for."),
+]
+RejectOption = Annotated[
+    str | None, typer.Option("--reject", metavar="REASON", help="Refuse the version, whatever its gates say.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line, for machines.")]
 FreshOption = Annotated[
     bool, typer.Option("--fresh", help="Start anew instead of going on with an interrupted training.")

@@ -11,8 +11,11 @@ if TYPE_CHECKING:
     from tasks.monitoring.alarm import Alarm
     from tasks.monitoring.drift import Drift
     from tasks.monitoring.window import Window
+    from tasks.registry.standing import Standing
     from tasks.registry.versions import Version
     from tasks.scoring.score import Scores
+    from tasks.tuning.ended import Ended
+    from tasks.tuning.plan import Asked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +74,18 @@ class Retrained(OnRows):
     reasons: list[str]
 
     @classmethod
+    def of(cls, promoted: Promoted) -> "Retrained":
+        """One that went on with a version that was trained before it was suspended."""
+        told = (promoted.model, promoted.version, False, promoted.promoted, promoted.outcome, promoted.reasons)
+        return cls(*told, read=0, rows=0, rejected=0, reject_reasons={}, rejects=None)
+
+    @classmethod
+    def standing(cls, standing: "Standing", data: "Ingested") -> "Retrained":
+        """One that has found no reason to train."""
+        version, unchanged = standing.version, standing.outcome == "unchanged"
+        return cls(version.model, version.number, unchanged, False, standing.outcome, standing.reasons, **rows_of(data))
+
+    @classmethod
     def without(cls, model: str, why: str) -> "Retrained":
         """One that has read nothing, for a reason."""
         return cls(
@@ -123,10 +138,11 @@ def monitored(
     version: "Version", run_id: str, window: "Window", drift: "Drift", report: str, alarm: "Alarm", event: str | None
 ) -> "Monitored":
     """What a monitoring came to."""
-    found = [change.as_dict() for change in drift.drifted]
+    found, performance = [change.as_dict() for change in drift.drifted], drift.performance
     return Monitored(
         version.model, version.number, run_id, window.rows, window.rejected, found, report, len(alarm.windows),
-        alarm.breaches, event,
+        alarm.breaches, event, performance.as_dict() if performance else None,
+        [each.metric for each in performance.worse] if performance else [],
     )  # fmt: skip
 
 
@@ -149,10 +165,43 @@ class Monitored:
     """Those of them that have drifted."""
     event: str | None
     """What was emitted, as enough of them have."""
+    performance: dict[str, Any] | None
+    """Metrics of the rows that have labels, beside what was promised."""
+    worse: list[str]
+    """Metrics that are worse than promised."""
     skipped: str = ""
     """Why nothing was looked at."""
 
     @classmethod
     def without(cls, version: "Version", why: str) -> "Monitored":
         """One that has read nothing, for a reason."""
-        return cls(version.model, version.number, "", 0, 0, [], "", 0, 0, None, why)
+        return cls(version.model, version.number, "", 0, 0, [], "", 0, 0, None, None, [], why)
+
+
+def tuned(asked: "Asked", run_id: str, ended: "Sequence[Ended]", file: Path) -> "Tuned":
+    """What a search came to."""
+    from tasks.tuning.ended import best_of
+    from tasks.tuning.space import present_values
+
+    best = best_of(ended)
+    settings, loss = (best.values, best.loss) if best else ({}, None)
+    pruned, failed = (sum(map(bool, found)) for found in zip(*((t.pruned, t.reason) for t in ended), strict=True))
+    first = ended[0].loss if ended[0].values == present_values(asked.model_file, asked.space) else None
+    return Tuned(asked.model_file.name, run_id, len(ended), pruned, failed, settings, loss, first, file)
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A search, and the best that was found."""
+
+    model: str
+    run_id: str
+    trials: int
+    """Those that have ended, the pruned and failed ones included."""
+    pruned: int
+    failed: int
+    best: dict[str, bool | int | float | str]
+    validation_loss: float | None
+    before: float | None
+    """Validation loss of the settings as they were; None where the search does not hold them."""
+    file: Path

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from prefect import flow
 
+from flows.approval import answer_given
 from flows.environment import state_folder
 from flows.late import newer_run, skipped, trained_by_another
 from flows.promote import promote_challenger
@@ -12,7 +13,7 @@ from flows.train import LONGEST, train_on
 from tasks.data.steps import ingest_data, read_model_file
 from tasks.registry.promotion import is_settled
 from tasks.registry.record import Origin
-from tasks.registry.steps import find_unchanged
+from tasks.registry.steps import find_standing
 from tasks.training.engine import EngineName, choose_engine
 from tasks.training.job import plan_job
 
@@ -21,8 +22,11 @@ from tasks.training.job import plan_job
 def retrain(model_file: Path, engine: EngineName = "local", workers: int = 1, address: str | None = None) -> Retrained:
     """Trains and promotes, unless data, model file and code are what the newest version was made from.
 
-    A version that an interrupted retraining left unjudged is judged then. A run of a schedule does nothing where a
-    newer one is due, so that one retraining follows an outage; no run of a deployment does what another one is at.
+    Neither does it train while fewer rows than `min_new_rows` have come since that version. A version that an
+    interrupted retraining left unjudged is judged then. A run of a schedule does nothing where a newer one is due, so
+    that one retraining follows an outage; no run of a deployment does what another one is at. Where the model file asks
+    for approval, a run of a deployment is suspended before the champion moves; it goes on with what it was suspended
+    for, and trains nothing.
 
     Args:
         model_file: The model file.
@@ -32,6 +36,9 @@ def retrain(model_file: Path, engine: EngineName = "local", workers: int = 1, ad
     """
     chosen = choose_engine(engine, workers, address)
     settings = read_model_file(model_file)
+    answer = answer_given(settings.name)
+    if answer:
+        return Retrained.of(promote_challenger(settings.name, answer.version, "retrain", answer.word))
     late = newer_run()
     if late:
         return skipped(Retrained.without(settings.name, late), late)
@@ -40,10 +47,9 @@ def retrain(model_file: Path, engine: EngineName = "local", workers: int = 1, ad
     busy = trained_by_another(job)
     if busy:
         return skipped(Retrained.without(settings.name, busy), busy)
-    same = find_unchanged(settings.name, Origin.of(job))
-    if same and is_settled(same):
-        nothing = Retrained(same.model, same.number, True, False, "unchanged", [], **rows_of(data))
-        return skipped(nothing, f"unchanged: version {same.number} was made from the same data, model file and code")
-    version = same.number if same else train_on(job, data, fresh=False).version
+    standing = find_standing(job, data, Origin.of(job))
+    if standing and is_settled(standing.version):
+        return skipped(Retrained.standing(standing, data), f"{standing.outcome}: {standing.why}")
+    version = standing.version.number if standing else train_on(job, data, fresh=False).version
     verdict = promote_challenger(settings.name, version, "retrain")
     return Retrained(settings.name, version, False, verdict.promoted, verdict.outcome, verdict.reasons, **rows_of(data))

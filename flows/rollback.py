@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from prefect import flow
 
 from flows.locks import promotion_lock
+from flows.told import tell_decision
 from tasks.registry.steps import roll_back
 
 
@@ -27,4 +28,5 @@ def rollback(model: str, why: str = "by hand") -> RolledBack:
     """
     with promotion_lock(model):
         good, bad = roll_back(model, why)
+        tell_decision(model)
     return RolledBack(model, good.number, bad.number)

@@ -79,9 +79,15 @@ def verdict_lines(verdict: "Promoted | Retrained") -> list[str]:
         "yes": f"{who} is champion now:",
         "no": f"{who} is refused:",
         "undecided": f"{who} stays challenger, the judgement is undecided:",
+        "waiting": f"{who} passes its gates and waits for approval:",
         "unchanged": f"unchanged: {who} was made from the same data, model file and code",
+        "skipped": f"skipped, {who} stays the newest:",
     }
-    return [heads[verdict.outcome], *(f"  {reason}" for reason in verdict.reasons)]
+    approve = (
+        f"next: perennial promote {verdict.model} --version {verdict.version} --approve REASON   (or --reject REASON)"
+    )
+    asks = [approve] if verdict.outcome == "waiting" else []
+    return [heads[verdict.outcome], *(f"  {reason}" for reason in verdict.reasons), *asks]
 
 
 def _problems(error: Exception) -> list[str]:

@@ -13,7 +13,7 @@ from tasks.export.steps import export_graph
 from tasks.monitoring.steps import profile_version
 from tasks.registry.record import Origin
 from tasks.registry.runs import finishing
-from tasks.registry.steps import open_training_run, register_version
+from tasks.registry.steps import open_training_run, register_version, with_start
 from tasks.training.engine import EngineName, choose_engine
 from tasks.training.job import Job, alone, plan_job
 from tasks.training.steps import split_rows, train_network
@@ -42,6 +42,7 @@ def train(
 
 def train_on(job: Job, data: Ingested, fresh: bool) -> Trained:
     """The steps from a snapshot to a registered challenger, shared by `train` and `retrain`."""
+    job = with_start(job)
     origin = Origin.of(job)
     with alone(job):
         split = split_rows(job.model_file, data)

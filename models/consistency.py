@@ -32,6 +32,9 @@ def cross_problems(raw: dict[str, Any], shares: Mapping[str, float]) -> Iterator
         yield "split: validation and test together leave nothing to train on"
     if (data.get("last_days") or data.get("last_rows")) and not split.get("time"):
         yield "data: last_days and last_rows need split.time"
+    fewest, kept = section_of(raw, "schedule").get("min_new_rows"), data.get("last_rows")
+    if isinstance(fewest, int) and isinstance(kept, int) and fewest > kept:
+        yield "schedule.min_new_rows: more than data.last_rows keeps, so that no retraining would ever come; lower it"
     if name is not None and name == section_of(raw, "training").get("weight"):
         yield f"training.weight: the target {name!r} can't be the weight"
     for column in columns:

@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from models.actions import Action
+from models.behaviour import Behaviour, behaviour_problems, large_slices
 from models.columns import KINDS, ColumnSettings
 from models.columns.kind import LargeSettings
 from models.columnsettings import settings_by_kind
@@ -55,10 +56,11 @@ METRICS: dict[str, tuple[str, ...]] = {
     "regression": ("rmse", "mae", "r2"),
 }
 # fmt: on
-LOWER_IS_BETTER = frozenset({"log_loss", "brier", "calibration_error", "rmse", "mae", "latency_p99_ms"})
+LATENCY, SIZE = "latency_p99_ms", "size_mb"
+LOWER_IS_BETTER = frozenset({"log_loss", "brier", "calibration_error", "rmse", "mae", LATENCY, SIZE})
 FEWEST_CLASSES = {"top_3_accuracy": 7}
 """Of metrics that say nothing where there are fewer classes."""
-BUDGETS = ("latency_p99_ms",)
+BUDGETS = (LATENCY, SIZE)
 """Gates on the artefact itself rather than on its predictions."""
 UNDER = "_under_"
 """Between metric and shift in the name of a gate, as in accuracy_under_blur."""
@@ -78,6 +80,7 @@ class ModelFile(Section):
     network: Network = Network()
     training: Training = Training()
     gates: dict[str, Gate] = Field(default_factory=dict)
+    behaviour: tuple[Behaviour, ...] = ()
     promotion: Promotion = Promotion()
     evaluation: Evaluation = Evaluation()
     actions: tuple[Action, ...] = ()
@@ -204,7 +207,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 def _problems(raw: dict[str, Any]) -> list[str]:
-    found = [*_shape_problems(raw), *cross_problems(raw, SHARES), *_gate_problems(raw)]
+    found = [*_shape_problems(raw), *cross_problems(raw, SHARES), *_gate_problems(raw), *behaviour_problems(raw)]
     return list(dict.fromkeys(map(shortened, found)))
 
 
@@ -221,6 +224,7 @@ def _gate_problems(raw: dict[str, Any]) -> Iterator[str]:
     yield from gate_problems(gates, kind if isinstance(kind, str) else None)
     yield from _budget_problems(gates)
     yield from _shift_problems(gates, section_of(raw, "columns"))
+    yield from large_slices(raw)
 
 
 def gate_problems(gates: Iterable[str], task: str | None) -> Iterator[str]:

@@ -153,6 +153,7 @@ class Training(Section):
     balance: bool = Field(False, description="weigh classes equally in the loss; probabilities are corrected for it")
     weight: str | None = Field(None, description="column of sample weights")
     seed: int = Field(0, ge=0, le=LARGEST_SEED)
+    warm_start: bool = Field(False, description="begin with what fits of the champion's weights")
     memory_gb: float = Field(
         4.0,
         gt=0,
@@ -181,6 +182,7 @@ class Promotion(Section):
 
     min_rows: int = Field(100, ge=1, description="unseen rows below which the verdict is undecided")
     resamples: int = Field(1000, ge=100, description="bootstrap resamples of the difference to the champion")
+    approval: bool = Field(False, description="a person has to approve what the gates let through")
 
 
 class Evaluation(Section):
@@ -196,6 +198,9 @@ class Schedule(Section):
     retrain: str | None = Field(None, description="cron expression of five fields, such as '0 3 * * *'")
     monitor: str | None = Field(None, description="the same; needs monitor.input")
     timezone: str = Field("UTC", description="IANA name, such as Europe/Berlin")
+    min_new_rows: int = Field(
+        0, ge=0, description="a retraining is skipped while fewer rows have come since the newest version"
+    )
 
     @field_validator("retrain", "monitor")
     @classmethod

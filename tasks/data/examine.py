@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from models.behaviour import task_problems
 from models.classes import typed
 from models.columns.kind import LargeSettings
 from models.condition import outputs_of
@@ -91,7 +92,7 @@ def examine_data(model_file: ModelFile) -> Examination:
         model_file = _without_absent(model_file, problems)
         found = survey(model_file)
         task = find_task(model_file, found.files)
-        problems.extend(gate_problems(model_file.gates, task))
+        problems.extend([*gate_problems(model_file.gates, task), *task_problems(model_file.behaviour, task)])
         with tempfile.TemporaryDirectory(prefix="perennial-check-") as folder:
             result = _examine_rows(model_file, found.files, task, Path(folder))
         odd = _oddities(model_file, found.files, task)

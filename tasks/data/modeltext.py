@@ -181,4 +181,5 @@ def _gates(gates: Gates) -> list[str]:
         f"# {gates.reason}; margin is how much worse than the champion is still accepted.",
         f"{gates.metric} = {{ {bound} = {gates.floor:g}, margin = 0.01 }}",
         "# latency_p99_ms = { max = 5 }",
+        "# size_mb = { max = 10 }",
     ]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from models.behaviour import task_problems
 from models.errors import InputError, OutsideError
 from models.modelfile import ModelFile, gate_problems
 from models.sections import Task
@@ -114,7 +115,7 @@ def _cells(files: Sequence[SourceFile], column: str) -> Iterator[pa.ChunkedArray
 
 
 def _require_gates(model_file: ModelFile, task: Task) -> None:
-    problems = list(gate_problems(model_file.gates, task))
+    problems = [*gate_problems(model_file.gates, task), *task_problems(model_file.behaviour, task)]
     if problems:
         raise InputError(*(f"{model_file.name}: {problem}" for problem in problems))
 

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from models.actions import action_problems
+from models.behaviour import of_problems
 from models.classes import typed
 from models.columns import KINDS
 from models.columns.category.feed import CategorySettings
@@ -63,7 +64,7 @@ def class_problems(model_file: ModelFile, task: Task, classes: Mapping[str, int]
     """What keeps the classes from being learnt: one class only, too many for a binary model, no positive one.
 
     A gate that asks for a metric of more classes than there are could never pass, and is told as well; so is an action
-    on a class that does not exist.
+    on a class that does not exist, and a behaviour test of one.
 
     `classes` maps each class to its rows; of a regression, the values that occur.
     """
@@ -80,5 +81,7 @@ def class_problems(model_file: ModelFile, task: Task, classes: Mapping[str, int]
         fewest = FEWEST_CLASSES.get(gate.partition(UNDER)[0], 0)
         if len(classes) < fewest:
             yield f"gates.{gate}: says nothing of {len(classes)} classes; it takes {fewest} or more, so remove it"
+    if task == "multiclass":
+        yield from of_problems(model_file.behaviour, classes)
     if task == "regression" or len(classes) > 1:
         yield from action_problems(model_file.actions, () if task == "regression" else typed(list(classes)))

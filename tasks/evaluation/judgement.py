@@ -10,14 +10,16 @@ import pyarrow as pa
 
 from models.columns import ColumnSettings
 from models.columns.kind import Mask
-from models.contract import SplitSpec, read_contract
+from models.contract import GRAPH_FILE, SplitSpec, read_contract
 from models.errors import OutsideError
+from models.modelfile import SIZE
 from models.sections import SPLITS
 from tasks.data.layout import slice_columns, stored_split_name
 from tasks.data.rows import assign_rows, masked_batches
 from tasks.data.snapshot import Ingested, Snapshot, open_snapshot
 from tasks.data.splits import TEST, TRAIN, VALIDATION, Assignment
 from tasks.evaluation.baselines import rows_affordable, sample_rows
+from tasks.evaluation.behaviour import try_behaviour
 from tasks.evaluation.evaluate import Evaluation, evaluate
 from tasks.evaluation.groups import group_codes
 from tasks.evaluation.of_graph import score_rows
@@ -62,7 +64,8 @@ def judge_graph(job: Job, data: Ingested, split: SplitSpec, fitted: Fitted, expo
         seed=seed,
     )
     counts: dict[str, int] = {name: int((assigned == index).sum()) for index, name in enumerate(SPLITS)}
-    _leave(evaluation, job, _facts(job, data, fitted, counts, _floors(evaluation, predictor, test, job)))
+    floors = _floors(evaluation, predictor, test, job)
+    _leave(evaluation, job, _facts(job, data, fitted, counts, floors, predictor.size_mb))
     return evaluation.metrics
 
 
@@ -83,13 +86,21 @@ def _learnt_rows(snapshot: Snapshot, mask: Mask, columns: Mapping[str, ColumnSet
 
 
 def _floors(evaluation: Evaluation, predictor: Predictor, test: Unseen, job: Job) -> list[Check]:
-    """The limits of the model file's gates, those under shifts included."""
-    gates, seed = job.model_file.gates, job.model_file.training.seed
-    shifted = gated_metrics(predictor.contract, lambda table: score_rows(predictor, table), test, gates, seed)
-    return judge_floors(evaluation.scored, gates, shifted)
+    """The limits of the model file's gates, on the size and under shifts too, and its behaviour tests."""
+    model_file, contract = job.model_file, predictor.contract
+    gates, seed = model_file.gates, model_file.training.seed
+
+    def predict(table: pa.Table) -> Scored:
+        return score_rows(predictor, table)
+
+    shifted = gated_metrics(contract, predict, test, gates, seed)
+    behaved = try_behaviour(contract, predict, test, model_file.behaviour, model_file.split.key, seed)
+    return judge_floors(evaluation.scored, gates, {SIZE: predictor.size_mb, **shifted}, behaved)
 
 
-def _facts(job: Job, data: Ingested, fitted: Fitted, counts: dict[str, int], floors: Sequence[Check]) -> ReportFacts:
+def _facts(
+    job: Job, data: Ingested, fitted: Fitted, counts: dict[str, int], floors: Sequence[Check], size_mb: float
+) -> ReportFacts:
     training = TrainingFacts(
         epochs=len(fitted.train_loss),
         best_epoch=fitted.best_epoch,
@@ -98,7 +109,7 @@ def _facts(job: Job, data: Ingested, fitted: Fitted, counts: dict[str, int], flo
         train_loss=fitted.train_loss,
         validation_loss=fitted.validation_loss,
     )
-    made_by = {"git commit": git_commit(), "MLflow run": job.interrupted_run()}
+    made_by = {"git commit": git_commit(), "MLflow run": job.interrupted_run(), GRAPH_FILE: f"{size_mb:.3g} MB"}
     return ReportFacts(
         rows=counts,
         sources=[source.uri for source in job.model_file.sources],

@@ -71,7 +71,7 @@ def gated_metrics(
 def _scored_under(
     shift: str, columns: Sequence[ContractColumn], predict: Predict, sample: pa.Table, seed: int
 ) -> Scored:
-    return predict(_shift(sample, shift, columns, np.random.default_rng(seed)))
+    return predict(shifted(sample, shift, columns, np.random.default_rng(seed)))
 
 
 def known_shifts(contract: Contract) -> dict[str, list[ContractColumn]]:
@@ -87,7 +87,8 @@ def _sample(test: Unseen, seed: int) -> pa.Table:
     return test.sample(min(MOST_ROWS, test.affordable(MOST_BYTES)), np.random.default_rng(seed))
 
 
-def _shift(table: pa.Table, shift: str, columns: Sequence[ContractColumn], generator: np.random.Generator) -> pa.Table:
+def shifted(table: pa.Table, shift: str, columns: Sequence[ContractColumn], generator: np.random.Generator) -> pa.Table:
+    """The rows with these columns under the shift."""
     for column in columns:
         position = table.column_names.index(column.name)
         change = KINDS[column.settings.kind].shifts[shift]

@@ -16,6 +16,7 @@ from tasks.monitoring.distances import (
     kolmogorov_smirnov,
     stability_index,
 )
+from tasks.monitoring.performance import Performance
 
 Of = Literal["column", "predictions", "rows"]
 REJECTED = "rejected"
@@ -68,11 +69,18 @@ class Drift:
     """All changes: those that are drift first, the largest of each sort before the others."""
 
     changes: tuple[Change, ...]
+    performance: Performance | None = None
+    """Where labels have arrived."""
 
     @property
     def drifted(self) -> tuple[Change, ...]:
         """Those that are drift."""
         return tuple(change for change in self.changes if change.drifted)
+
+    @property
+    def breach(self) -> bool:
+        """Whether something has drifted, or the version is worse than was promised."""
+        return bool(self.drifted or (self.performance and self.performance.worse))
 
 
 def compare(stored: Profile, now: Profile, rules: Monitor) -> Drift:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from models.profile import Profile, Rate
 from models.sections import Monitor
+from tasks.evaluation.metrics import NAMES
 from tasks.evaluation.page import render_page
 from tasks.evaluation.plots.style import to_svg
 from tasks.monitoring.drift import Change, Drift
@@ -46,11 +47,19 @@ def render_report(facts: WindowFacts, stored: Profile, window: Window, drift: Dr
         headline=headline(drift),
         figures=_figures(drift),
         rules=rules,
+        performance=drift.performance,
+        names=NAMES,
     )
 
 
 def headline(drift: Drift) -> str:
-    """One sentence: what has drifted, or that nothing has."""
+    """What has drifted, or that nothing has, and whether the version does worse than promised."""
+    worse = drift.performance.worse if drift.performance else ()
+    metrics = ", ".join(NAMES[each.metric].lower() for each in worse)
+    return _drift_in_words(drift) + (f" The version does worse than promised: {metrics}." if worse else "")
+
+
+def _drift_in_words(drift: Drift) -> str:
     names = list(dict.fromkeys(_named(change) for change in drift.drifted))
     if not names:
         return "Nothing has drifted: these rows look like those of the training."

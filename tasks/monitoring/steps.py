@@ -3,7 +3,7 @@
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ from prefect.cache_policies import NO_CACHE
 from prefect.events import emit_event
 from prefect.events.worker import EventsWorker
 
-from models.contract import SplitSpec
+from models.contract import SplitSpec, read_contract
 from models.errors import InputError
+from models.modelfile import METRICS
 from models.profile import Profile, read_profile, write_profile
 from models.sections import Monitor
 from tasks.data.snapshot import Ingested
@@ -22,6 +23,8 @@ from tasks.export.exported import Exported
 from tasks.monitoring import alarm, drift, window
 from tasks.monitoring.alarm import Alarm
 from tasks.monitoring.drift import Drift
+from tasks.monitoring.outcomes import LabelFiles, read_labels
+from tasks.monitoring.performance import Figure, compare_performance, promised_by
 from tasks.monitoring.vocabulary import vocabularies_of
 from tasks.monitoring.window import Window
 from tasks.policy import TRIED_AGAIN
@@ -46,6 +49,10 @@ class Expected:
 
     profile: Profile
     rules: Monitor
+    promised: Mapping[str, Figure]
+    """The metrics of its test rows; none where its training is no longer on record."""
+    judged: frozenset[str]
+    """Metrics that say whether it has become worse."""
 
 
 @task(name="profile", cache_policy=NO_CACHE)
@@ -79,7 +86,10 @@ def expected_of(version: Version) -> Expected:
                 f"{version.model} version {version.number} has no profile to compare with: it was trained by an "
                 "earlier release; train again"
             )
-        return Expected(profile, read_model_settings(folder).monitor)
+        model_file, task = read_model_settings(folder), read_contract(folder).task
+    recorded = runs.read_json(version.run_id, "evaluation.json") if version.run_id else None
+    judged = frozenset({METRICS[task][0], *model_file.gates})
+    return Expected(profile, model_file.monitor, promised_by(recorded) if recorded else {}, judged)
 
 
 @task(name="open monitoring run", cache_policy=NO_CACHE, **TRIED_AGAIN)
@@ -90,18 +100,24 @@ def open_monitoring_run(version: Version, inputs: Sequence[str], home: Path) -> 
 
 
 @task(name="profile window", cache_policy=NO_CACHE)
-def profile_window(version: Version, expected: Expected, sources: Sources, options: Options) -> Window:
-    """How the rows and the version's predictions for them are distributed."""
+def profile_window(
+    version: Version, expected: Expected, sources: Sources, options: Options, labels: LabelFiles | None
+) -> Window:
+    """How the rows and the version's predictions for them are distributed, and how true these are."""
     with versions.downloaded(version) as folder:
         predictor = Predictor.load(folder, version.sha256)
         known = vocabularies_of(folder, predictor.contract)
-    return window.profile_window(predictor, known, expected.profile, sources, options)
+    truth = read_labels(labels, predictor.contract) if labels else None
+    return window.profile_window(predictor, known, expected.profile, sources, options, truth)
 
 
 @task(name="compare", cache_policy=NO_CACHE)
 def compare(expected: Expected, seen: Window) -> Drift:
     """What has changed from the training to the window."""
-    return drift.compare(expected.profile, seen.profile, expected.rules)
+    found = drift.compare(expected.profile, seen.profile, expected.rules)
+    if seen.measured is None:
+        return found
+    return replace(found, performance=compare_performance(seen.measured, expected.promised, expected.judged))
 
 
 @task(name="record drift", cache_policy=NO_CACHE, **TRIED_AGAIN)
@@ -118,13 +134,17 @@ def record_drift(
         folder = Path(scratch)
         report = render_report(facts, expected.profile, seen, found, expected.rules)
         (folder / "report.html").write_text(report, encoding="utf-8")
-        told = json.dumps([change.as_dict() for change in found.changes], indent=1, ensure_ascii=False)
-        (folder / "drift.json").write_text(told, encoding="utf-8")
+        _write(folder / "drift.json", [change.as_dict() for change in found.changes])
+        if found.performance:
+            _write(folder / "performance.json", found.performance.as_dict())
         write_profile(seen.profile, folder)
         runs.log_files(run_id, folder)
     indices = {f"psi.{slug(f'{c.name}.{c.facet}')}": c.psi for c in found.changes if c.psi is not None}
-    runs.log_metrics(run_id, {"rows": seen.rows, "rejected": seen.rejected, "drifted": len(found.drifted), **indices})
-    runs.rename_run(run_id, f"{seen.rows:,} rows, {len(found.drifted)} drifted")
+    now = {c.metric: c.now.value for c in found.performance.compared} if found.performance else {}
+    counts = {"rows": seen.rows, "rejected": seen.rejected, "drifted": len(found.drifted)}
+    runs.log_metrics(run_id, {**counts, **indices, **now})
+    worse = ", worse" if found.performance and found.performance.worse else ""
+    runs.rename_run(run_id, f"{seen.rows:,} rows, {len(found.drifted)} drifted{worse}")
     return runs.place_of(run_id, "report.html")
 
 
@@ -141,7 +161,7 @@ def find_alarm(
 ) -> Alarm:
     """What the window and those before it, which had read the `known` files, say together; it is on record then."""
     digest, files = window.window_digest(sources, options, seen), window.read_by_now(known, sources)
-    windows.record_window(run_id, bool(found.drifted), digest, files)
+    windows.record_window(run_id, found.breach, digest, files)
     return alarm.find_alarm(windows.last_windows(version, run_id), expected.rules)
 
 
@@ -154,6 +174,7 @@ def emit_drifted(run_id: str, version: Version, found: Drift, raised: Alarm) -> 
         "version": version.number,
         "run_id": run_id,
         "columns": list(names)[:MOST_COLUMNS],
+        "worse": [each.metric for each in found.performance.worse] if found.performance else [],
         "breaches": raised.breaches,
         "windows": [{"run_id": w.run_id, "at": _iso(w.at), "drifted": w.drifted} for w in raised.windows],
     }
@@ -163,6 +184,10 @@ def emit_drifted(run_id: str, version: Version, found: Drift, raised: Alarm) -> 
     EventsWorker.instance().wait_until_empty()
     windows.note_event(run_id, DRIFTED_EVENT)
     return DRIFTED_EVENT
+
+
+def _write(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
 def _iso(at: float) -> str:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from models.contract import Contract
 from models.profile import Bins, ColumnProfile, Facet, Names, Profile, Rate
 from tasks.monitoring.counting import Counting
+from tasks.monitoring.outcomes import Outcomes
 from tasks.monitoring.vocabulary import Vocabulary
-from tasks.scoring.predictor import Predictions
+from tasks.scoring.batch import Accepted
 
 MOST_ROWS = 20_000
 """Of a run, about; as many tell of every change that matters, and all would take as long as scoring them."""
@@ -27,15 +28,29 @@ def share_of(rows: int | None) -> float:
 class Watching:
     """Counts rows shard by shard, in the cells of a version's profile."""
 
-    def __init__(self, contract: Contract, frame: Profile, known: Mapping[str, Vocabulary], share: float = 1.0) -> None:
-        """`share` is that of the rows that are counted, chosen by their numbers: the same whenever they are read."""
+    def __init__(
+        self,
+        contract: Contract,
+        frame: Profile,
+        known: Mapping[str, Vocabulary],
+        share: float = 1.0,
+        outcomes: Outcomes | None = None,
+    ) -> None:
+        """`share` is that of the rows that are counted, chosen by their numbers: the same whenever they are read.
+
+        `outcomes` takes all rows with their predictions.
+        """
         self.contract, self.frame, self.known, self.share = contract, frame, known, share
+        self.outcomes = outcomes
         self._counting = self._begun()
 
-    def add(self, columns: Mapping[str, pa.Array], predictions: Predictions, rows: NDArray[np.int64]) -> None:
-        """Parsed columns of accepted rows, what is predicted for them, and their numbers, [N]."""
+    def add(self, accepted: Accepted) -> None:
+        """Counts the chosen ones of these rows."""
+        if self.outcomes:
+            self.outcomes.add(accepted.raw, accepted.predictions)
+        columns, predictions = accepted.columns, accepted.predictions
         if self.share < 1:
-            chosen = np.flatnonzero(_scattered(rows) < self.share)
+            chosen = np.flatnonzero(_scattered(accepted.rows) < self.share)
             index = pa.array(chosen)
             columns, predictions = {n: values.take(index) for n, values in columns.items()}, predictions.take(chosen)
         self._counting.add(columns, predictions)

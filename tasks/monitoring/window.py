@@ -11,6 +11,8 @@ from models.profile import Profile, Rate
 from tasks.data.batches import SourceFile
 from tasks.data.contents import row_bytes
 from tasks.data.database import is_database
+from tasks.monitoring.outcomes import Labels, Outcomes
+from tasks.monitoring.performance import Measured, measure
 from tasks.monitoring.vocabulary import Vocabulary
 from tasks.monitoring.watching import Watching, joined
 from tasks.scoring.batch import NOTHING, BatchScorer, Stamp, Tally
@@ -32,6 +34,8 @@ class Window:
     """Of the period that was asked for, rejected ones included."""
     rejected: int
     reasons: dict[str, int]
+    measured: Measured | None = None
+    """What the version does on rows with labels, where they have arrived."""
 
 
 def find_sources(inputs: Sequence[str], options: Options, known: Sequence[Mapping[str, Any]], new: bool) -> Sources:
@@ -52,20 +56,28 @@ def read_by_now(known: Sequence[Mapping[str, Any]], sources: Sources) -> list[Ma
 
 
 def profile_window(
-    predictor: Predictor, known: Mapping[str, Vocabulary], stored: Profile, sources: Sources, options: Options
+    predictor: Predictor,
+    known: Mapping[str, Vocabulary],
+    stored: Profile,
+    sources: Sources,
+    options: Options,
+    labels: Labels | None = None,
 ) -> Window:
     """The profile of the rows of the sources, in the cells of the stored one.
 
+    Where the rows have the target, or `labels` hold it, the version is measured on those that have a label.
     Raises InputError for missing columns, and where there are no rows.
     """
     contract = predictor.contract
     settled_schemas(sources, [contract], [])
     period = Period.of(options.time, options.since, options.until, contract)
-    watching, tally = Watching(contract, stored, known), Tally()
+    tally, outcomes = Tally(), Outcomes.wanted(contract, labels, sources)
+    watching = Watching(contract, stored, known, outcomes=outcomes)
     scorer = BatchScorer(predictor, NOTHING, Stamp("", "", ""), period=period, watch=watching)
     shard_rows = rows_of_shards(row_bytes({column.name: column.settings for column in contract.columns}))
     pinned = pin_sources(sources, shard_rows)
-    reading = Reading(sources.files, pinned, contract, [period.column] if period else [], shard_rows)
+    besides = [*([period.column] if period else []), *(outcomes.columns if outcomes else [])]
+    reading = Reading(sources.files, pinned, contract, besides, shard_rows)
     for step in reading.steps({}):
         if isinstance(step, Piece):
             scorer.score(step.batch, tally)
@@ -73,7 +85,7 @@ def profile_window(
     if not rows:
         raise InputError("--input: no rows" + (" in the period" if tally.passed else ""))
     profile = joined(stored, [watching.taken()], Rate(count=tally.rejected, rows=rows))
-    return Window(profile, rows, tally.rejected, dict(tally.reasons.most_common()))
+    return Window(profile, rows, tally.rejected, dict(tally.reasons.most_common()), measure(outcomes))
 
 
 def window_of(stored: Profile, scores: Scores) -> Window:

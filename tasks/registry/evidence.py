@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from models.columns.kind import Mask
 from models.contract import Contract, SplitSpec
 from models.errors import InputError
-from models.modelfile import BUDGETS, ModelFile
+from models.modelfile import LATENCY, SIZE, ModelFile
 from tasks.data.layout import SOURCE, slice_columns, stored_split_name
 from tasks.data.learnt import learnt_rows, may_change_sides
 from tasks.data.snapshot import Snapshot, open_snapshot, snapshot_folder
 from tasks.data.splits import judged_rows, required_columns
+from tasks.evaluation.behaviour import Behaved, try_behaviour
 from tasks.evaluation.groups import group_codes
 from tasks.evaluation.of_graph import score_rows
 from tasks.evaluation.robustness import gated_metrics
@@ -37,6 +38,10 @@ class Case:
     contest: Contest
     evidence: Evidence
     model_file: ModelFile
+    contract: Contract
+    """The challenger's."""
+    rows: Unseen
+    """Those that are judged, with the challenger's predictions."""
 
 
 def gather(contest: Contest, home: Path) -> Case:
@@ -60,11 +65,12 @@ def gather(contest: Contest, home: Path) -> Case:
         champion=rival.scored,
         slices=_slices(model_file, rows.table, predictor.contract.sensitive),
         measured=_budgets(model_file, predictor, rows) | _under_shifts(model_file, predictor, rows),
+        behaviour=_behaviour(model_file, predictor, rows),
         parity=_parity(contest.challenger),
         obstacle=rival.obstacle,
         groups=group_codes(rows.table.column(stored_split_name(group))) if group else None,
     )
-    return Case(contest, evidence, model_file)
+    return Case(contest, evidence, model_file, predictor.contract, rows)
 
 
 @dataclass(frozen=True)
@@ -141,15 +147,23 @@ def _slices(
 
 
 def _budgets(model_file: ModelFile, predictor: Predictor, rows: Unseen) -> dict[str, float]:
-    if not len(rows) or not any(name in BUDGETS for name in model_file.gates):
-        return {}
-    few = np.arange(min(len(rows), latency.MOST_ROWS, rows.affordable(latency.MOST_BYTES)))
-    return {"latency_p99_ms": latency.latency_p99_ms(predictor, rows.take(few))}
+    measured = {SIZE: predictor.size_mb}
+    if len(rows) and LATENCY in model_file.gates:
+        few = np.arange(min(len(rows), latency.MOST_ROWS, rows.affordable(latency.MOST_BYTES)))
+        measured[LATENCY] = latency.latency_p99_ms(predictor, rows.take(few))
+    return measured
 
 
 def _under_shifts(model_file: ModelFile, predictor: Predictor, rows: Unseen) -> dict[str, float]:
     contract, seed = predictor.contract, model_file.training.seed
     return gated_metrics(contract, lambda table: score_rows(predictor, table), rows, model_file.gates, seed)
+
+
+def _behaviour(model_file: ModelFile, predictor: Predictor, rows: Unseen) -> list[Behaved]:
+    return try_behaviour(
+        predictor.contract, lambda table: score_rows(predictor, table), rows,
+        model_file.behaviour, model_file.split.key, model_file.training.seed,
+    )  # fmt: skip
 
 
 def _parity(version: Version) -> float | None:

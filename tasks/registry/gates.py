@@ -1,25 +1,31 @@
 """The judgement: a challenger against its floors, its budgets and the champion, on the same unseen rows."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.modelfile import BUDGETS, METRICS, has_limits_only
+from models.modelfile import BUDGETS, LATENCY, METRICS, has_limits_only
 from models.sections import Gate, Promotion
+from tasks.evaluation.behaviour import Behaved
 from tasks.evaluation.bootstrap import Interval, Resampling, paired_difference
 from tasks.evaluation.metrics import metric
 from tasks.evaluation.scored import Scored
 from tasks.export.exported import TOLERANCE
+from tasks.registry.approval import Word
 
-Outcome = Literal["yes", "no", "undecided"]
+Outcome = Literal["yes", "no", "undecided", "waiting"]
+"""Waiting is what only a person's word is missing for."""
+DECIDING: tuple[Outcome, ...] = ("no", "undecided", "waiting")
+"""The first of these that a check has is the verdict."""
 IN_UNITS_OF_TARGET = frozenset({"rmse", "mae"})
 """Metrics whose margin is a share of the champion's value, since an absolute one would depend on the unit."""
 SMALLEST_SLICE = 30
 MORE_ROWS = "give more data or a larger split.test, and train again"
 SEED = 0
+ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,8 @@ class Evidence:
     """Column to value to mask [N]."""
     measured: Mapping[str, float] = field(default_factory=dict)
     """Budgets, such as latency_p99_ms."""
+    behaviour: Sequence[Behaved] = ()
+    """How the challenger behaves under the changes of its model file."""
     parity: float | None = None
     """Largest difference between torch and ONNX Runtime, where the version was trained here."""
     groups: NDArray[np.int64] | None = None
@@ -64,8 +72,21 @@ class Verdict:
     @property
     def reasons(self) -> list[str]:
         """What spoke against it; what spoke for it when nothing did."""
-        against = [check.text for check in self.checks if check.outcome != "yes"]
+        against = [check.text for check in self.checks if check.outcome in ("no", "undecided")]
         return against or [check.text for check in self.checks]
+
+    def and_also(self, check: Check) -> "Verdict":
+        """The verdict with one more question."""
+        checks = (*self.checks, check)
+        return Verdict(_outcome(checks), self.rows, checks)
+
+    def with_word(self, asked: bool, word: Word | None) -> "Verdict":
+        """The verdict with a person's word; where it is yes and the word that is asked for is not given, it waits."""
+        if word:
+            return self.and_also(Check("approval", "yes" if word.approve else "no", word.text))
+        if asked and self.outcome == "yes":
+            return self.and_also(Check("approval", "waiting", "a person has to approve it, and is waited for"))
+        return self
 
     def as_dict(self) -> dict[str, Any]:
         """The verdict as plain JSON values."""
@@ -87,18 +108,26 @@ def judge(evidence: Evidence, gates: Mapping[str, Gate], promotion: Promotion) -
             checks += _limits(name, gate, evidence)
         if not has_limits_only(name) and fairness.outcome == "yes" and evidence.champion is not None:
             checks += _against_champion(name, gate, evidence, evidence.champion, promotion)
+    if fairness.outcome == "yes":
+        checks += [_behaved(found, min(SMALLEST_SLICE, promotion.min_rows)) for found in evidence.behaviour]
+    return Verdict(_outcome(checks), len(evidence.challenger), tuple(checks))
+
+
+def _outcome(checks: Sequence[Check]) -> Outcome:
     outcomes = {check.outcome for check in checks}
-    outcome: Outcome = "no" if "no" in outcomes else "undecided" if "undecided" in outcomes else "yes"
-    return Verdict(outcome, len(evidence.challenger), tuple(checks))
+    return next((outcome for outcome in DECIDING if outcome in outcomes), "yes")
 
 
-def judge_floors(scored: Scored, gates: Mapping[str, Gate], shifted: Mapping[str, float]) -> list[Check]:
-    """The limits that a graph has to keep by itself, whoever is champion; budgets are measured at promotion.
+def judge_floors(
+    scored: Scored, gates: Mapping[str, Gate], measured: Mapping[str, float], behaviour: Sequence[Behaved] = ()
+) -> list[Check]:
+    """The limits that a graph has to keep by itself, whoever is champion; its latency is measured at promotion.
 
-    `shifted` holds the values of the gates under shifts.
+    `measured` holds its size, and the values of the gates under shifts.
     """
-    evidence = Evidence(scored, None, measured=shifted)
-    return [check for name, gate in gates.items() if name not in BUDGETS for check in _limits(name, gate, evidence)]
+    evidence = Evidence(scored, None, measured=measured)
+    limits = [check for name, gate in gates.items() if name != LATENCY for check in _limits(name, gate, evidence)]
+    return [*limits, *(_behaved(found, SMALLEST_SLICE) for found in behaviour)]
 
 
 def _fairness(evidence: Evidence, promotion: Promotion) -> Check:
@@ -134,6 +163,28 @@ def _limits(name: str, gate: Gate, evidence: Evidence) -> Iterator[Check]:
         if limit is not None:
             text = f"{name} is {value:.4g}, {'as required' if holds else 'but must be'} {word} {limit:g}"
             yield Check(name, "yes" if holds else "no", text, value, limit)
+
+
+def _behaved(found: Behaved, fewest: int) -> Check:
+    """One behaviour test; a direction must also be that of the rows' mean, which no movement at all is not."""
+    test, gate = found.test, f"behaviour {found.test.name}"
+    if found.rows < fewest:
+        few = f"its change changes {found.rows:,} of these rows; a judgement needs {fewest:,}"
+        return Check(gate, "undecided", f"{test.name!r} can't be judged: {found.obstacle or few}")
+    enough = found.share >= test.share
+    moves = test.expect is None or (found.moved > 0 if test.expect == "up" else found.moved < 0)
+    text = f"{test.name!r} holds for {_percent(found.share)} of {found.rows:,} rows"
+    text += f", {'as required' if enough else 'but must for'} at least {_percent(test.share)}"
+    if not moves:
+        text += f", but on average the score does not go {test.expect}"
+    if not enough:
+        text += f"; {found.example}"
+    return Check(gate, "yes" if enough and moves else "no", text, found.share, test.share)
+
+
+def _percent(share: float) -> str:
+    """Cut rather than rounded, so that what is below a limit doesn't read as the limit."""
+    return f"{np.floor(share * 10_000 + ROUNDING) / 100:g} %"
 
 
 def _against_champion(

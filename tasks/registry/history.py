@@ -12,6 +12,8 @@ from typing import Any
 from tasks.registry.connection import connect, plain_errors
 
 PREFIX = "history."
+DECISIONS = ("promoted", "refused", "undecided", "awaits approval", "rolled back")
+DECIDED = "decided."
 LONGEST_TAG = 90_000
 """MLflow takes values of up to 100,000 characters."""
 LONGEST_WHY = 10_000
@@ -25,7 +27,7 @@ class Event:
     """Something that happened to a model's versions."""
 
     event: str
-    """registered, promoted, refused, undecided, rolled back or removed."""
+    """registered, promoted, refused, undecided, awaits approval, rolled back or removed."""
     version: str
     before: str | None
     """Version that was champion before."""
@@ -38,11 +40,23 @@ class Event:
 
 
 def new_event(
-    event: str, version: str, before: str | None, why: str, reasons: Sequence[str] = (), run_id: str = ""
+    event: str,
+    version: str,
+    before: str | None,
+    why: str,
+    reasons: Sequence[str] = (),
+    run_id: str = "",
+    who: str | None = None,
 ) -> Event:
-    """The event as of now, by the current user of this machine."""
+    """The event as of now, by the current user of this machine if nobody else is named."""
     kept = tuple(reason[:LONGEST_REASON] for reason in reasons[:MOST_REASONS])
-    return Event(event, version, before, whoami(), _now(), why[:LONGEST_WHY], kept, run_id)
+    return Event(event, version, before, who or whoami(), _now(), why[:LONGEST_WHY], kept, run_id)
+
+
+def as_tags(event: Event) -> dict[str, str]:
+    """What was decided about the event's version, as tags of it: what, who, when, why."""
+    told = {"what": event.event, "who": event.who, "when": event.when, "why": event.why}
+    return {DECIDED + key: value for key, value in told.items() if value}
 
 
 def record(model: str, event: Event) -> None:
@@ -59,6 +73,11 @@ def read_history(model: str) -> list[Event]:
     with plain_errors(f"reading the history of {model!r}"):
         tags = connect().get_registered_model(model).tags
     return [event_of(json.loads(text)) for key, text in sorted(tags.items()) if key.startswith(PREFIX)]
+
+
+def newest_decision(model: str) -> Event | None:
+    """The newest event that is a decision about a version, rather than its making or removal."""
+    return next((event for event in reversed(read_history(model)) if event.event in DECISIONS), None)
 
 
 def event_of(body: dict[str, Any]) -> Event:

@@ -1,8 +1,10 @@
 """The registered folder: graph, contract, model file and MLflow's description of them. Nothing in it can run code."""
 
+import hashlib
 import json
 import platform
 import shutil
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,13 @@ from models.contract import CONTRACT_FILE, GRAPH_FILE, Contract
 from models.errors import InputError
 from models.modelfile import ModelFile
 from models.profile import PROFILE_FILE
+from tasks.scoring.predictor import check_graph
 
 MODEL_FILE = "model_file.json"
+DESCRIPTION = "MLmodel"
 LOADER = "tasks.scoring.pyfunc"
+SEALED = (CONTRACT_FILE, MODEL_FILE, PROFILE_FILE, DESCRIPTION)
+"""Files that say how a version decides, acts and is judged. The graph has a hash of its own."""
 
 
 def write_package(exported: Path, model_file: ModelFile, folder: Path) -> None:
@@ -44,7 +50,29 @@ def describe_package(folder: Path, contract: Contract, run_id: str, model_id: st
         options=None,
         code=None,
     )
-    model.save(str(folder / "MLmodel"))
+    model.save(str(folder / DESCRIPTION))
+
+
+def seals(folder: Path) -> dict[str, str]:
+    """Tags of a version: the SHA-256 of each of its files beside the graph."""
+    there = [folder / name for name in SEALED if (folder / name).exists()]
+    return {_seal(path.name): hashlib.sha256(path.read_bytes()).hexdigest() for path in there}
+
+
+def check_seals(paths: Iterable[Path], tags: Mapping[str, str]) -> None:
+    """Raises InputError where one of the files is not the one that the tags of its version tell of.
+
+    Versions of earlier releases have no such tags.
+    """
+    for path in paths:
+        if _seal(path.name) in tags:
+            if not path.exists():
+                raise InputError(f"{path}: is missing, and was registered; restore it or train again")
+            check_graph(path, path.read_bytes(), tags[_seal(path.name)])
+
+
+def _seal(name: str) -> str:
+    return f"{name}.sha256"
 
 
 def signature(contract: Contract) -> ModelSignature:

@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from models.errors import InputError, RefusedError
+from tasks.registry.approval import ASKED, awaits_approval
 from tasks.registry.connection import connect, plain_errors
-from tasks.registry.history import LONGEST_TAG, Event, event_of, new_event, record
+from tasks.registry.history import LONGEST_TAG, Event, as_tags, event_of, new_event, record
 from tasks.registry.versions import (
     CHALLENGER,
     CHAMPION,
@@ -19,6 +20,7 @@ from tasks.registry.versions import (
     parse_name,
     require_model,
     tag_version,
+    untag_version,
 )
 
 if TYPE_CHECKING:
@@ -59,8 +61,8 @@ def find_contest(model: str, number: str | None = None) -> Contest:
 
 
 def is_settled(version: Version) -> bool:
-    """Whether a version was judged, or rolled back, or is champion: nothing waits for it."""
-    return VERDICT in version.tags or ROLLED_BACK in version.tags or CHAMPION in version.aliases
+    """Whether a version was judged, or rolled back, or is champion, or waits for a person: no judgement is due."""
+    return bool({VERDICT, ROLLED_BACK, ASKED} & set(version.tags)) or CHAMPION in version.aliases
 
 
 def waiting_challenger(name_or_uri: str) -> Version | None:
@@ -79,15 +81,15 @@ def require_version(model: str, number: str) -> Version:
     raise InputError(f"{model}: has no version {number}; `perennial history {model}` lists them")
 
 
-def apply_verdict(contest: Contest, verdict: "Verdict", why: str, run_id: str) -> bool:
-    """Whether the challenger became champion. Records the verdict either way.
+def apply_verdict(contest: Contest, verdict: "Verdict", why: str, run_id: str, who: str | None = None) -> bool:
+    """Whether the challenger became champion. Records the verdict either way, as that of `who` if given.
 
     Raises RefusedError when another process moved the champion since the contest was set up.
     """
     model, challenger = contest.challenger.model, contest.challenger
     before = contest.champion.number if contest.champion else None
-    names = {"yes": "promoted", "no": "refused", "undecided": "undecided"}
-    event = new_event(names[verdict.outcome], challenger.number, before, why, verdict.reasons, run_id)
+    names = {"yes": "promoted", "no": "refused", "undecided": "undecided", "waiting": "awaits approval"}
+    event = new_event(names[verdict.outcome], challenger.number, before, why, verdict.reasons, run_id, who)
     found = find_alias(model, CHAMPION)
     now = found.number if found else None
     if now != before:
@@ -97,8 +99,14 @@ def apply_verdict(contest: Contest, verdict: "Verdict", why: str, run_id: str) -
         _move(Move(model, challenger.number, before, None, event))
     else:
         record(model, event)
+        tag_version(challenger, as_tags(event))
     # Last, because a version with a verdict is taken as settled: one that a kill kept from it is judged again.
+    if verdict.outcome == "waiting":
+        tag_version(challenger, {ASKED: event.when})
+        return False
     tag_version(challenger, {VERDICT: _as_tag(verdict, run_id)})
+    if awaits_approval(challenger):
+        untag_version(challenger, ASKED)
     return promoted
 
 
@@ -163,6 +171,8 @@ def finish_move(model: str) -> None:
         body = json.loads(found.tags[MOVING])
         move = Move(**{**body, "event": event_of(body["event"])})
         record(model, move.event)
+        for key, value in as_tags(move.event).items():
+            client.set_model_version_tag(model, move.event.version, key, value)
         if move.rolled_back:
             client.set_model_version_tag(model, move.rolled_back, ROLLED_BACK, move.event.why)
         elif ROLLED_BACK in client.get_model_version(model, move.champion).tags:

@@ -18,6 +18,7 @@ from tasks.registry import runs
 from tasks.registry.history import new_event, record
 from tasks.registry.promotion import Contest
 from tasks.registry.runs import RunTitle
+from tasks.registry.start import START, keep_weights
 from tasks.registry.versions import (
     CODE_DIGEST,
     COMMIT,
@@ -99,7 +100,15 @@ def register_training(
     """The exported graph as challenger, described in words, with its figures and report on the run."""
     runs.log_files(run_id, job.results)
     primary = next(iter(metrics))
-    tags = {**origin.tags(), PARITY: f"{exported.parity.difference:.3g}", "test." + primary: f"{metrics[primary]:.4f}"}
+    weights = keep_weights(run_id, job.heritage)
+    begun = {START: job.start.version} if job.start and job.start.version else {}
+    tags = {
+        **origin.tags(),
+        **weights,
+        **begun,
+        PARITY: f"{exported.parity.difference:.3g}",
+        "test." + primary: f"{metrics[primary]:.4f}",
+    }
     description = (
         f"Predicts {job.model_file.target.column!r} from {len(job.model_file.columns)} columns. "
         f"On {exported.parity.rows:,} unseen rows: {_in_words(metrics)}. "
@@ -119,12 +128,18 @@ def _in_words(metrics: Mapping[str, float]) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in list(metrics.items())[:3])
 
 
+def find_same_recipe(model: str, origin: Origin) -> Version | None:
+    """The newest version, if it was made by the same model file and code, from whatever data."""
+    newest = next(iter(list_versions(model)), None)
+    recipe = {MODEL_FILE_DIGEST: origin.model_file, CODE_DIGEST: origin.code}
+    same = newest is not None and all(newest.tags.get(key) == value for key, value in recipe.items())
+    return newest if same else None
+
+
 def find_unchanged(model: str, origin: Origin) -> Version | None:
     """The newest version, if it was made from the same data, model file and code."""
-    newest = next(iter(list_versions(model)), None)
-    made_from = {key: value for key, value in origin.tags().items() if key != COMMIT}
-    same = newest is not None and all(newest.tags.get(key) == value for key, value in made_from.items())
-    return newest if same else None
+    newest = find_same_recipe(model, origin)
+    return newest if newest and newest.tags.get(SNAPSHOT) == origin.snapshot else None
 
 
 def log_verdict(contest: Contest, verdict: "Verdict", home: Path) -> str:
@@ -144,5 +159,5 @@ def log_verdict(contest: Contest, verdict: "Verdict", home: Path) -> str:
 
 
 def slug(text: str) -> str:
-    """The text in the characters that MLflow allows in a metric's name."""
-    return re.sub(r"[^\w\-./ ]", "_", text, flags=re.ASCII)[:200]
+    """The text in characters that MLflow allows anywhere in a metric's name; some stores take '/' for folders."""
+    return re.sub(r"[^\w\-. ]", "_", text, flags=re.ASCII)[:200]

@@ -14,6 +14,7 @@ from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from models.errors import PerennialError
+from tasks.registry.approval import awaits_approval
 from tasks.registry.connection import connect, plain_errors
 from tasks.registry.promotion import MOVING
 from tasks.registry.runs import ALSO
@@ -105,7 +106,7 @@ def _version(version: Version, moving: set[str]) -> VersionRecord:
         model=version.model,
         number=int(version.number),
         at=version.made,
-        aliased=bool(version.aliases) or version.number in moving,
+        aliased=bool(version.aliases) or version.number in moving or awaits_approval(version),
         run_id=version.run_id,
         model_id=version.model_id or "",
         snapshot=_snapshot_of(version),

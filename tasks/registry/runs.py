@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import unquote
 
@@ -121,6 +122,17 @@ def mark_crashed(run_id: str, why: str) -> None:
             client.set_terminated(run_id, "KILLED")
 
 
+def mark_left(parent: str, why: str) -> None:
+    """Marks runs beneath the parent that are said to be running, of which the caller knows that none is."""
+    client = connect()
+    with plain_errors("looking for crashed runs"):
+        experiment = client.get_run(parent).info.experiment_id
+        beneath = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}' and attributes.status = 'RUNNING'"
+        left = client.search_runs([experiment], beneath)
+    for run in left:
+        mark_crashed(run.info.run_id, why)
+
+
 def end_run(run_id: str, status: str) -> None:
     """Sets the run's final status."""
     with plain_errors("ending a run"):
@@ -178,6 +190,18 @@ def log_files(run_id: str, folder: Path) -> None:
         connect().log_artifacts(run_id, str(folder))
 
 
+def log_file(run_id: str, path: Path, folder: str) -> None:
+    """One file as an artefact of the run, in a folder of its artefacts."""
+    with plain_errors("uploading artefacts"):
+        connect().log_artifact(run_id, str(path), folder)
+
+
+def fetch_file(run_id: str, name: str, folder: Path) -> Path:
+    """The artefact of that name in a folder of its own beneath `folder`."""
+    with plain_errors(f"downloading {name} of run {run_id}"):
+        return Path(connect().download_artifacts(run_id, name, str(folder)))
+
+
 def place_of(run_id: str, name: str) -> str:
     """Where an artefact of the run is: a path where it is on this machine, else its URI."""
     with plain_errors("looking up a run"):
@@ -189,6 +213,16 @@ def log_json(run_id: str, value: Any, name: str) -> None:
     """A JSON artefact."""
     with plain_errors("uploading artefacts"):
         connect().log_dict(run_id, value, name)
+
+
+def read_json(run_id: str, name: str) -> Any:
+    """A JSON artefact of the run; None where the run, or the artefact, is not there."""
+    with TemporaryDirectory() as scratch, plain_errors("reading artefacts"):
+        client = connect()
+        run = _find_run(client, run_id)
+        if run is None or name not in [each.path for each in client.list_artifacts(run_id)]:
+            return None
+        return json.loads(Path(client.download_artifacts(run_id, name, scratch)).read_text(encoding="utf-8"))
 
 
 def log_dataset(

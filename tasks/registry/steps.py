@@ -9,14 +9,22 @@ from prefect.cache_policies import NO_CACHE
 from tasks.data.snapshot import Ingested
 from tasks.export.exported import Exported
 from tasks.policy import TRIED_AGAIN
-from tasks.registry import promotion, record, versions
+from tasks.registry import promotion, record, standing, start, versions
 from tasks.registry.promotion import Contest
 from tasks.registry.record import Origin
+from tasks.registry.standing import Standing
 from tasks.registry.versions import Version
 from tasks.training.job import Job
 
 if TYPE_CHECKING:
+    from tasks.registry.approval import Word
     from tasks.registry.gates import Verdict
+
+
+@task(name="find start", cache_policy=NO_CACHE, **TRIED_AGAIN)
+def with_start(job: Job) -> Job:
+    """The job with the weights that a warm start begins with, where the model file asks for one."""
+    return start.with_start(job)
 
 
 @task(name="open run", cache_policy=NO_CACHE, **TRIED_AGAIN)
@@ -42,26 +50,28 @@ def find_contest(model: str, version: str | None) -> Contest:
 
 
 @task(name="judge", cache_policy=NO_CACHE, **TRIED_AGAIN)
-def judge_challenger(contest: Contest, home: Path) -> "Verdict":
-    """Whether the challenger may become champion, and why, by both versions on the rows that neither has seen."""
-    from tasks.registry.evidence import gather
-    from tasks.registry.gates import judge
+def judge_challenger(contest: Contest, home: Path, word: "Word | None" = None) -> "Verdict":
+    """Whether the challenger may become champion, and why, by both versions on the rows that neither has seen.
 
-    case = gather(contest, home)
-    return judge(case.evidence, case.model_file.gates, case.model_file.promotion)
+    `word` is what a person has said about it.
+    """
+    from tasks.registry.evidence import gather
+    from tasks.registry.serving import judge_case
+
+    return judge_case(gather(contest, home), word)
 
 
 @task(name="apply verdict", cache_policy=NO_CACHE)
-def apply_verdict(contest: Contest, verdict: "Verdict", why: str, home: Path) -> bool:
-    """Whether the challenger became champion; the verdict is on record either way."""
+def apply_verdict(contest: Contest, verdict: "Verdict", why: str, home: Path, word: "Word | None" = None) -> bool:
+    """Whether the challenger became champion; the verdict is on record either way, as that of who has the last word."""
     run_id = record.log_verdict(contest, verdict, home)
-    return promotion.apply_verdict(contest, verdict, why, run_id)
+    return promotion.apply_verdict(contest, verdict, why, run_id, word.by if word else None)
 
 
-@task(name="find unchanged version", cache_policy=NO_CACHE, **TRIED_AGAIN)
-def find_unchanged(model: str, origin: Origin) -> Version | None:
-    """The newest version, if it was made from the same data, model file and code."""
-    return record.find_unchanged(model, origin)
+@task(name="find standing version", cache_policy=NO_CACHE, **TRIED_AGAIN)
+def find_standing(job: Job, data: Ingested, origin: Origin) -> Standing | None:
+    """The newest version, if data, model file and code are the same, or too few rows came since."""
+    return standing.find_standing(job.model_file, data, origin, job.home)
 
 
 @task(name="resolve version", cache_policy=NO_CACHE, **TRIED_AGAIN)

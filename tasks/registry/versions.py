@@ -17,7 +17,7 @@ from models.contract import CONTRACT_FILE, GRAPH_FILE, Contract, read_contract
 from models.errors import InputError, OutsideError
 from models.modelfile import ModelFile
 from tasks.registry.connection import connect, plain_errors
-from tasks.registry.package import describe_package, write_package
+from tasks.registry.package import SEALED, check_seals, describe_package, seals, write_package
 from tasks.scoring.predictor import check_graph
 
 CHAMPION = "champion"
@@ -89,6 +89,7 @@ def _create(
     with tempfile.TemporaryDirectory() as scratch:
         write_package(exported, model_file, Path(scratch))
         describe_package(Path(scratch), contract, run_id, logged.model_id)
+        sealed = seals(Path(scratch))
         client.log_model_artifacts(logged.model_id, scratch)
     client.finalize_logged_model(logged.model_id, "READY")
     _check_upload(f"{logged.artifact_location}/{GRAPH_FILE}", contract.graph_sha256)
@@ -97,7 +98,7 @@ def _create(
         contract.name,
         f"models:/{logged.model_id}",
         run_id,
-        tags={**tags, SHA256: contract.graph_sha256},
+        tags={**tags, **sealed, SHA256: contract.graph_sha256},
         description=description,
         model_id=logged.model_id,
     )
@@ -262,12 +263,13 @@ def contract_of(version: Version) -> Contract:
 def downloaded(version: Version, name: str = "") -> Iterator[Path]:
     """The version's files in a folder, or the one of that name, for as long as the block runs.
 
-    What is wrong with them is said of the version.
+    What is wrong with them is said of the version. Raises InputError where they are not those that were registered.
     """
     with tempfile.TemporaryDirectory() as scratch:
         path = download(version, Path(scratch), name)
         folder = path.parent if name else path
         try:
+            check_seals([path] if name else [folder / sealed for sealed in SEALED], version.tags)
             yield path
         except InputError as error:
             where = f"{version.uri} ({_location(version)})"
@@ -285,6 +287,12 @@ def tag_version(version: Version, tags: Mapping[str, str]) -> None:
     with plain_errors(f"tagging {version.uri}"):
         for key, value in tags.items():
             connect().set_model_version_tag(version.model, version.number, key, value)
+
+
+def untag_version(version: Version, key: str) -> None:
+    """Takes the tag off the version."""
+    with plain_errors(f"tagging {version.uri}"):
+        connect().delete_model_version_tag(version.model, version.number, key)
 
 
 def _pinned(found: ModelVersion) -> Version:

@@ -1,16 +1,13 @@
 """Windows that versions were monitored by, as their runs in MLflow tell of them."""
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from mlflow.entities import Run
 
 from tasks.monitoring.alarm import WindowRecord
 from tasks.registry.connection import connect, plain_errors
-from tasks.registry.runs import log_json, set_tags
+from tasks.registry.runs import log_json, read_json, set_tags
 from tasks.registry.versions import Version
 
 DRIFTED, WINDOW, EVENT = "drifted", "window", "event"
@@ -49,10 +46,8 @@ def files_read(model: str) -> list[dict[str, Any]]:
     for run in _monitorings(model, "attributes.status = 'FINISHED'"):
         # Windows of earlier releases have none.
         if WINDOW in run.data.tags:
-            with TemporaryDirectory() as scratch, plain_errors("reading what earlier windows have read"):
-                path = connect().download_artifacts(run.info.run_id, FILES, scratch)
-                found: list[dict[str, Any]] = json.loads(Path(path).read_text(encoding="utf-8"))
-                return found
+            found: list[dict[str, Any]] = read_json(run.info.run_id, FILES)
+            return found
     return []
 
 

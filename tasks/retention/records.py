@@ -27,7 +27,7 @@ class VersionRecord:
     number: int
     at: float
     aliased: bool = False
-    """Has an alias, or is about to get one."""
+    """Has an alias, or is about to get one, or waits for somebody to approve that."""
     run_id: str = ""
     model_id: str = ""
     """Of the logged model that holds its files."""

@@ -29,14 +29,27 @@ KEEP_LESS = "name the columns to write with --keep, without it"
 SEND_LESS = "write one type in all rows, since an action sends it"
 
 
+@dataclass(frozen=True)
+class Accepted:
+    """N rows that are no rejects."""
+
+    rows: NDArray[np.int64]
+    """Their numbers within their file, [N]."""
+    raw: pa.Table
+    """As they came."""
+    columns: Mapping[str, pa.Array]
+    """The model's columns, parsed."""
+    predictions: Predictions
+
+
 class Watch(Protocol):
     """Looks at the rows that are scored."""
 
     share: float
     """Of the rows, that it counts."""
 
-    def add(self, columns: Mapping[str, pa.Array], predictions: Predictions, rows: NDArray[np.int64]) -> None:
-        """Parsed columns of accepted rows, what is predicted for them, and their numbers, [N]."""
+    def add(self, accepted: Accepted) -> None:
+        """Takes notice of rows of the shard."""
 
     def taken(self) -> Mapping[str, Any]:
         """What was seen since this was asked last, as JSON."""
@@ -124,10 +137,10 @@ class BatchScorer:
         checked = check_batch(batch, self._columns, contract.missing, sensitive=contract.sensitive)
         parsed = {name: as_array(checked.table.column(name)) for name in self._columns}
         predictions = self.predictor.predict(parsed)
-        if self.watch:
-            self.watch.add(parsed, predictions, checked.rows)
-        added = self._added_columns(predictions, batch.source, checked.rows)
         raw = _accepted(batch, checked)
+        if self.watch:
+            self.watch.add(Accepted(checked.rows, raw, parsed, predictions))
+        added = self._added_columns(predictions, batch.source, checked.rows)
         taken = self.actions.select(pa.table(added), self._to_send(raw, batch.source)) if self.actions else {}
         if self.shadow:
             also, compared = self.shadow.beside(batch, checked, self.predictor, predictions)

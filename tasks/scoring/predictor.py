@@ -60,6 +60,8 @@ class Predictor:
         self.batch_rows = BATCH
         self.session = _start_session(graph)
         self._graph = graph
+        self.size_mb = len(graph) / 1e6
+        """Of the graph, in millions of bytes."""
         names = output_names((column.name for column in contract.columns), contract.task != "regression")
         # The class index stands for the label: strings would cost one Python object a row.
         self._outputs = [names[2], names[1]] if len(names) > 1 else [names[0]]

@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def score_files(
     stamp: Stamp,
     keep: Sequence[str] | None = None,
     overwrite: bool = False,
-    on_rows: OnRows | None = None,
+    on_rows: OnRows = lambda _: None,
     shard_rows: int | None = None,
     shadow: Shadow | None = None,
 ) -> Scores:
@@ -107,7 +108,7 @@ def score_into(
     sources: Sources,
     stamp: Stamp,
     request: Request,
-    on_rows: OnRows | None = None,
+    on_rows: OnRows = lambda _: None,
     shadow: Shadow | None = None,
     outboxes: Callable[[str], Outboxes] | None = None,
     crew: Crew | None = None,
@@ -135,19 +136,17 @@ def score_into(
     period = Period.of(options.time, options.since, options.until, contract)
     scorer = BatchScorer(predictor, kept, replace(stamp, run_id=pinned.run_id), shadow, actions, period, sent, watch)
     require_tables(actions.actions if actions else (), scorer.taken_schemas())
-    columns = {*kept.names, *sent.names, *([period.column] if period else [])}
-    columns.update(*(each.raw_columns for each in also))
+    others = chain.from_iterable(each.raw_columns for each in also)
+    columns = {*kept.names, *sent.names, *others, *([period.column] if period else [])}
     reading = Reading(sources.files, pinned.sources, contract, columns, pinned.shard_rows)
     if sink.pinned is None and (sources.rows or 0) >= MANY:
-        batch_rows, threads = _fastest(predictor, reading, options)
-        pinned = replace(pinned, batch_rows=batch_rows, threads=threads)
+        pinned = _fastest(pinned, predictor, reading, options)
     predictor.batch_rows, predictor.threads = pinned.batch_rows, pinned.threads
     schemas = {PREDICTIONS: scorer.schema, REJECTS: SCHEMA}
     done = sink.begin(pinned, schemas)
     boxes = outboxes(pinned.run_id) if outboxes and actions else None
     if boxes:
         boxes.begin(contract.actions, going_on=bool(done))
-    on_rows = on_rows or (lambda _: None)
     run: Run | Spread
     if crew:
         # The rows that were measured are let go, with their file or connection: workers read all of them.
@@ -177,18 +176,19 @@ def _end(
     return scores
 
 
-def _fastest(predictor: Predictor, reading: Reading, options: Options) -> tuple[int, int]:
-    """Rows that a thread scores at once, and threads, where they are not given: by a measurement on the first rows."""
+def _fastest(pinned: Pinned, predictor: Predictor, reading: Reading, options: Options) -> Pinned:
+    """With rows that a thread scores at once, and threads, where not given: by a measurement on the first rows."""
     contract = predictor.contract
     columns = {column.name: column.settings for column in contract.columns}
     # Of texts, batches of similar lengths are made of many more rows than a measurement would have.
     ragged = any(settings.kind == "text" for settings in columns.values())
     batch = None if ragged else reading.first()
     if batch is None or not len(batch.rows):
-        return options.batch_rows or predictor.batch_rows, options.threads or predictor.threads
+        return pinned
     table = check_batch(batch, columns, contract.missing).table
     parsed = {name: as_array(table[name]) for name in columns}
-    return choose(predictor, parsed, options.batch_rows, options.threads)
+    batch_rows, threads = choose(predictor, parsed, options.batch_rows, options.threads)
+    return replace(pinned, batch_rows=batch_rows, threads=threads)
 
 
 def _shared(crew: Crew, work: Work, sink: Sink, done: dict[str, Entry], max_rejects: float, on_rows: OnRows) -> Spread:

@@ -23,10 +23,14 @@ from models.sections import Training
 from tasks.data.rows import assign_rows, masked_batches
 from tasks.data.snapshot import Snapshot
 from tasks.data.splits import TRAIN, VALIDATION
+from tasks.training.checkpoint import save_checkpoint
 from tasks.training.classes import order_classes
 from tasks.training.engine import LOCAL, Engine
-from tasks.training.fitted import Fitted
-from tasks.training.loop import EpochReport, Trained, train_network
+from tasks.training.fitted import Fitted, Inherited
+from tasks.training.heritage import Heritage, heritage_of, read_heritage, write_heritage
+from tasks.training.inherit import inherit, loosen
+from tasks.training.job import HERITAGE
+from tasks.training.loop import WARM_UP_STEPS, EpochReport, Trained, train_network
 from tasks.training.ray_train import Assignment, train_on_ray
 from tasks.training.sharedrows import write_rows
 from tasks.training.tensors import Layout, Tensors, encode_rows, fit_statistics, fit_target
@@ -62,18 +66,23 @@ def fit_model(
     weights: Path,
     on_epoch: Callable[[EpochReport], None] | None = None,
     engine: Engine = LOCAL,
+    begin_with: Path | None = None,
 ) -> Fitted:
     """Trains, calibrates on the validation rows, and writes `weights`. Test rows are never read.
 
-    Goes on after the last epoch when `checkpoint` exists.
+    Goes on after the last epoch when `checkpoint` exists. A new training begins with what fits of the heritage in
+    `begin_with`, or else with random weights; what it leaves to its own successor is written beside `weights`.
     """
     started = time.perf_counter()
     prepared = prepare(model_file, snapshot, split, checkpoint.parent / "tensors")
     network = prepared.build(model_file)
-    trained = _learn(network, model_file, prepared, checkpoint, on_epoch, engine)
+    inherited = prepared.begin(network, model_file, split, begin_with) if begin_with else None
+    steps = 1 if inherited and inherited.kept else WARM_UP_STEPS
+    trained = _learn(network, model_file, prepared, checkpoint, on_epoch, engine, steps)
     temperature = _calibrate(model_file, prepared, network)
     threshold = choose_threshold(model_file.target.cost) if snapshot.task == "binary" else None
     _save(weights, network, prepared, temperature, threshold)
+    write_heritage(prepared.heritage(network, model_file, split), weights.with_name(HERITAGE))
     return Fitted(
         best_epoch=trained.best_epoch,
         train_loss=tuple(report.train_loss for report in trained.history),
@@ -83,6 +92,7 @@ def fit_model(
         seconds=time.perf_counter() - started,
         temperature=temperature,
         threshold=threshold,
+        inherited=inherited,
     )
 
 
@@ -93,17 +103,23 @@ def _learn(
     checkpoint: Path,
     on_epoch: Callable[[EpochReport], None] | None,
     engine: Engine,
+    warm_up_steps: int,
 ) -> Trained:
     """How the training went; `network` ends with its weights."""
     training = prepared.settle(model_file)
     if engine.name == "local":
         rows = prepared.train, prepared.validation
-        return train_network(network, *rows, prepared.target, training, checkpoint, on_epoch)
+        return train_network(
+            network, *rows, prepared.target, training, checkpoint, on_epoch, warm_up_steps=warm_up_steps
+        )
     train, validation = (checkpoint.with_name(f"{name}.rows") for name in ("train", "validation"))
     write_rows(prepared.train, train)
     write_rows(prepared.validation, validation)
+    begun = checkpoint.with_name("begun.pt")
+    save_checkpoint(network.state_dict(), begun)
     known = prepared.statistics, prepared.target
-    trained = train_on_ray(Assignment(model_file, *known, training, train, validation, checkpoint), engine, on_epoch)
+    assigned = Assignment(model_file, *known, training, train, validation, checkpoint, begun, warm_up_steps)
+    trained = train_on_ray(assigned, engine, on_epoch)
     network.load_state_dict(trained.state)
     network.eval()
     return trained
@@ -122,6 +138,18 @@ class Prepared:
     def build(self, model_file: ModelFile) -> FusionNetwork:
         """An untrained network that fits the rows."""
         return untrained_network(model_file, self.statistics, self.target)
+
+    def heritage(self, network: FusionNetwork, model_file: ModelFile, split: SplitSpec) -> Heritage:
+        """The network's weights in the terms of its columns and classes."""
+        return heritage_of(network, model_file.columns, self.statistics, self.classes, self.target, split)
+
+    def begin(self, network: FusionNetwork, model_file: ModelFile, split: SplitSpec, earlier: Path) -> Inherited:
+        """What the untrained network took over of an earlier version's heritage."""
+        fresh = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
+        own = self.heritage(network, model_file, split)
+        inherited = inherit(network, model_file.columns, own, read_heritage(earlier))
+        loosen(network, fresh)
+        return inherited
 
     def settle(self, model_file: ModelFile) -> Training:
         """The training settings, with a batch size where none is given.

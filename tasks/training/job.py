@@ -15,18 +15,30 @@ from models.modelfile import ModelFile
 from tasks.data.snapshot import Ingested
 from tasks.training.engine import LOCAL, Engine
 
+HERITAGE = "heritage.pt"
 ROOT = Path(__file__).resolve().parents[2]
 SHAPING = ("models", "tasks/data", "tasks/training", "tasks/export")
 """Where the code lives that decides what a graph becomes."""
 LOOKING = {
     "tasks/data": (
-        "examine", "files", "inspect", "leaks", "learnt", "measures", "modeltext", "observe", "propose",
+        "examine", "files", "growth", "inspect", "leaks", "learnt", "measures", "modeltext", "observe", "propose",
         "proposedsplit", "prose", "sample", "sequences", "steps", "together",
     ),
     "models": ("actions", "condition", "profile"),
     "models/columns": ("shifts", "summary"),
 }  # fmt: skip
 """Modules beneath these folders that look at data, write model files, judge or act; no graph changes with them."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """The version whose weights a training begins with, or why it begins with random ones."""
+
+    version: str = ""
+    run_id: str = ""
+    sha256: str = ""
+    """Of the file that holds the weights; empty where there is none to begin with."""
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -40,11 +52,14 @@ class Job:
     snapshot_digest: str
     code: str
     engine: Engine = LOCAL
+    start: Start | None = None
+    """None where no warm start is asked for."""
 
     @property
     def digest(self) -> str:
         """SHA-256 of everything that decides the weights."""
-        parts = (self.snapshot_digest, self.model_file.digest(), self.code, self.engine.workers)
+        begun = (self.start.sha256,) if self.start and self.start.sha256 else ()
+        parts = (self.snapshot_digest, self.model_file.digest(), self.code, self.engine.workers, *begun)
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     @property
@@ -61,6 +76,16 @@ class Job:
     def weights(self) -> Path:
         """The trained weights with all that belongs to them."""
         return self.folder / "trained.pt"
+
+    @property
+    def heritage(self) -> Path:
+        """What the version leaves to its successor."""
+        return self.folder / HERITAGE
+
+    @property
+    def begin_with(self) -> Path:
+        """Where the weights lie that a warm start begins with."""
+        return self.folder / "begin-with.pt"
 
     @property
     def package(self) -> Path:

@@ -20,6 +20,7 @@ from tasks.training.team import ALONE, Team
 from tasks.training.tensors import Tensors
 
 WARM_UP_STEPS = 50
+"""In which the learning rate of a network with random weights rises."""
 AVERAGED = 16
 """Times an epoch that the weights are taken into their mean, at most."""
 DECAY = 0.3
@@ -62,6 +63,7 @@ class Run:
     team: Team
     joined: nn.Module
     """The network as the team trains it."""
+    warm_up_steps: int
     best_epoch: int = 0
     best_loss: float = math.inf
     best_state: dict[str, Tensor] = field(default_factory=dict)
@@ -139,6 +141,7 @@ def train_network(
     on_epoch: Callable[[EpochReport], None] | None = None,
     device: torch.device | None = None,
     team: Team = ALONE,
+    warm_up_steps: int = WARM_UP_STEPS,
 ) -> Trained:
     """The weights with the least validation loss; `network` ends with them too, on the CPU and ready to predict.
 
@@ -152,7 +155,7 @@ def train_network(
     train, validation = (_weighted(rows, target, training) for rows in (train, validation))
     validation = validation.slice(*team.part(len(validation)))
     train, validation = (_place(rows, device, training) for rows in (train, validation))
-    run = _start(network.to(device), training, device, team)
+    run = _start(network.to(device), training, device, team, warm_up_steps)
     # Of files that several machines see, the first member's view counts.
     saved = team.told(load_checkpoint(checkpoint) if checkpoint and team.leads else None)
     if saved:
@@ -212,13 +215,19 @@ def _place(rows: Tensors, device: torch.device, training: Training) -> Tensors:
     return rows.to(device) if device.type != "cpu" and rows.nbytes <= training.memory_gb * 1e9 else rows
 
 
-def _start(network: FusionNetwork, training: Training, device: torch.device, team: Team = ALONE) -> Run:
+def _start(
+    network: FusionNetwork,
+    training: Training,
+    device: torch.device,
+    team: Team = ALONE,
+    warm_up_steps: int = WARM_UP_STEPS,
+) -> Run:
     decayed = [p for name, p in network.named_parameters() if name.endswith("weight")]
     others = [p for name, p in network.named_parameters() if not name.endswith("weight")]
     groups = [{"params": decayed, "weight_decay": training.weight_decay}, {"params": others, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=training.learning_rate, fused=True)
     scaler = torch.amp.GradScaler(device.type, enabled=device.type == "cuda")
-    return Run(network, optimizer, scaler, team, team.joined(network))
+    return Run(network, optimizer, scaler, team, team.joined(network), warm_up_steps)
 
 
 def _run_epoch(run: Run, train: Tensors, validation: Tensors, training: Training, device: torch.device) -> EpochReport:
@@ -259,7 +268,7 @@ def _train_epoch(run: Run, train: Tensors, training: Training, device: torch.dev
     team.seed(_seed(run, training))
     rate = scheduled_rate([report.validation_loss for report in run.history], training)
     for position, index in enumerate(batches):
-        warm_up = min(1.0, (run.epoch * len(batches) + position + 1) / WARM_UP_STEPS)
+        warm_up = min(1.0, (run.epoch * len(batches) + position + 1) / run.warm_up_steps)
         for group in optimizer.param_groups:
             group["lr"] = rate * warm_up
         share = team.share(index)

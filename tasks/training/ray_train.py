@@ -13,6 +13,7 @@ from models.modelfile import ModelFile
 from models.network import untrained_network
 from models.sections import Training
 from tasks.cluster import connected, cores_each, has_gpus
+from tasks.training.checkpoint import load_checkpoint
 from tasks.training.engine import Engine
 from tasks.training.loop import EpochReport, Trained, train_network, trained_in
 from tasks.training.sharedrows import map_rows
@@ -38,6 +39,9 @@ class Assignment:
     train: Path
     validation: Path
     checkpoint: Path
+    begun: Path
+    """The weights to begin with."""
+    warm_up_steps: int
 
 
 def train_on_ray(
@@ -99,12 +103,14 @@ def _work(assignment: Assignment, told: Any, heard: Any) -> None:
     context = train.get_context()
     team = Team(context.get_world_rank(), context.get_world_size())
     try:
-        _require(assignment.train, assignment.validation)
+        _require(assignment.train, assignment.validation, assignment.begun)
         network = untrained_network(assignment.model_file, assignment.statistics, assignment.target)
+        network.load_state_dict(load_checkpoint(assignment.begun) or {})
         rows = map_rows(assignment.train), map_rows(assignment.validation)
         train_network(
-            network, *rows, assignment.target, assignment.training, assignment.checkpoint, tell, get_device(), team
-        )
+            network, *rows, assignment.target, assignment.training, assignment.checkpoint, tell, get_device(), team,
+            assignment.warm_up_steps,
+        )  # fmt: skip
     except PerennialError as error:
         # Told, not raised: Ray Train would start the workers again, to no avail.
         told.put(error)

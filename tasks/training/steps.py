@@ -1,6 +1,6 @@
 """Prefect tasks of this package."""
 
-from prefect import task
+from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from models.contract import SplitSpec
@@ -9,10 +9,12 @@ from tasks.data.snapshot import Ingested, open_snapshot
 from tasks.data.splits import fit_split
 from tasks.progress import progress
 from tasks.registry import runs
+from tasks.registry.history import LONGEST_TAG
 from tasks.registry.record import system_metrics
+from tasks.registry.start import START, fetch_start
 from tasks.training import fit
-from tasks.training.fitted import Fitted
-from tasks.training.job import Job
+from tasks.training.fitted import Fitted, Inherited
+from tasks.training.job import Job, Start
 from tasks.training.loop import EpochReport
 
 
@@ -33,11 +35,26 @@ def train_network(job: Job, split: SplitSpec, run_id: str) -> Fitted:
             runs.log_metrics(run_id, _metrics(report), step=report.epoch)
             advance(report.epoch, _line(report))
 
+        snapshot, begin_with = open_snapshot(job.snapshot), fetch_start(job)
         fitted = fit.fit_model(
-            job.model_file, open_snapshot(job.snapshot), split, job.checkpoint, job.weights, on_epoch, job.engine
+            job.model_file, snapshot, split, job.checkpoint, job.weights, on_epoch, job.engine, begin_with
         )
+    if job.start:
+        said = _start_line(job.start, fitted.inherited)
+        get_run_logger().info(said)
+        runs.set_tags(run_id, {START: said[:LONGEST_TAG]})
     runs.log_metrics(run_id, {"best_epoch": fitted.best_epoch, "parameters": fitted.parameters})
     return fitted
+
+
+def _start_line(start: Start, inherited: Inherited | None) -> str:
+    """What a warm start came to."""
+    if inherited is None:
+        return f"began with random weights: {start.why}"
+    if not inherited.kept:
+        return f"began with random weights and not with those of version {start.version}; new: {inherited.news[0]}"
+    anew = f"; anew: {', '.join(inherited.anew)}" if inherited.anew else ""
+    return f"began with the weights of version {start.version}: {inherited.line()}{anew}"
 
 
 def _metrics(report: EpochReport) -> dict[str, float]:

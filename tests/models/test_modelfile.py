@@ -97,6 +97,10 @@ def test_all_problems_are_said_at_once(tmp_path: Path) -> None:
         (("[columns]", "[split]\nkey = ['a', 'y']\n[columns]"), "split: the target 'y' can't decide the split"),
         (("[columns]", "[split]\nnewest_by = 't'\n[columns]"), "split.newest_by: needs split.key"),
         (("[columns]", "[data]\nlast_rows = 5\n[columns]"), "data: last_days and last_rows need split.time"),
+        (
+            ("[columns]", "[data]\nlast_rows = 5\n[schedule]\nmin_new_rows = 6\n[columns]"),
+            "schedule.min_new_rows: more than data.last_rows keeps",
+        ),
         (("[columns]", "[gates.r2]\nmn = 0\n[columns]"), "gates.r2.mn: unknown key; did you mean 'min'?"),
         (("[columns]", "[[gates]]\n[columns]"), "gates: input should be a table"),
         (("x =", '"a\\nb" = 3\nx ='), "columns.'a\\nb': give a kind"),
@@ -171,7 +175,7 @@ def test_tables_that_are_nested_without_end_are_a_problem(tmp_path: Path, deep: 
 def test_a_gate_of_another_task_is_no_gate(tmp_path: Path) -> None:
     text = GOOD.replace('column = "y"', 'column = "y"\nkind = "regression"') + "[gates]\naccuracy = { min = 0.5 }\n"
     assert problems(tmp_path, text) == [
-        "gates.accuracy: no such gate for a regression target; known are rmse, mae, r2, latency_p99_ms"
+        "gates.accuracy: no such gate for a regression target; known are rmse, mae, r2, latency_p99_ms, size_mb"
     ]
 
 

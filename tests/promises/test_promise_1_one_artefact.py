@@ -140,3 +140,35 @@ def test_checkpoints_that_hold_code_are_not_executed(tmp_path: Path) -> None:
     with pytest.raises(PerennialError):
         load_checkpoint(tmp_path / "plain.pt")
     assert not (tmp_path / "executed").exists()
+
+
+def test_score_promote_and_monitor_refuse_what_was_changed_beside_the_graph(
+    small: Small, copy: Copy, home: Path, rows_csv: Path, tmp_path: Path
+) -> None:
+    """Other classes, another threshold, softer gates, other code: the graph's own hash tells none of it."""
+    changes = {
+        "contract.json": ('"no"', '"yes"'),
+        "model_file.json": ('"min_rows": 50', '"min_rows": 5'),
+        "profile.json": ('"rows": ', '"rows": 1'),
+        "MLmodel": ("tasks.scoring.pyfunc", "os"),
+    }
+    copy("sealed")
+    shutil.copyfile(small.downloaded / "profile.json", tmp_path / "copy-sealed" / "profile.json")
+    copy("sealed")
+    assert cli("promote", "sealed").code == 0
+    copy("sealed")
+    for name, (old, new) in changes.items():
+        path = stored_graph(home, "sealed@champion").with_name(name)
+        before = path.read_text()
+        assert old in before
+        path.write_text(before.replace(old, new))
+        told = (f"models:/sealed/2 ({path.parent.as_uri()})/{name}", "SHA-256", "was changed or damaged")
+        plain(cli("score", "sealed", "--input", rows_csv, "--output", tmp_path / "out"), 2, *told)
+        plain(cli("promote", "sealed"), 2, *told)
+        plain(cli("monitor", "sealed", "--input", rows_csv), 2, *told)
+        path.unlink()
+        plain(cli("promote", "sealed"), 2, f"{name}: is missing, and was registered")
+        path.write_text(before)
+    assert not (tmp_path / "out").exists()
+    assert versions.resolve("sealed").number == "2"
+    assert cli("promote", "sealed").code == 0

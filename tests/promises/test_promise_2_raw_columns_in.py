@@ -15,6 +15,8 @@ from models.calibration import CalibratedClasses
 from models.columns import KINDS
 from models.contract import read_contract
 from tasks.export.graph import GraphColumn, export_graph
+from tasks.scoring.alone import predict_alone
+from tasks.scoring.predictor import Predictor
 from tests.conftest import Small
 from tests.promises.conftest import RATE, SECONDS, SIDE, Mixed
 from tests.small import ROOT, cli, write_model
@@ -119,6 +121,14 @@ def test_scoring_loads_no_torch(small: Small, rows_csv: Path, tmp_path: Path) ->
     words = [sys.executable, "-c", PROBE, str(small.downloaded), str(rows_csv), str(tmp_path / "out")]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_texts_pictures_and_recordings_are_scored_where_only_serving_has_its_needs(mixed: Mixed) -> None:
+    columns = Predictor.load(mixed.package).contract.columns
+    nothing = {c.name: pa.nulls(3, KINDS[c.settings.kind].arrow_type(c.settings)) for c in columns}
+    found = predict_alone(mixed.package, None, pa.table(nothing))
+    assert found.probabilities is not None
+    np.testing.assert_allclose(found.probabilities.sum(axis=1), np.ones(3), atol=1e-6)
 
 
 def test_the_score_command_loads_no_torch(small: Small) -> None:

@@ -78,6 +78,35 @@ def test_augmented_pictures_and_sound_are_the_same_after_an_interruption(mixed: 
         assert torch.equal(value, again[name]) and torch.equal(value, resumed[name]), name
 
 
+def test_a_warm_start_gives_the_same_weights_also_after_an_interruption(tmp_path: Path) -> None:
+    model_file = read_model_file(write_model(tmp_path, "warm"))
+    model_file = model_file.model_copy(update={"training": model_file.training.model_copy(update={"epochs": 3})})
+    snapshot = open_snapshot(ingest(model_file, tmp_path / "home").manifest)
+    split = fit_split(model_file, snapshot)
+
+    def weights(
+        name: str, begin_with: Path | None, on_epoch: Callable[[EpochReport], None] | None = None
+    ) -> dict[str, torch.Tensor]:
+        folder = tmp_path / name
+        folder.mkdir(exist_ok=True)
+        files = folder / "checkpoint.pt", folder / "weights.pt"
+        fit_model(model_file, snapshot, split, *files, on_epoch, begin_with=begin_with)
+        state: dict[str, torch.Tensor] = torch.load(files[1], weights_only=True)["state"]
+        return state
+
+    def interrupt(report: EpochReport) -> None:
+        if report.epoch == 3:
+            raise KeyboardInterrupt
+
+    cold, heritage = weights("cold", None), tmp_path / "cold" / "heritage.pt"
+    with pytest.raises(KeyboardInterrupt):
+        weights("interrupted", heritage, interrupt)
+    first, again, resumed = (weights(name, heritage) for name in ("first", "again", "interrupted"))
+    assert not all(torch.equal(value, first[name]) for name, value in cold.items())
+    for name, value in first.items():
+        assert torch.equal(value, again[name]) and torch.equal(value, resumed[name]), name
+
+
 @pytest.mark.slow
 def test_a_killed_training_goes_on_and_ends_with_the_same_weights(server: str, tmp_path: Path, home: Path) -> None:
     """Killed after its third epoch, resumed in the same run; then trained anew without disturbance."""

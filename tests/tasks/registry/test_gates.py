@@ -222,6 +222,14 @@ def test_the_latency_budget_is_compared_with_what_was_measured() -> None:
     assert found.reasons == ["latency_p99_ms is 5.1, but must be at most 5"]
 
 
+def test_the_size_is_a_budget_too_and_in_the_report() -> None:
+    gates = {"size_mb": Gate(max=2)}
+    found = verdict(right(1.0, rows=99), None, gates, measured={"size_mb": 2.5})
+    assert (found.outcome, found.reasons[-1]) == ("no", "size_mb is 2.5, but must be at most 2")
+    (floor,) = judge_floors(right(0.9), gates | {"latency_p99_ms": Gate(max=1)}, {"size_mb": 1.5})
+    assert (floor.gate, floor.outcome) == ("size_mb", "yes")
+
+
 def test_a_metric_that_cannot_be_computed_is_undecided() -> None:
     ones = scored_classes(np.ones(200, dtype=np.int64), np.ones(200, dtype=np.int64), np.full((200, 2), 0.5))
     found = verdict(ones, None, {"roc_auc": Gate(min=0.6)})

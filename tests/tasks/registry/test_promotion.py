@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from models.behaviour import Behaviour
 from models.contract import read_contract
 from models.errors import InputError, RefusedError
 from models.sections import Gate, Promotion, Split
@@ -137,7 +138,7 @@ def test_events_are_in_the_order_in_which_they_happened(copy: Copy) -> None:
     assert [e.why for e in read_history(name)] == [f"number {i}" for i in range(12)]
 
 
-def test_evidence_is_gathered_on_the_same_rows_for_both(copy: Copy, home: Path) -> None:
+def test_evidence_is_gathered_on_the_same_rows_for_both(copy: Copy, home: Path, tmp_path: Path) -> None:
     name = "promotion-evidence"
     rules = {
         "gates": {"accuracy": Gate(slices=("shop", "absent")), "latency_p99_ms": Gate(max=1000)},
@@ -152,8 +153,24 @@ def test_evidence_is_gathered_on_the_same_rows_for_both(copy: Copy, home: Path) 
     assert (case.evidence.champion.truth == case.evidence.challenger.truth).all()
     assert {"north", "south", "east"} <= set(case.evidence.slices["shop"])
     assert 0 < case.evidence.measured["latency_p99_ms"] < 1000
+    assert case.evidence.measured["size_mb"] == (tmp_path / f"copy-{name}" / "model.onnx").stat().st_size / 1e6
     assert case.evidence.parity == 1e-7
     assert case.model_file.gates == rules["gates"]
+
+
+def test_a_version_is_judged_by_the_behaviour_that_its_model_file_asks_for(copy: Copy, home: Path) -> None:
+    name = "promotion-behaviour"
+    push = Behaviour(name="more load breaks more", kind="direction", add={"load": 20}, expect="up", tolerance=0.02)
+    same = Behaviour(name="load does not matter", kind="invariance", set={"load": -30})
+    copy(name, behaviour=(push, same), promotion=Promotion(min_rows=20, resamples=100))
+    case = gather(find_contest(name), home)
+    verdict = judge(case.evidence, case.model_file.gates, case.model_file.promotion)
+    found = {check.gate: check for check in verdict.checks}
+    assert found["behaviour more load breaks more"].outcome == "yes"
+    assert verdict.outcome == found["behaviour load does not matter"].outcome == "no"
+    (reason,) = verdict.reasons
+    assert "'load does not matter' holds for" in reason and "but must for at least 95 %; the row with id = " in reason
+    assert "yes (0." in reason and "became no (0." in reason
 
 
 def test_evidence_in_pieces_is_that_of_all_rows_at_once(

@@ -81,6 +81,7 @@ def test_long_parameters_are_cut_and_many_are_logged(server: str, home: Path) ->
 
 def test_names_of_metrics_have_only_what_mlflow_allows() -> None:
     assert slug("größe where shop = «a»") == "gr__e where shop _ _a_"
+    assert slug("../a//b/") == ".._a__b_"
     assert len(slug("x" * 1000)) == 200
 
 

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 import signal
 import traceback
 from collections.abc import Callable
@@ -125,12 +126,12 @@ def killed_at(step: int, score: Callable[[], Any]) -> bool:
 def test_killed_at_any_step_nothing_is_lost_or_done_twice_and_the_rerun_completes(
     small: Small, tmp_path: Path, form: str, old: bool
 ) -> None:
-    rows = new_rows(200).assign(load=lambda frame: frame["load"].where(frame["id"] % 50 != 7, 1000))
+    predictor = Predictor.load(small.downloaded)
+    rows = new_rows(100).assign(load=lambda frame: frame["load"].where(frame["id"] % 25 != 7, 1000))
     rows.to_parquet(tmp_path / "in.parquet", row_group_size=80)
     new_rows(30, seed=9).to_parquet(tmp_path / "before.parquet")
 
     def score(output: Path, what: str = "in.parquet", **more: Any) -> Scores:
-        predictor = Predictor.load(small.downloaded)
         return score_files(predictor, [str(tmp_path / what)], output, STAMP, shard_rows=60, **more)
 
     score(tmp_path / "whole" / form)
@@ -139,7 +140,7 @@ def test_killed_at_any_step_nothing_is_lost_or_done_twice_and_the_rerun_complete
     for step in range(0, 200, 3):
         output = tmp_path / str(step) / form
         if old:
-            score(output, "before.parquet")
+            shutil.copytree(tmp_path / "before", output.parent)
         if not killed_at(step, lambda output=output: score(output, overwrite=old)):  # type: ignore[misc]
             break
         seen = read(output)
@@ -152,7 +153,7 @@ def test_killed_at_any_step_nothing_is_lost_or_done_twice_and_the_rerun_complete
             with pytest.raises(InputError, match="exists already"):
                 score(output)
         else:
-            assert (done := score(output, overwrite=old)).rows == 200 and done.rejected == 4
+            assert (done := score(output, overwrite=old)).rows == 100 and done.rejected == 4
         assert same(read(output), whole), step
         assert not hidden(output), step
     assert step >= 30
@@ -173,10 +174,11 @@ def test_overwriting_a_run_that_was_killed_at_any_step_gives_the_new_rows(
         return score_files(predictor, given, output, STAMP, shard_rows=30, overwrite=overwrite)
 
     score(tmp_path / "whole" / form, "new")
+    score(tmp_path / "before" / form, "killed")
     for step in range(0, 200, 3):
         output = tmp_path / str(step) / form
         if old:
-            score(output, "killed")
+            shutil.copytree(tmp_path / "before", output.parent)
         if not killed_at(step, lambda output=output: score(output, "killed", old)):  # type: ignore[misc]
             break
         score(output, "new")

@@ -11,6 +11,7 @@ from models.profile import Profile, Rate, read_profile
 from tasks.monitoring.vocabulary import vocabularies_of
 from tasks.monitoring.watching import Watching, joined, share_of
 from tasks.monitoring.window import find_sources, profile_window, window_of
+from tasks.scoring.batch import Accepted
 from tasks.scoring.claim import claimed
 from tasks.scoring.destination import destination
 from tasks.scoring.inputs import look_at
@@ -49,9 +50,9 @@ class Stopping(Watching):
 
     stop_at: int | None = None
 
-    def add(self, columns: Any, predictions: Any, rows: Any) -> None:
-        super().add(columns, predictions, rows)
-        if self.stop_at and rows.max() >= self.stop_at:
+    def add(self, accepted: Accepted) -> None:
+        super().add(accepted)
+        if self.stop_at and accepted.rows.max() >= self.stop_at:
             self.stop_at = None
             raise StoppedError
 

@@ -10,7 +10,7 @@ from models.errors import OutsideError
 from models.modelfile import ModelFile, read_model_file
 from tasks.training import job as job_module
 from tasks.training.engine import Engine
-from tasks.training.job import Job, alone, code_digest, git_commit
+from tasks.training.job import Job, Start, alone, code_digest, git_commit
 from tests.small import write_model
 
 
@@ -132,3 +132,11 @@ def test_a_commit_is_marked_when_files_differ(tmp_path: Path, monkeypatch: pytes
     assert git_commit() == commit
     (tmp_path / "a").write_text("2")
     assert git_commit() == f"{commit}-dirty"
+
+
+def test_a_training_that_begins_with_other_weights_is_another_job(tmp_path: Path) -> None:
+    job = Job(read_model_file(write_model(tmp_path, "begun")), tmp_path, tmp_path, "data", "code")
+    warm = replace(job, start=Start("1", "run", "a" * 64))
+    assert len({job.digest, warm.digest, replace(job, start=Start("2", "run", "b" * 64)).digest}) == 3
+    assert replace(job, start=Start("3", "another", "a" * 64)).digest == warm.digest
+    assert replace(job, start=Start(why="no champion")).digest == job.digest

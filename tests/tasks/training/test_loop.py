@@ -15,6 +15,7 @@ from models.network import FusionNetwork, build_network
 from models.sections import Network, Training
 from tasks.training.loop import (
     DECAY,
+    WARM_UP_STEPS,
     EpochReport,
     Run,
     Trained,
@@ -277,3 +278,17 @@ def test_the_learning_rate_falls_at_each_plateau_and_never_rises() -> None:
     assert scheduled_rate([1, 2, 2], training) == pytest.approx(DECAY)
     assert scheduled_rate([1, 2, 2, 0.5, 0.6], training) == pytest.approx(DECAY)
     assert scheduled_rate([1, 2, 2, 2, 2], training) == pytest.approx(DECAY**2)
+
+
+def test_the_rate_rises_for_random_weights_alone() -> None:
+    """Three steps of an epoch: 3/50 of the way by default, all of it where the weights are inherited."""
+    train, validation = rows(3 * 64, seed=1), rows(64, seed=2)
+    target = fit_target(train, 2)
+    once = QUICK.model_copy(update={"epochs": 1, "batch_size": 64})
+    rates = [
+        train_network(network_for(train, target), train, validation, target, once, device=CPU, warm_up_steps=steps)
+        .history[0]
+        .learning_rate
+        for steps in (WARM_UP_STEPS, 1)
+    ]
+    assert rates == pytest.approx([0.01 * 3 / 50, 0.01])

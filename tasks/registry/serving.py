@@ -1,0 +1,60 @@
+"""Whether a version can be served: it scores alike in a process that has only what serving needs."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.errors import RefusedError
+from tasks.evaluation.scored import Scored
+from tasks.registry.approval import Word
+from tasks.registry.evidence import Case
+from tasks.registry.gates import Check, Verdict, judge
+from tasks.registry.versions import downloaded
+from tasks.scoring.alone import predict_alone
+from tasks.scoring.predictor import Predictions
+
+MOST_ROWS, MOST_BYTES = 256, 1 << 25
+SAME = 1e-5
+"""Difference of probabilities, or of values relative to the largest, that rounding in other batches explains."""
+
+
+def judge_case(case: Case, word: Word | None = None) -> Verdict:
+    """The verdict of the gates; where it is yes, the version has to be served as well, and approved where asked."""
+    rules = case.model_file.promotion
+    verdict = judge(case.evidence, case.model_file.gates, rules)
+    if verdict.outcome == "yes":
+        verdict = verdict.and_also(check_serving(case))
+    return verdict.with_word(rules.approval, word)
+
+
+def check_serving(case: Case) -> Check:
+    """Loads the version in a clean process, in which a sample of the judged rows must get the judged predictions."""
+    version, rows = case.contest.challenger, case.rows
+    chosen = np.arange(min(len(rows), MOST_ROWS, rows.affordable(MOST_BYTES)))
+    where = "in a clean process with only what serving needs"
+    try:
+        with downloaded(version) as package:
+            found = predict_alone(
+                package, version.sha256, rows.take(chosen).select([column.name for column in case.contract.columns])
+            )
+    except RefusedError as error:
+        return Check("serving", "no", f"{where} the version can't score: {error}")
+    differ = int(_differ(found, rows.scored.take(chosen), case.contract.threshold).sum())
+    if differ:
+        text = f"{where} {differ:,} of {len(chosen):,} predictions are others than were judged"
+        return Check("serving", "no", text, differ, 0.0)
+    return Check("serving", "yes", f"{where} {len(chosen):,} rows are scored as they were judged", 0.0, 0.0)
+
+
+def _differ(found: Predictions, judged: Scored, threshold: float | None) -> NDArray[np.bool_]:
+    """[N] where they are not the same; labels may differ only where rounding decides them."""
+    if found.values is not None:
+        unlike = np.abs(found.values - judged.values) > SAME * np.abs(judged.values).max(initial=0.0)
+        return np.asarray(unlike | np.isnan(found.values))
+    if found.probabilities is None or found.index is None:
+        return np.ones(len(judged), dtype=bool)
+    ordered = np.sort(judged.probabilities, axis=1)
+    margin = ordered[:, -1] - ordered[:, -2]
+    if threshold is not None:
+        margin = np.abs(judged.probabilities[:, 1] - threshold)
+    near = np.abs(found.probabilities - judged.probabilities).max(axis=1) <= SAME
+    return np.asarray(~near | ((found.index != judged.labels) & (margin > SAME)))
