@@ -45,34 +45,38 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def scored(
-    small: Small, frame: Profile, given: Path, output: Path, stop_at: int | None = None, share: float = 1.0
-) -> Scores:
-    """A run that is watched, or what is missing of one; it stops in the middle of a shard at that row."""
-    predictor = Predictor.load(small.downloaded)
-    known = vocabularies_of(small.downloaded, predictor.contract)
+class Stopping(Watching):
+    """Stops in the middle of a shard, once."""
+
+    stop_at: int | None = None
+
+    def add(self, accepted: Accepted) -> None:
+        super().add(accepted)
+        if self.stop_at and accepted.rows.max() >= self.stop_at:
+            self.stop_at = None
+            raise StoppedError
+
+
+def watching(small: Small, frame: Profile, stop_at: int | None = None, share: float = 1.0) -> Stopping:
+    contract = Predictor.load(small.downloaded).contract
+    made = Stopping(contract, frame, vocabularies_of(small.downloaded, contract), share)
+    made.stop_at = stop_at
+    return made
+
+
+def scored(small: Small, given: Path, output: Path, watch: Watching) -> Scores:
+    """A run that is watched, or what is missing of one."""
     request, wanted = Request("small/1", (str(given),), Options(shard_rows=SHARD, monitor=True)), destination(output)
     sources = look_at(request.inputs, wanted)
-
-    class Stopping(Watching):
-        seen = 0
-
-        def add(self, accepted: Accepted) -> None:
-            super().add(accepted)
-            self.seen += len(accepted.rows)
-            if stop_at and self.seen >= stop_at:
-                raise StoppedError
-
     with claimed(wanted, False) as sink:
         what_is_left(sink, request, sources, False)
-        watching = Stopping(predictor.contract, frame, known, share)
-        return score_into(sink, predictor, sources, STAMP, request, watch=watching)
+        return score_into(sink, Predictor.load(small.downloaded), sources, STAMP, request, watch=watch)
 
 
 def test_a_scored_window_is_what_monitoring_makes_of_the_same_rows(
     small: Small, frame: Profile, given: Path, tmp_path: Path
 ) -> None:
-    seen = window_of(frame, scored(small, frame, given, tmp_path / "out"))
+    seen = window_of(frame, scored(small, given, tmp_path / "out", watching(small, frame)))
     predictor = Predictor.load(small.downloaded)
     known = vocabularies_of(small.downloaded, predictor.contract)
     apart = profile_window(predictor, known, frame, find_sources([str(given)], Options(), (), False), Options())
@@ -96,13 +100,16 @@ def without_means(profile: Profile) -> Any:
 
 
 @pytest.mark.parametrize("stop_at", [1, 250, 860])
-def test_a_run_that_was_killed_counts_each_row_once(
-    small: Small, frame: Profile, given: Path, tmp_path: Path, stop_at: int
+@pytest.mark.parametrize("process", ["another", "the same"])
+def test_a_run_that_was_stopped_counts_each_row_once(
+    small: Small, frame: Profile, given: Path, tmp_path: Path, stop_at: int, process: str
 ) -> None:
-    whole = scored(small, frame, given, tmp_path / "whole")
+    whole = scored(small, given, tmp_path / "whole", watching(small, frame))
+    watch = watching(small, frame, stop_at)
     with pytest.raises(StoppedError):
-        scored(small, frame, given, tmp_path / "out", stop_at)
-    assert scored(small, frame, given, tmp_path / "out").watched == whole.watched
+        scored(small, given, tmp_path / "out", watch)
+    again = watch if process == "the same" else watching(small, frame)
+    assert scored(small, given, tmp_path / "out", again).watched == whole.watched
     assert len(whole.watched) == ROWS // SHARD
 
 
@@ -110,10 +117,10 @@ def test_of_a_large_run_the_same_share_is_counted_whenever_it_is_read(
     small: Small, frame: Profile, given: Path, tmp_path: Path
 ) -> None:
     assert (share_of(None), share_of(900), share_of(2_000_000)) == (1, 1, 0.01)
-    first = scored(small, frame, given, tmp_path / "first", share=0.3)
+    first = scored(small, given, tmp_path / "first", watching(small, frame, share=0.3))
     with pytest.raises(StoppedError):
-        scored(small, frame, given, tmp_path / "out", 250, share=0.3)
-    assert scored(small, frame, given, tmp_path / "out", share=1.0).watched == first.watched
+        scored(small, given, tmp_path / "out", watching(small, frame, 250, share=0.3))
+    assert scored(small, given, tmp_path / "out", watching(small, frame, share=1.0)).watched == first.watched
     assert window_of(frame, first).profile.rows / 890 == pytest.approx(0.3, abs=0.06)
     assert window_of(frame, first).profile.rejected == Rate(count=10, rows=900)
 
