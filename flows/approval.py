@@ -8,8 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from prefect import suspend_flow_run
-from prefect.client.orchestration import get_client
-from prefect.input import RunInput, keyset_from_base_key, read_flow_run_input
+from prefect.input import RunInput, filter_flow_run_input
 from prefect.runtime import deployment, flow_run
 from pydantic import Field
 
@@ -18,6 +17,9 @@ from tasks.registry.approval import Word, require_awaiting
 
 KEY = "version-"
 """Beginning of the key of a suspension; the version's number follows."""
+BEFORE, BEHIND = f"suspended-{KEY}", "-response"
+"""What Prefect keeps the answer under: not by the keys of suspensions, which a run that is tried again forgets."""
+MOST = 20
 
 
 class Approval(RunInput):
@@ -41,16 +43,14 @@ def answer_given(model: str) -> Answer | None:
 
     Raises RefusedError where the version has been decided about in another way meanwhile.
     """
-    run_id = UUID(flow_run.id)
-    with get_client(sync_client=True) as client:
-        keys = client.read_flow_run(run_id).empirical_policy.pause_keys or set()
-    for key in sorted((key for key in keys if key.startswith(KEY)), reverse=True):
-        given: Any = read_flow_run_input(keyset_from_base_key(f"suspended-{key}")["response"], run_id)
-        if given:
-            require_awaiting(model, key.removeprefix(KEY))
-            said = Approval(**given)
-            return Answer(key.removeprefix(KEY), Word(said.approve, said.reason, said.by))
-    return None
+    kept: Any = filter_flow_run_input(BEFORE, MOST, flow_run_id=UUID(flow_run.id))
+    answers = {given.key: given.decoded_value for given in kept if given.key.endswith(BEHIND)}
+    if not answers:
+        return None
+    key, given = answers.popitem()
+    version, said = key.removeprefix(BEFORE).removesuffix(BEHIND), Approval(**given)
+    require_awaiting(model, version)
+    return Answer(version, Word(said.approve, said.reason, said.by))
 
 
 def ask_for_approval(waiting: Promoted) -> None:

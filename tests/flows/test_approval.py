@@ -13,6 +13,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import Pause
 from prefect.flow_engine import run_flow
 from prefect.flow_runs import resume_flow_run
+from prefect.states import AwaitingRetry
 
 from flows import told
 from flows.locks import promotion_lock
@@ -128,7 +129,10 @@ def test_a_deployed_promotion_is_suspended_until_the_form_is_filled_in(copy: Cop
     copy(name, **ASKS)
     assert find_alias(name, "challenger").number == "2"  # type: ignore[union-attr]
     resume_flow_run(run.id, run_input={"approve": True, "reason": "as agreed", "by": "Ada"})
-    assert carry_out(client, promote, run) == "Completed"
+    with promotion_lock(name):
+        assert carry_out(client, promote, run) == "Failed"
+    client.set_flow_run_state(run.id, AwaitingRetry(), force=True)
+    assert carry_out(client, promote, run) == "Completed", "the answer counts when the run is tried again"
     assert champion(name) == "1", "the version that was asked about, not a later one"
     event = read_history(name)[-1]
     assert (event.event, event.version, event.who, event.reasons[-1]) == (
