@@ -80,6 +80,8 @@ def _epochs(folder: Path, table: pa.Table, target: str, seed: int) -> tuple[floa
     warm = _fit(file, folder, "warm", folder / "first" / HERITAGE)
     goal = min(cold)
     reached = next((epoch for epoch, loss in enumerate(warm, 1) if loss <= goal), math.inf)
+    told = f"cold {goal:.4f} in epoch {cold.index(goal) + 1}, warm there in {reached}, its best {min(warm):.4f}"
+    print(f"{folder.name}: {told}")
     return cold.index(goal) + 1, reached
 
 

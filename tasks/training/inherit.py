@@ -29,7 +29,7 @@ BY_COLUMN = ("number", "category")
 FIRST = {"trunk.0.weight": 0, "trunk.0.input_scale": 1}
 """Parameters of the trunk's first layer, and the dimension that stands for the features of the encoders."""
 LOOSENED = ("encoders.number.", "encoders.category.")
-KEPT = 0.3
+KEPT = 0.1
 """Share of an inherited weight of these encoders; the rest is that of a new network."""
 MOVED = "the split, so that rows which trained an earlier version may validate or test now"
 

@@ -128,7 +128,7 @@ def test_encoders_of_single_values_are_loosened_and_no_other_weights(tmp_path: P
     loosen(side.network, fresh)
     for name, value in side.network.named_parameters():
         single = name.startswith(("encoders.number.", "encoders.category."))
-        expected = 0.3 * before[name] + 0.7 * fresh[name] if single else before[name]
+        expected = 0.1 * before[name] + 0.9 * fresh[name] if single else before[name]
         torch.testing.assert_close(value, expected)
 
 

@@ -48,13 +48,16 @@ class Trainer:
     model_file: ModelFile
     folder: Path
 
-    def fit(self, name: str, engine: Engine, heard: Heard | None = None, **training: object) -> Fitted:
+    def fit(
+        self, name: str, engine: Engine, heard: Heard | None = None, begin_with: Path | None = None, **training: object
+    ) -> Fitted:
         changed = self.model_file.training.model_copy(update=training)
         model_file = self.model_file.model_copy(update={"training": changed})
         snapshot = open_snapshot(ingest(model_file, self.folder / "home").manifest)
         job = self.folder / name
         split = fit_split(model_file, snapshot)
-        return fit_model(model_file, snapshot, split, job / "checkpoint.pt", job / "trained.pt", heard, engine)
+        files = job / "checkpoint.pt", job / "trained.pt"
+        return fit_model(model_file, snapshot, split, *files, heard, engine, begin_with)
 
     def weights(self, name: str) -> dict[str, Tensor]:
         state: dict[str, Tensor] = torch.load(self.folder / name / "trained.pt", weights_only=True)["state"]
@@ -95,6 +98,14 @@ def test_two_workers_learn_about_as_well_as_one(trainer: Trainer, whole: Fitted)
     assert (whole.rows, whole.parameters) == (alone.rows, alone.parameters)
     assert whole.validation_loss[-1] == pytest.approx(alone.validation_loss[-1], rel=0.1)
     assert not same(trainer.weights("whole"), trainer.weights("alone"))
+
+
+def test_workers_begin_with_the_weights_of_a_warm_start(trainer: Trainer, whole: Fitted) -> None:
+    heritage = trainer.folder / "whole" / "heritage.pt"
+    warm, alone = (trainer.fit(f"warm-{e.name}", e, begin_with=heritage, epochs=1) for e in (TWO, LOCAL))
+    assert warm.inherited == alone.inherited and warm.inherited is not None and warm.inherited.kept
+    assert warm.validation_loss[0] == pytest.approx(alone.validation_loss[0], rel=0.05)
+    assert warm.validation_loss[0] < whole.validation_loss[0] * 0.9
 
 
 def test_an_interrupted_training_ends_with_the_same_weights(trainer: Trainer, whole: Fitted) -> None:
