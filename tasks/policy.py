@@ -1,5 +1,7 @@
 """When a Prefect task is tried again: what failed outside may work the next time, what the user wrote won't."""
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 from models.errors import OutsideError, PerennialError
@@ -7,6 +9,8 @@ from models.errors import OutsideError, PerennialError
 RETRIES = 2
 DELAYS = [2.0, 10.0]
 """Seconds before the first and the second retry."""
+PATIENCE_SECONDS, PAUSE_SECONDS = 120.0, 5.0
+"""How long work that would be lost waits for a server, and how often it asks."""
 OUTSIDE = {
     ("httpx", "HTTPError"),
     ("requests", "RequestException"),
@@ -34,6 +38,18 @@ def is_outside(error: BaseException) -> bool:
     return isinstance(error, OSError) or any(
         (base.__module__.partition(".")[0], base.__name__) in OUTSIDE for base in type(error).__mro__
     )
+
+
+def patiently(attempt: Callable[[], None]) -> None:
+    """Makes the attempt until it succeeds. Raises its OutsideError where that takes more than two minutes."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return attempt()
+        except OutsideError:
+            if time.monotonic() > until:
+                raise
+        time.sleep(PAUSE_SECONDS)
 
 
 TRIED_AGAIN: dict[str, Any] = {

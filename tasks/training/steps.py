@@ -7,6 +7,7 @@ from models.contract import SplitSpec
 from models.modelfile import ModelFile
 from tasks.data.snapshot import Ingested, open_snapshot
 from tasks.data.splits import fit_split
+from tasks.policy import patiently
 from tasks.progress import progress
 from tasks.registry import runs
 from tasks.registry.history import LONGEST_TAG
@@ -32,7 +33,7 @@ def train_network(job: Job, split: SplitSpec, run_id: str) -> Fitted:
     with system_metrics(run_id), progress("training", epochs) as advance:
 
         def on_epoch(report: EpochReport) -> None:
-            runs.log_metrics(run_id, _metrics(report), step=report.epoch)
+            patiently(lambda: runs.log_metrics(run_id, _metrics(report), step=report.epoch))
             advance(report.epoch, _line(report))
 
         snapshot, begin_with = open_snapshot(job.snapshot), fetch_start(job)

@@ -9,7 +9,8 @@ import sqlalchemy.exc
 from mlflow.exceptions import MlflowException
 
 from models.errors import InputError, OutsideError, PerennialError, RefusedError
-from tasks.policy import DELAYS, RETRIES, failed_outside
+from tasks import policy
+from tasks.policy import DELAYS, RETRIES, failed_outside, patiently
 from tasks.progress import progress
 
 
@@ -50,3 +51,40 @@ def test_a_terminal_sees_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     with progress("working", 3) as advance:
         advance(3, "three of three")
     assert "working" in capsys.readouterr().err
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """A clock that only sleep moves on."""
+    made = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(policy.time, "monotonic", lambda: made.now)
+    monkeypatch.setattr(policy.time, "sleep", lambda seconds: setattr(made, "now", made.now + seconds))
+    return made
+
+
+def test_an_outage_of_a_minute_is_waited_out(clock: SimpleNamespace) -> None:
+    def attempt() -> None:
+        if clock.now < 60:
+            raise OutsideError("server gone")
+
+    patiently(attempt)
+    assert 60 <= clock.now <= 65
+
+
+def test_patience_ends_with_the_error_itself(clock: SimpleNamespace) -> None:
+    def attempt() -> None:
+        raise OutsideError("server gone")
+
+    with pytest.raises(OutsideError, match="server gone"):
+        patiently(attempt)
+    assert 120 <= clock.now <= 126
+
+
+@pytest.mark.parametrize("error", [InputError("wrong"), ValueError("a mistake of ours")])
+def test_only_what_is_outside_is_waited_for(clock: SimpleNamespace, error: Exception) -> None:
+    def attempt() -> None:
+        raise error
+
+    with pytest.raises(type(error)):
+        patiently(attempt)
+    assert clock.now == 0
