@@ -61,6 +61,17 @@ def test_a_run_that_was_deleted_is_not_resumed(server: str, home: Path) -> None:
     assert not runs.resume_run(run_id)
 
 
+def test_runs_that_a_killed_process_left_beneath_another_are_marked(server: str, home: Path) -> None:
+    parent = runs.start_run(RunTitle("record-runs", "parent", "test"), home)
+    left, ended = (runs.start_run(RunTitle("record-runs", n, "test", parent), home) for n in ("left", "ended"))
+    elsewhere = runs.start_run(RunTitle("record-runs", "elsewhere", "test"), home)
+    runs.end_run(ended, "FINISHED")
+    runs.mark_left(parent, "killed")
+    states = [connect().get_run(run_id).info.status for run_id in (parent, left, ended, elsewhere)]
+    assert states == ["RUNNING", "KILLED", "FINISHED", "RUNNING"]
+    assert connect().get_run(left).data.tags["crashed"] == "true"
+
+
 def test_a_run_of_which_the_server_cannot_tell_is_neither_resumed_nor_gone(
     server: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
