@@ -61,9 +61,9 @@ def inherit(network: FusionNetwork, columns: Mapping[str, ColumnSettings], now: 
 def loosen(network: FusionNetwork, fresh: Mapping[str, Tensor]) -> None:
     """Takes encoders of numbers and categories most of the way back to their `fresh` weights, by parameter.
 
-    They know single values, and have learnt the rows of the earlier training by heart: on two tables a network that kept
-    them wholly mostly did not get as good on all rows as one that began anew (Ash and Adams 2020, who shrink and perturb all weights). The
-    layers behind them know what values have to do with each other, which is what takes the epochs.
+    They know single values, and have learnt the rows of the earlier training by heart: on two tables a network that
+    kept them wholly mostly did not get as good on all rows as one that began anew (Ash and Adams 2020, who shrink and
+    perturb all weights). The layers behind them know what values have to do with each other, which takes the epochs.
     """
     for name, parameter in network.named_parameters():
         if name.startswith(LOOSENED):
