@@ -21,6 +21,7 @@ NOWHERE = UUID(int=0)
 """Stands for a deployment that is not there yet."""
 BLOCK_TYPES = {"webhook": "webhook", "slack": "slack-webhook"}
 """Of the keys of `[notify]`: what Prefect calls the type of block."""
+SECRET = "secret"
 EVENTS: Mapping[Topic, tuple[str, ...]] = {
     "failure": ("prefect.flow-run.Failed", "prefect.flow-run.Crashed", "prefect.flow-run.TimedOut"),
     "refusal": ("perennial.model.refused", "perennial.model.undecided", "perennial.model.awaits-approval"),
@@ -37,8 +38,8 @@ SENTENCES: Mapping[Topic, str] = {
 }  # fmt: skip
 """What is said after the model's name; the server fills in what happened."""
 
-Blocks = Mapping[tuple[str, str], UUID]
-"""Ids of blocks by key of `[notify]` and name."""
+Blocks = Mapping[str, UUID]
+"""Ids of blocks by TYPE/NAME."""
 
 
 @dataclass(frozen=True)
@@ -67,27 +68,30 @@ def model_of(automation: AutomationCore) -> str:
 
 def find_blocks(client: SyncPrefectClient, files: Mapping[Path, ModelFile]) -> Blocks:
     """The blocks that model files name. Raises InputError with a line for each that the server does not have."""
-    found: dict[tuple[str, str], UUID] = {}
+    found: dict[str, UUID] = {}
     problems = []
     for path, model_file in files.items():
-        for key, name in _named(model_file):
-            block = f"{BLOCK_TYPES[key]}/{name}"
+        for key, kind, name in _named(model_file):
+            block = f"{kind}/{name}"
             try:
-                found[key, name] = client.read_block_document_by_name(name, BLOCK_TYPES[key]).id
+                found[block] = client.read_block_document_by_name(name, kind, include_secrets=False).id
             except ObjectNotFound:
                 problems.append(
-                    f"{path}: notify.{key}: the Prefect server has no block {block}; make it in the UI, under Blocks"
+                    f"{path}: {key}: the Prefect server has no block {block}; make it in the UI, under Blocks"
                 )
     if problems:
         raise InputError(*problems)
     return found
 
 
-def _named(model_file: ModelFile) -> Iterator[tuple[str, str]]:
-    for key in BLOCK_TYPES:
+def _named(model_file: ModelFile) -> Iterator[tuple[str, str, str]]:
+    """Key in the model file, type and name of each block."""
+    for key, kind in BLOCK_TYPES.items():
         name = getattr(model_file.notify, key)
         if name:
-            yield key, name
+            yield f"notify.{key}", kind, name
+    for variable, name in model_file.secrets.items():
+        yield f"secrets.{variable}", SECRET, name
 
 
 def _retraining(asked: Asked) -> AutomationCore:
@@ -131,9 +135,9 @@ def _actions(asked: Asked, topic: Topic) -> Iterator[ActionTypes]:
         told = f'{{% set text %}}{sentence}{{% endset %}}{{"model": {json.dumps(model)}, "topic": "{topic}", '
         told += '"event": {{ event.event | tojson }}, "occurred": "{{ event.occurred }}", '
         told += '"text": {{ text | string | tojson }}, "payload": {{ event.payload | tojson }}}'
-        yield CallWebhook(block_document_id=asked.blocks["webhook", notify.webhook], payload=told)
+        yield CallWebhook(block_document_id=asked.blocks[f"{BLOCK_TYPES['webhook']}/{notify.webhook}"], payload=told)
     if notify.slack:
-        block = asked.blocks["slack", notify.slack]
+        block = asked.blocks[f"{BLOCK_TYPES['slack']}/{notify.slack}"]
         yield SendNotification(block_document_id=block, subject=f"{model}: {topic}", body=sentence)
 
 

@@ -2,9 +2,9 @@
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from prefect.schedules import Cron, Schedule
 from prefect.utilities.callables import parameter_schema
 
 from flows.automated import automate
-from flows.automations import NOWHERE, Asked, find_blocks
+from flows.automations import NOWHERE, SECRET, Asked, find_blocks
 from flows.deployed import TAG, Change, Changes, deployments_there, differences, forsaken, remove
 from flows.environment import HOME, defaults, project_folder, state_folder
 from flows.servers import POOL, running_servers, settings_of_up
@@ -37,6 +37,8 @@ class Deployment:
     parameters: dict[str, Any]
     description: str
     schedule: Schedule | None = None
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    """Secret blocks of the server by the variables of the environment that hold them in a run."""
 
     @property
     def name(self) -> str:
@@ -52,7 +54,10 @@ class Deployment:
             description=self.description,
             schedules=[self.schedule] if self.schedule else [],
             tags=[TAG, self.model],
-            job_variables={"env": _environment(), "working_dir": str(project_folder())},
+            job_variables={
+                "env": {**_from_blocks(self.secrets), **_environment()},
+                "working_dir": str(project_folder()),
+            },
         )
 
     def form(self) -> dict[str, Any]:
@@ -107,7 +112,7 @@ def deployments_of(path: Path, model_file: ModelFile) -> list[Deployment]:
     """Training, promotion and scoring of one model file; retraining and monitoring on the file's schedule."""
     name, file, schedule = model_file.name, {"model_file": str(path)}, model_file.schedule
     watched = {"input": list(model_file.monitor.input), "new": True} if model_file.monitor.input else {}
-    return [
+    deployments = [
         Deployment("train", name, file, f"Trains {name} and registers a challenger."),
         Deployment(
             "retrain", name, file, f"Trains {name} again if anything changed, and promotes it if better.",
@@ -120,6 +125,7 @@ def deployments_of(path: Path, model_file: ModelFile) -> list[Deployment]:
             _cron(schedule.monitor, schedule.timezone),
         ),
     ]  # fmt: skip
+    return [replace(deployment, secrets=model_file.secrets) for deployment in deployments]
 
 
 def _cron(expression: str | None, timezone: str) -> Schedule | None:
@@ -147,6 +153,11 @@ def _here() -> str:
     """What a new terminal has to be told to find this state folder: nothing where it is the default one."""
     home = state_folder()
     return "" if home == project_folder() / ".perennial" else f"{HOME}={shlex.quote(str(home))} "
+
+
+def _from_blocks(secrets: Mapping[str, str]) -> dict[str, str]:
+    """What a worker replaces by the blocks' values when it starts a run; nothing else ever holds them."""
+    return {variable: f"{{{{ prefect.blocks.{SECRET}.{block} }}}}" for variable, block in secrets.items()}
 
 
 def _environment() -> dict[str, str]:

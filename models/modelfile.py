@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -40,6 +41,7 @@ from models.sections import (
     Split,
     Target,
     Training,
+    block_name,
 )
 from models.windowing import with_windows_shared
 
@@ -87,6 +89,9 @@ class ModelFile(Section):
     schedule: Schedule = Schedule()
     monitor: Monitor = Monitor()
     notify: Notify = Notify()
+    secrets: dict[str, str] = Field(
+        default_factory=dict, description="Secret blocks of the Prefect server, by the variable of deployed runs"
+    )
     own_code: dict[str, str] = Field(
         default_factory=dict, description="found when the file is read: SHA-256 of the Python files that it names"
     )
@@ -101,6 +106,15 @@ class ModelFile(Section):
     def _parse_columns(cls, columns: Any, info: ValidationInfo) -> Any:
         return settings_by_kind(columns) if isinstance(columns, Mapping) else columns
 
+    @field_validator("secrets")
+    @classmethod
+    def _variables_and_blocks(cls, secrets: dict[str, str]) -> dict[str, str]:
+        for variable, block in secrets.items():
+            if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", variable):
+                raise ValueError(f"{variable!r} names no variable: give letters, digits and '_'")
+            block_name(block)
+        return secrets
+
     @property
     def sensitive(self) -> frozenset[str]:
         """Names of the columns whose values must not be shown."""
@@ -110,11 +124,11 @@ class ModelFile(Section):
     def digest(self) -> str:
         """SHA-256 of what the file means: comments, order of keys and spelled-out defaults don't change it.
 
-        Neither does when a model retrains or is monitored, and who is told: that is not what it becomes. Actions
-        count, since a version carries its own, and so do the limits of drift.
+        Neither does when a model retrains or is monitored, who is told, or where secrets are: that is not what it
+        becomes. Actions count, since a version carries its own, and so do the limits of drift.
         """
         meaning = self.model_dump(
-            mode="json", exclude={"schedule": True, "notify": True, "monitor": {"input", "retrain"}}
+            mode="json", exclude={"schedule": True, "notify": True, "secrets": True, "monitor": {"input", "retrain"}}
         )
         return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()
 

@@ -226,9 +226,14 @@ class Notify(Section):
     @field_validator("webhook", "slack")
     @classmethod
     def _block_name(cls, name: str | None) -> str | None:
-        if name is not None and not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
-            raise ValueError(f"{name!r} names no block: Prefect takes lower-case letters, digits and '-'")
-        return name
+        return None if name is None else block_name(name)
+
+
+def block_name(name: str) -> str:
+    """The name, if Prefect takes it for a block. Raises ValueError."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
+        raise ValueError(f"{name!r} names no block: Prefect takes lower-case letters, digits and '-'")
+    return name
 
 
 MOST_WINDOWS = 20

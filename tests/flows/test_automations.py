@@ -141,7 +141,7 @@ def test_a_web_hook_is_sent_json_whatever_happened() -> None:
         }
     )
     ids = {f"{flow}/odd": uuid4() for flow in ("train", "retrain")}
-    told = automations_of(Asked(file, Path("/home"), ids, {("webhook", "hook"): uuid4()}))[1:]
+    told = automations_of(Asked(file, Path("/home"), ids, {"webhook/hook": uuid4()}))[1:]
     assert [each.name for each in told] == [f"odd: {topic} is told" for topic in EVENTS]
     odd = {"version": "3", "columns": ['"air" <temperature>\n', "b"], "breaches": 2, "windows": [1, 2, 3]}
     event = {"event": "perennial.model.drifted", "occurred": "2026-11-26T23:00:00+00:00", "payload": odd}
