@@ -6,6 +6,8 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,7 +22,7 @@ KILLED = """
 import os, pathlib, shutil, signal, sys
 from contextlib import nullcontext
 from flows.environment import prepare
-home, left = prepare(), [int(sys.argv[1])]
+home, left = prepare(), [0]
 from mlflow import MlflowClient
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from tasks.registry import removal
@@ -42,9 +44,15 @@ for owner, names in (
 ):
     for name in names:
         counted(owner, name)
-let_go(Rule(0, 0), home, lambda model: nullcontext())
+for line in sys.stdin:
+    child = os.fork()
+    if not child:
+        left[0] = int(line)
+        let_go(Rule(0, 0), home, lambda model: nullcontext())
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
-"""Removes, and kills itself before the step after so many."""
+"""For each number on its input removes in a process of its own, which kills itself before the step after so many."""
 
 
 def test_a_preview_changes_nothing_and_a_real_run_removes_what_it_showed(copy: Copy, home: Path) -> None:
@@ -102,10 +110,22 @@ def whole(home: Path) -> None:
     assert all(any(Path(uri.removeprefix("file://")).iterdir()) for uri in places)
 
 
-def removing(home: Path, steps: int) -> int:
-    """The exit code of a removal that is killed after so many steps."""
-    words = [sys.executable, "-c", KILLED, str(steps)]
-    return subprocess.run(words, cwd=ROOT, env=os.environ | settings(home), check=False).returncode
+@contextmanager
+def removing(home: Path) -> Iterator[Callable[[int], int]]:
+    """Gives the exit code of a removal that is killed after so many steps."""
+    words = [sys.executable, "-c", KILLED]
+    with subprocess.Popen(
+        words, cwd=ROOT, env=os.environ | settings(home), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        asked, told = process.stdin, process.stdout
+        assert asked and told
+
+        def remove(steps: int) -> int:
+            print(steps, file=asked, flush=True)
+            return int(told.readline())
+
+        yield remove
+        asked.close()
 
 
 @pytest.mark.slow
@@ -127,11 +147,12 @@ def test_killed_at_every_step_nothing_dangles_and_all_commands_work_afterwards(
         os.utime(path, (old, old))
     whole(home)
     # Each is killed one step later than the last, so that all of them get further.
-    steps = 0
-    while removing(home, steps) == -signal.SIGKILL:
-        whole(home)
-        steps += 1
-    assert steps > 3
+    with removing(home) as remove:
+        steps = 0
+        while (code := remove(steps)) == -signal.SIGKILL:
+            whole(home)
+            steps += 1
+    assert steps > 3 and code == 0
     assert run(home, "gc", "--older-than", 0, "--keep-versions", 0, "--apply", "--json").json["items"] == []
     assert len(list((home / "snapshots" / "small").glob("[!.]*.json"))) == 2
     assert len(list((home / "snapshots" / "small" / "parts").iterdir())) == 2

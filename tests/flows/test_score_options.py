@@ -35,6 +35,7 @@ GIVEN: dict[str, Any] = {
     "address": "host:1",
     "batch_rows": 3,
     "threads": 2,
+    "monitor": True,
 }
 pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="Ray, an optional extra, is not installed")
 PARAMETERS = inspect.signature(score.fn).parameters

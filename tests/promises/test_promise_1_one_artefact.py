@@ -157,18 +157,19 @@ def test_score_promote_and_monitor_refuse_what_was_changed_beside_the_graph(
     copy("sealed")
     assert cli("promote", "sealed").code == 0
     copy("sealed")
-    for name, (old, new) in changes.items():
+    score, promote = ("score", "sealed", "--input", rows_csv, "--output", tmp_path / "out"), ("promote", "sealed")
+    monitor = ("monitor", "sealed", "--input", rows_csv)
+    for (name, (old, new)), words in zip(changes.items(), (score, promote, monitor, score), strict=True):
         path = stored_graph(home, "sealed@champion").with_name(name)
         before = path.read_text()
         assert old in before
         path.write_text(before.replace(old, new))
         told = (f"models:/sealed/2 ({path.parent.as_uri()})/{name}", "SHA-256", "was changed or damaged")
-        plain(cli("score", "sealed", "--input", rows_csv, "--output", tmp_path / "out"), 2, *told)
-        plain(cli("promote", "sealed"), 2, *told)
-        plain(cli("monitor", "sealed", "--input", rows_csv), 2, *told)
-        path.unlink()
-        plain(cli("promote", "sealed"), 2, f"{name}: is missing, and was registered")
+        plain(cli(*words), 2, *told)
         path.write_text(before)
+    path.unlink()
+    plain(cli(*promote), 2, "MLmodel: is missing, and was registered")
+    path.write_text(before)
     assert not (tmp_path / "out").exists()
     assert versions.resolve("sealed").number == "2"
     assert cli("promote", "sealed").code == 0
