@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TESTABLE := $(VENV)/.testable
-PYTEST := $(BIN)/pytest --numprocesses logical
-FAST := $(PYTEST) --dist loadscope --no-loadscope-reorder -m "not slow"
+PYTEST := $(BIN)/pytest --dist loadscope --no-loadscope-reorder
+FAST := $(PYTEST) --numprocesses logical -m "not slow"
 SOURCES := models tasks flows infra tests benchmarks
 
 .DEFAULT_GOAL := help
@@ -14,7 +14,7 @@ SOURCES := models tasks flows infra tests benchmarks
 help:
 	@echo "make demo              the whole life of a model on real data, in a minute or two"
 	@echo "make ui                the MLflow UI on all runs"
-	@echo "make test              style, types, import rules and the fast tests"
+	@echo "make test              style, types, import rules and the fast tests; with SLOW=yes the slow ones among them"
 	@echo "make coverage          the fast tests again, with the share of lines that they reach"
 	@echo "make test-slow         the tests that start servers, kill processes and train for longer"
 	@echo "make lint              style, types and import rules alone, and what is known of the locked versions"
@@ -52,16 +52,16 @@ lint: $(TESTABLE)
 audit: $(TESTABLE)
 	@$(BIN)/python infra/audit.py --strict
 
+# Slow tests wait more than they work: one process more than there are cores keeps these busy.
 test: lint
-	$(FAST)
+	$(if $(SLOW),$(PYTEST) --numprocesses 3,$(FAST))
 
 # Counting lines takes as long again as half of the tests.
 coverage: $(TESTABLE)
 	$(FAST) --cov --cov-report=term:skip-covered
 
-# They wait for servers more than they work.
 test-slow: $(TESTABLE)
-	$(BIN)/pytest --numprocesses 2 --dist worksteal -m slow
+	$(BIN)/pytest --numprocesses 3 --dist worksteal -m slow
 
 bench: $(READY)
 	@$(BIN)/python -m benchmarks.$(NAME)

@@ -17,7 +17,7 @@ FEW = "[promotion]\nmin_rows = 50\nresamples = 100\n[schedule]\nmin_new_rows = 3
 
 
 @pytest.mark.usefixtures("server", "no_evaluation")
-def test_a_retraining_waits_until_enough_rows_have_come(tmp_path: Path) -> None:
+def test_a_retraining_waits_until_enough_rows_have_come_or_the_model_file_changes(tmp_path: Path) -> None:
     file = write_model(tmp_path, "patient", table(400), rest=FEW)
     assert cli("retrain", file, "--json").json["version"] == "1"
     few = "20 new rows since version 1, fewer than schedule.min_new_rows = 30"
@@ -33,23 +33,16 @@ def test_a_retraining_waits_until_enough_rows_have_come(tmp_path: Path) -> None:
     assert cli("retrain", file, "--json").json["outcome"] == "skipped"
     arrive(file, 430)
     assert cli("retrain", file, "--json").json["version"] == "2"
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("server", "no_evaluation")
-def test_a_changed_model_file_is_trained_with_few_new_rows(tmp_path: Path) -> None:
-    file = write_model(tmp_path, "changed", table(400), rest=FEW)
-    assert cli("retrain", file, "--json").json["version"] == "1"
-    arrive(file, 410)
+    # Another model file is a reason of its own; when to retrain is not what the model is.
     file.write_text(file.read_text().replace("width = 8", "width = 9"))
-    assert cli("retrain", file, "--json").json["version"] == "2"
+    assert cli("retrain", file, "--json").json["version"] == "3"
     file.write_text(file.read_text().replace("min_new_rows = 30", "min_new_rows = 31"))
     assert cli("retrain", file, "--json").json["outcome"] == "unchanged"
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("server", "no_evaluation")
-def test_a_warm_start_begins_with_the_champion_and_is_told(tmp_path: Path) -> None:
+def test_a_warm_start_begins_with_the_champion_and_is_told_and_changed_weights_are_refused(tmp_path: Path) -> None:
     rest = "[promotion]\nmin_rows = 50\nresamples = 100\n[gates]\naccuracy = { min = 0.1, margin = 1 }\n"
     warm = QUICK.replace("[evaluation]", "warm_start = true\n[evaluation]")
     file = write_model(tmp_path, "warmed", table(400), quick=warm, rest=rest)
@@ -65,19 +58,10 @@ def test_a_warm_start_begins_with_the_champion_and_is_told(tmp_path: Path) -> No
     assert version == "1"
     assert re.fullmatch(r"began with the weights of version 1: (\d+) of \1 parameters taken over", said)
     assert cli("retrain", file, "--json").json["outcome"] == "unchanged"
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("server", "no_evaluation")
-def test_weights_that_were_changed_since_are_refused(tmp_path: Path) -> None:
-    warm = QUICK.replace("[evaluation]", "warm_start = true\n[evaluation]")
-    file = write_model(tmp_path, "tampered", table(400), quick=warm, rest="[promotion]\nmin_rows = 50\n")
-    first = cli("retrain", file, "--json")
-    assert first.code == 0, first.both
-    kept = Path(place_of(find_version("tampered", "1").run_id, "weights/heritage.pt"))
+    kept = Path(place_of(find_version("warmed", "2").run_id, "weights/heritage.pt"))
     kept.write_bytes(kept.read_bytes()[:-1] + b"!")
-    arrive(file, 430)
-    plain(cli("train", file), 2, "tampered", "the weights of version 1 were changed", "warm_start = false")
+    arrive(file, 420)
+    plain(cli("train", file), 2, "warmed", "the weights of version 2 were changed", "warm_start = false")
 
 
 def told_of(model: str, number: str) -> tuple[str | None, str]:
