@@ -56,28 +56,31 @@ class Labels:
     keys: pa.Array
     """Distinct texts [L]."""
     truth: pa.ChunkedArray
-    """Raw cells [L]."""
+    """Labels in the spelling of the target's parser, none missing [L]."""
 
     def of(self, rows: pa.Table, contract: Contract) -> pa.Array:
-        """The raw labels of the rows [N], null where there is none."""
+        """The labels of the rows [N], null where there is none."""
         places = pc.index_in(_as_keys(rows.column(self.on), contract), value_set=self.keys, skip_nulls=True)
         return as_array(self.truth.take(places))
 
 
 def read_labels(files: LabelFiles, contract: Contract) -> Labels:
-    """The labels in files, by the texts of their column `on`; rows without a key or a label are passed over.
+    """The labels in files, by the texts of their column `on`.
 
-    Raises InputError for missing columns, a key with two labels, and files that are no tables.
+    Rows are passed over whose key or label is missing, by the marks of the model file, or can't be read. Raises
+    InputError for missing columns, a key with two labels, and files that are no tables.
     """
     uri, on = files.uri, files.on
     wanted = {on, contract.target}
+    parse = target_parser(contract.task, contract.missing)
     pieces = []
     for file in resolve(uri):
         require_columns(sorted(wanted), peek(file).schema.names, file.path)
         for batch in read_batches(file, wanted):
             keys = _as_keys(batch.table.column(on), contract)
-            truth = as_array(batch.table.column(contract.target)).cast(pa.string())
-            pieces.append(pa.table({"key": keys, "truth": truth}))
+            truth = as_array(parse(batch.table.column(contract.target)).values)
+            plain = truth.cast(pa.float64() if contract.task == "regression" else pa.string())
+            pieces.append(pa.table({"key": keys, "truth": plain}))
     table = pa.concat_tables(pieces).drop_null() if pieces else pa.table({"key": [], "truth": []})
     # One row for each key and label, so that a key with two labels is there twice.
     distinct = table.group_by(["key", "truth"]).aggregate([])

@@ -1,5 +1,6 @@
 """Truth and predictions of a window: every row once, and of very many a part."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,8 +8,9 @@ import pyarrow as pa
 import pytest
 
 from models.contract import Contract
+from models.errors import InputError
 from tasks.monitoring import outcomes
-from tasks.monitoring.outcomes import Outcomes
+from tasks.monitoring.outcomes import LabelFiles, Outcomes, read_labels
 from tasks.monitoring.performance import Figure, Measured, compare_performance, measure
 from tasks.scoring.predictor import Predictions
 
@@ -43,6 +45,23 @@ def test_sample_weights_count_where_the_version_was_judged_with_them() -> None:
     found.add(pa.table({"y": ["1", "0", "0", "1"], "w": ["3", "1", "NA", "1"]}), said([0.9, 0.9, 0.1, 0.1]))
     measured = measure(found)
     assert measured is not None and measured.figures["accuracy"].value == pytest.approx(4 / 6)
+
+
+def arrived(folder: Path, *lines: str, **more: Any) -> dict[Any, Any]:
+    """Labels of a CSV file by their keys."""
+    file = folder / "labels.csv"
+    file.write_text("\n".join(["id,y", *lines, ""]))
+    found = read_labels(LabelFiles(str(file), "id"), contract(**more))
+    return dict(zip(found.keys.to_pylist(), found.truth.to_pylist(), strict=True))
+
+
+def test_late_labels_are_read_as_the_target_is(tmp_path: Path) -> None:
+    # Missing labels come first and the true one later; whole numbers become decimals where some are missing.
+    assert arrived(tmp_path, "1,", "2,NA", "3,0", "1,1.0", "1,1", "NA,0", ",1") == {"1": "1", "3": "0"}
+    regression = arrived(tmp_path, "1,2.50", "1,2.5", "2,broken", "2,7", task="regression", classes=[])
+    assert regression == {"1": 2.5, "2": 7.0}
+    with pytest.raises(InputError, match="id '1' has several labels$"):
+        arrived(tmp_path, "1,0", "1,1", "1,")
 
 
 def test_of_very_many_rows_a_random_part_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
