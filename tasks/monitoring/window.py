@@ -96,7 +96,14 @@ def window_of(stored: Profile, scores: Scores) -> Window:
 
 
 def window_digest(sources: Sources, options: Options, window: Window) -> str:
-    """SHA-256 of what was read and counted: the same rows of the same files or queries give the same."""
+    """SHA-256 of what was read: the same rows of the same files or queries give the same.
+
+    Files are told by their contents, whatever share of their rows was counted. Rows of queries, and of folders that are
+    one table, are told by their profile.
+    """
     read = [{name: value for name, value in seen.items() if name != "time"} for seen in sources.fingerprints]
-    told = [read, options.since, options.until, window.profile.model_dump(mode="json"), window.reasons]
+    by_contents = all("contents" in seen or "problem" in seen for seen in read)
+    counted = None if by_contents else window.profile.model_dump(mode="json")
+    asked = [options.since, options.until, options.time, options.partitions]
+    told = [read, asked, window.rows, window.reasons, counted]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
