@@ -53,6 +53,8 @@ class Expected:
     """The metrics of its test rows; none where its training is no longer on record."""
     judged: frozenset[str]
     """Metrics that say whether it has become worse."""
+    fewest: int
+    """Rows with labels from which on they do."""
 
 
 @task(name="profile", cache_policy=NO_CACHE)
@@ -89,7 +91,8 @@ def expected_of(version: Version) -> Expected:
         model_file, task = read_model_settings(folder), read_contract(folder).task
     recorded = runs.read_json(version.run_id, "evaluation.json") if version.run_id else None
     judged = frozenset({METRICS[task][0], *model_file.gates})
-    return Expected(profile, model_file.monitor, promised_by(recorded) if recorded else {}, judged)
+    promised, fewest = promised_by(recorded) if recorded else {}, model_file.promotion.min_rows
+    return Expected(profile, model_file.monitor, promised, judged, fewest)
 
 
 @task(name="open monitoring run", cache_policy=NO_CACHE, **TRIED_AGAIN)
@@ -117,7 +120,8 @@ def compare(expected: Expected, seen: Window) -> Drift:
     found = drift.compare(expected.profile, seen.profile, expected.rules)
     if seen.measured is None:
         return found
-    return replace(found, performance=compare_performance(seen.measured, expected.promised, expected.judged))
+    performance = compare_performance(seen.measured, expected.promised, expected.judged, expected.fewest)
+    return replace(found, performance=performance)
 
 
 @task(name="record drift", cache_policy=NO_CACHE, **TRIED_AGAIN)

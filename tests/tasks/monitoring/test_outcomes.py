@@ -82,8 +82,17 @@ def test_worse_means_on_the_worse_side_of_the_interval_whichever_way_the_metric_
     promised = {"accuracy": Figure(0.9, 0.88, 0.92), "log_loss": Figure(0.3, 0.28, 0.32), "f1": Figure(0.9, 0.88, 0.92)}
     low, high = Figure(0.5, 0.4, 0.6), Figure(0.95, 0.93, 0.97)
     now = Measured(100, 0, {"accuracy": low, "log_loss": high, "f1": low, "roc_auc": low})
-    found = compare_performance(now, promised, {"accuracy", "log_loss"})
+    found = compare_performance(now, promised, {"accuracy", "log_loss"}, 100)
     assert [each.metric for each in found.worse] == ["accuracy", "log_loss"]
     assert [each.metric for each in found.compared] == ["accuracy", "log_loss", "f1"]
     other = Measured(100, 0, {"accuracy": high, "log_loss": Figure(0.2, 0.1, 0.25)})
-    assert compare_performance(other, promised, {"accuracy", "log_loss"}).worse == ()
+    assert compare_performance(other, promised, {"accuracy", "log_loss"}, 100).worse == ()
+
+
+def test_few_labels_are_shown_and_not_judged() -> None:
+    low = Figure(0.0, 0.0, 0.0)
+    for labelled, unknown, enough in [(100, 0, True), (99, 0, False), (110, 11, False), (1, 0, False)]:
+        few = Measured(labelled, unknown, {"accuracy": low})
+        found = compare_performance(few, {"accuracy": Figure(0.9, 0.88, 0.92)}, {"accuracy"}, 100)
+        assert [each.now for each in found.compared] == [low]
+        assert (bool(found.worse), found.enough, found.as_dict()["enough"]) == (enough, enough, enough)
