@@ -32,9 +32,11 @@ FACTS = "version {{ event.payload.version }}"
 SENTENCES: Mapping[Topic, str] = {
     "failure": "{{ flow.name }} ended as {{ flow_run.state.name }}: {{ flow_run.state.message }}",
     "refusal": FACTS + " is not promoted ({{ event.event }}); {{ event.payload.reasons | join('; ') }}",
-    "promotion": FACTS + " is champion ({{ event.event }}); {{ event.payload.reasons | join('; ') }}",
+    "promotion": FACTS + " is {{ 'rolled back' if event.event.endswith('.rolled-back') else 'champion' }} "
+    "({{ event.event }}); {{ event.payload.reasons | join('; ') }}",
     "drift": FACTS + ": {{ event.payload.breaches }} of the last {{ event.payload.windows | length }} windows have "
-    "drifted ({{ event.payload.columns | join(', ') }})",
+    "drifted or are worse than promised, the newest in: "
+    "{{ (event.payload.columns + event.payload.worse) | join(', ') }}",
 }  # fmt: skip
 """What is said after the model's name; the server fills in what happened."""
 
