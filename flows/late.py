@@ -47,6 +47,11 @@ def trained_by_another(job: Job) -> str | None:
     return "another run trains the same model on the same data now"
 
 
+def is_deployed() -> bool:
+    """Whether this is a run of a deployment, which may be there before what it looks for."""
+    return deployment.id is not None
+
+
 def skipped(result: T, why: str) -> T:
     """The result of a flow, in a state that Prefect shows as skipped, with the reason."""
     # Who calls the flow gets the result: Prefect takes it out of the state.

@@ -36,14 +36,18 @@ class LabelFiles:
     """Column that both tables have."""
 
     @classmethod
-    def of(cls, uri: str | None, on: str | None) -> "LabelFiles | None":
-        """None where none are given. Raises InputError for one without the other, and for databases."""
+    def of(cls, uri: str | None, on: str | None, new: bool = False) -> "LabelFiles | None":
+        """None where none are given. Raises InputError for one without the other, for databases, and with `new`."""
         if uri is None and on is None:
             return None
         if uri is None or on is None:
             raise InputError("--labels and --on: give both, the files and the column by which labels belong to rows")
         if is_database(uri):
             raise InputError("--labels: give files; rows and labels of a database are joined by --query")
+        if new:
+            raise InputError(
+                "--labels and --new: rows whose labels arrive were read before; give --labels without --new"
+            )
         return cls(uri, on)
 
 
@@ -112,7 +116,7 @@ class Outcomes:
 
     @classmethod
     def wanted(cls, contract: Contract, labels: Labels | None, sources: Sources) -> "Outcomes | None":
-        """None where no labels have arrived: neither `labels` nor all sources have the target.
+        """None where no labels have arrived: neither `labels` nor all sources that are read now have the target.
 
         Raises InputError for labels of windows whose target is not that of one row, and a key that the rows lack.
         """
@@ -121,11 +125,13 @@ class Outcomes:
                 what = f"series.target is {contract.series.target!r}, of several rows"
                 raise InputError(f"--labels: {contract.name}: {what}, which can't be compared by row")
             return None
+        read = {file.path for file in sources.files}
+        tables = [(file.path, schema) for file, schema in sources.tables if file.path in read]
         if labels:
-            for file, schema in sources.tables:
-                require_columns([labels.on], schema.names, file.path)
+            for path, schema in tables:
+                require_columns([labels.on], schema.names, path)
             return cls(contract, labels)
-        present = all(contract.target in schema.names for _, schema in sources.tables)
+        present = all(contract.target in schema.names for _, schema in tables)
         return cls(contract, None) if present else None
 
     @property

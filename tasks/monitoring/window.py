@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from models.errors import InputError
+from models.errors import AbsentError, InputError
 from models.profile import Profile, Rate
 from tasks.data.batches import SourceFile
 from tasks.data.contents import row_bytes
 from tasks.data.database import is_database
+from tasks.data.sources import resolve_each
 from tasks.monitoring.outcomes import Labels, Outcomes
 from tasks.monitoring.performance import Measured, measure
 from tasks.monitoring.vocabulary import Vocabulary
@@ -41,11 +42,27 @@ class Window:
 def find_sources(inputs: Sequence[str], options: Options, known: Sequence[Mapping[str, Any]], new: bool) -> Sources:
     """All files and queries of a window; with `new` only files that look other than those `known` from earlier ones.
 
-    `inputs` may hold credentials. Raises InputError for `new` with a database.
+    With `new` an input without files has none yet. `inputs` may hold credentials. Raises InputError for `new` with a
+    database.
     """
     if new and any(map(is_database, inputs)):
         raise InputError("--new is for files, and an input is a database; say which rows by --since, or by --query")
-    return look_at(inputs, None, options.partitions, known if new else (), options.asked)
+    there = [uri for uri in inputs if _is_there(uri)] if new else inputs
+    if not there:
+        return Sources((), (), (), ())
+    return look_at(there, None, options.partitions, known if new else (), options.asked)
+
+
+def nothing_new(sources: Sources) -> str:
+    """Why a window of new files has none."""
+    return f"no new files: {'earlier windows have read all there are' if sources.tables else 'there are none yet'}"
+
+
+def _is_there(uri: str) -> bool:
+    try:
+        return bool(resolve_each(uri))
+    except AbsentError:
+        return False
 
 
 def read_by_now(known: Sequence[Mapping[str, Any]], sources: Sources) -> list[Mapping[str, Any]]:

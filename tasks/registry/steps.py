@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from models.errors import AbsentError
 from tasks.data.snapshot import Ingested
 from tasks.export.exported import Exported
 from tasks.policy import TRIED_AGAIN
@@ -78,6 +79,15 @@ def find_standing(job: Job, data: Ingested, origin: Origin) -> Standing | None:
 def resolve_version(name_or_uri: str) -> Version:
     """The version that the name, alias or URI means now."""
     return versions.resolve(name_or_uri)
+
+
+@task(name="resolve version if there", cache_policy=NO_CACHE, **TRIED_AGAIN)
+def resolve_version_if_there(name_or_uri: str) -> "Version | str":
+    """As `resolve_version`, or why there is none yet: no model, or no champion of it."""
+    try:
+        return versions.resolve(name_or_uri)
+    except AbsentError as error:
+        return str(error)
 
 
 @task(name="find challenger", cache_policy=NO_CACHE, **TRIED_AGAIN)

@@ -10,9 +10,11 @@ import pytest
 from models.contract import Contract
 from models.errors import InputError
 from tasks.monitoring import outcomes
-from tasks.monitoring.outcomes import LabelFiles, Outcomes, read_labels
+from tasks.monitoring.outcomes import LabelFiles, Labels, Outcomes, read_labels
 from tasks.monitoring.performance import Figure, Measured, compare_performance, measure
+from tasks.monitoring.window import find_sources
 from tasks.scoring.predictor import Predictions
+from tasks.scoring.request import Options
 
 
 def contract(**more: Any) -> Contract:
@@ -62,6 +64,25 @@ def test_late_labels_are_read_as_the_target_is(tmp_path: Path) -> None:
     assert regression == {"1": 2.5, "2": 7.0}
     with pytest.raises(InputError, match="id '1' has several labels"):
         arrived(tmp_path, "1,0", "1,1", "1,")
+
+
+def test_only_what_is_read_now_needs_the_target_or_the_key(tmp_path: Path) -> None:
+    (tmp_path / "old.csv").write_text("a\n1\n")
+    known = find_sources([f"{tmp_path}/*.csv"], Options(), (), True).fingerprints
+    (tmp_path / "new.csv").write_text("id,y\n1,0\n")
+    sources = find_sources([f"{tmp_path}/*.csv"], Options(), known, True)
+    labels = Labels("id", pa.array(["1"]), pa.chunked_array([["0"]]))
+    assert Outcomes.wanted(contract(), None, sources) and Outcomes.wanted(contract(), labels, sources)
+    both = find_sources([f"{tmp_path}/*.csv"], Options(), (), True)
+    assert Outcomes.wanted(contract(), None, both) is None
+    with pytest.raises(InputError, match="no column 'id'"):
+        Outcomes.wanted(contract(), labels, both)
+
+
+def test_late_labels_are_not_for_new_files() -> None:
+    assert LabelFiles.of(None, None, new=True) is None
+    with pytest.raises(InputError, match="--labels and --new"):
+        LabelFiles.of("labels.csv", "id", new=True)
 
 
 def test_of_very_many_rows_a_random_part_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
