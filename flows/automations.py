@@ -16,6 +16,7 @@ from flows.environment import HOME
 from models.errors import InputError
 from models.modelfile import ModelFile
 from models.sections import Topic
+from tasks.registry.history import SUBJECT
 
 NOWHERE = UUID(int=0)
 """Stands for a deployment that is not there yet."""
@@ -24,17 +25,19 @@ BLOCK_TYPES = {"webhook": "webhook", "slack": "slack-webhook"}
 SECRET = "secret"
 EVENTS: Mapping[Topic, tuple[str, ...]] = {
     "failure": ("prefect.flow-run.Failed", "prefect.flow-run.Crashed", "prefect.flow-run.TimedOut"),
-    "refusal": ("perennial.model.refused", "perennial.model.undecided", "perennial.model.awaits-approval"),
-    "promotion": ("perennial.model.promoted", "perennial.model.rolled-back"),
-    "drift": ("perennial.model.drifted",),
+    "refusal": (f"{SUBJECT}refused", f"{SUBJECT}undecided", f"{SUBJECT}awaits-approval"),
+    "promotion": (f"{SUBJECT}promoted", f"{SUBJECT}rolled-back"),
+    "drift": (f"{SUBJECT}drifted",),
 }
 FACTS = "version {{ event.payload.version }}"
 SENTENCES: Mapping[Topic, str] = {
     "failure": "{{ flow.name }} ended as {{ flow_run.state.name }}: {{ flow_run.state.message }}",
     "refusal": FACTS + " is not promoted ({{ event.event }}); {{ event.payload.reasons | join('; ') }}",
-    "promotion": FACTS + " is champion ({{ event.event }}); {{ event.payload.reasons | join('; ') }}",
+    "promotion": FACTS + " is {{ 'rolled back' if event.event.endswith('.rolled-back') else 'champion' }} "
+    "({{ event.event }}); {{ event.payload.reasons | join('; ') }}",
     "drift": FACTS + ": {{ event.payload.breaches }} of the last {{ event.payload.windows | length }} windows have "
-    "drifted ({{ event.payload.columns | join(', ') }})",
+    "drifted or are worse than promised, the newest in: "
+    "{{ (event.payload.columns + event.payload.worse) | join(', ') }}",
 }  # fmt: skip
 """What is said after the model's name; the server fills in what happened."""
 
@@ -125,7 +128,7 @@ def _notification(asked: Asked, topic: Topic) -> AutomationCore:
 
 
 def _on(model: str, topic: Topic) -> EventTrigger:
-    return EventTrigger(expect=set(EVENTS[topic]), match={"prefect.resource.id": f"perennial.model.{model}"})
+    return EventTrigger(expect=set(EVENTS[topic]), match={"prefect.resource.id": f"{SUBJECT}{model}"})
 
 
 def _actions(asked: Asked, topic: Topic) -> Iterator[ActionTypes]:

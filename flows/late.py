@@ -11,6 +11,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilterExpectedStartTime,
     FlowRunFilterState,
     FlowRunFilterStateType,
+    FlowRunFilterTags,
 )
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
@@ -22,12 +23,15 @@ from tasks.training.job import Job, is_trained_now
 T = TypeVar("T")
 AT_WORK = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.COMPLETED]
 """States of a run that will do the work, does it or has done it."""
+OF_A_SCHEDULE = "auto-scheduled"
+"""Prefect's tag of the runs that it has scheduled."""
 
 
 def newer_run() -> str | None:
     """Why nothing is to be done: another run of this run's schedule is due, and was to start after it.
 
-    A run that somebody has started has no schedule, and gives way to none.
+    A run that somebody has started has no schedule: it gives way to none, and none gives way to it, which may do
+    something else.
     """
     with get_client(sync_client=True) as client:
         me = client.read_flow_run(UUID(flow_run.id))
@@ -47,6 +51,11 @@ def trained_by_another(job: Job) -> str | None:
     return "another run trains the same model on the same data now"
 
 
+def is_deployed() -> bool:
+    """Whether this is a run of a deployment, which may be there before what it looks for."""
+    return deployment.id is not None
+
+
 def skipped(result: T, why: str) -> T:
     """The result of a flow, in a state that Prefect shows as skipped, with the reason."""
     # Who calls the flow gets the result: Prefect takes it out of the state.
@@ -58,5 +67,6 @@ def _due_after(me: FlowRun) -> FlowRunFilter:
     return FlowRunFilter(
         deployment_id=FlowRunFilterDeploymentId(any_=[cast(UUID, me.deployment_id)]),
         expected_start_time=FlowRunFilterExpectedStartTime(after_=after, before_=datetime.now(UTC)),
+        tags=FlowRunFilterTags(all_=[OF_A_SCHEDULE]),
         state=FlowRunFilterState(type=FlowRunFilterStateType(any_=AT_WORK)),
     )

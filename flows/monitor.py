@@ -8,7 +8,7 @@ from prefect import flow
 from flows.artifacts import show_drift
 from flows.crashes import at_work, running, sweep_crashed
 from flows.environment import state_folder
-from flows.late import newer_run, skipped
+from flows.late import is_deployed, newer_run, skipped
 from flows.results import Monitored, monitored
 from tasks.monitoring.outcomes import LabelFiles
 from tasks.monitoring.steps import (
@@ -23,10 +23,10 @@ from tasks.monitoring.steps import (
     profile_window,
     record_drift,
 )
-from tasks.monitoring.window import Window, window_of
+from tasks.monitoring.window import Window, nothing_new, window_of
 from tasks.registry.runs import finishing
-from tasks.registry.steps import resolve_version
-from tasks.registry.versions import Version
+from tasks.registry.steps import resolve_version, resolve_version_if_there
+from tasks.registry.versions import Version, parse_name
 from tasks.scoring.inputs import Sources
 from tasks.scoring.request import Options, Request
 from tasks.scoring.score import Scores
@@ -64,7 +64,8 @@ def monitor(
         key: Column of a table or query that orders its rows and holds another value in each.
         version_column: Column of a table or query that grows with each change, such as a time: changes are noticed.
         new: Only files that no earlier window of the model has read; nothing is done where there are none.
-        labels: Files of labels that have arrived since; not needed where the input has the model's target.
+        labels: Files of labels that have arrived since, which need rows that were read before: turn new off. None are
+            needed where the input has the model's target.
         on: Column of both the input and the labels by which they belong together.
     """
     options = Options(
@@ -76,7 +77,7 @@ def monitor(
         key=key,
         version_column=version_column,
     )
-    return monitor_request(input, Request.of(model, input, options, None), new, LabelFiles.of(labels, on))
+    return monitor_request(input, Request.of(model, input, options, None), new, LabelFiles.of(labels, on, new))
 
 
 def monitor_request(inputs: Sequence[str], request: Request, new: bool, labels: LabelFiles | None) -> Monitored:
@@ -84,15 +85,18 @@ def monitor_request(inputs: Sequence[str], request: Request, new: bool, labels: 
     home = state_folder()
     sweep_crashed(home)
     with at_work(home):
-        version = resolve_version(request.asked)
+        resolve = resolve_version_if_there if new and is_deployed() else resolve_version
+        version = resolve(request.asked)
+        if isinstance(version, str):
+            return skipped(Monitored.without(parse_name(request.asked).model, "", version), version)
         late = newer_run()
         if late:
-            return skipped(Monitored.without(version, late), late)
+            return skipped(Monitored.without(version.model, version.number, late), late)
         known = files_read(version.model)
         sources = look_at_window(inputs, request.options, known, new)
         if not sources.files:
-            nothing = "no new files: earlier windows have read all there are"
-            return skipped(Monitored.without(version, nothing), nothing)
+            nothing = nothing_new(sources)
+            return skipped(Monitored.without(version.model, version.number, nothing), nothing)
         expected = expected_of(version)
         run_id = open_monitoring_run(version, request.inputs, home)
         with running(run_id, home), finishing(run_id):

@@ -86,7 +86,8 @@ def _performance(done: Monitored) -> list[str]:
     """How the version does where labels have arrived."""
     if done.performance is None:
         return []
-    told = f"{done.performance['labelled']:,} rows with labels:"
+    few = f", too few to judge (promotion.min_rows = {done.performance['fewest']:,})"
+    told = f"{done.performance['labelled']:,} rows with labels{'' if done.performance['enough'] else few}:"
     shown = [
         f"  {name} {each['now']['value']:.4f} ({each['now']['low']:.4f} to {each['now']['high']:.4f}), "
         f"promised {each['promised']['value']:.4f}{', worse' if each['worse'] else ''}"

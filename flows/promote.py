@@ -48,9 +48,11 @@ def judge_and_move(model: str, version: str | None, why: str, word: Word | None 
     with promotion_lock(model):
         contest = find_contest(model, version)
         verdict = judge_challenger(contest, state_folder(), word)
-        promoted = apply_verdict(contest, verdict, why, state_folder(), word)
-        tell_decision(model, verdict)
+        event = apply_verdict(contest, verdict, why, state_folder(), word)
+    # Not within the lock: telling may take a while.
+    tell_decision(model, event, verdict)
     show_verdict(contest, verdict)
+    promoted = verdict.outcome == "yes"
     return Promoted(model, contest.challenger.number, promoted, verdict.outcome, verdict.reasons)
 
 

@@ -173,9 +173,9 @@ class Monitored:
     """Why nothing was looked at."""
 
     @classmethod
-    def without(cls, version: "Version", why: str) -> "Monitored":
-        """One that has read nothing, for a reason."""
-        return cls(version.model, version.number, "", 0, 0, [], "", 0, 0, None, None, [], why)
+    def without(cls, model: str, version: str, why: str) -> "Monitored":
+        """One that has read nothing, for a reason; `version` is empty where there is none yet."""
+        return cls(model, version, "", 0, 0, [], "", 0, 0, None, None, [], why)
 
 
 def tuned(asked: "Asked", run_id: str, ended: "Sequence[Ended]", file: Path) -> "Tuned":

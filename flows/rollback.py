@@ -27,6 +27,6 @@ def rollback(model: str, why: str = "by hand") -> RolledBack:
         why: Goes into the history.
     """
     with promotion_lock(model):
-        good, bad = roll_back(model, why)
-        tell_decision(model)
+        good, bad, event = roll_back(model, why)
+    tell_decision(model, event)
     return RolledBack(model, good.number, bad.number)

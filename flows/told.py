@@ -2,45 +2,33 @@
 
 from typing import TYPE_CHECKING
 
-from prefect.events import emit_event
 from prefect.logging import get_run_logger
 
-from tasks.registry.history import Event, newest_decision
+from tasks.registry.history import Event
+from tasks.registry.steps import emit_model_event
 
 if TYPE_CHECKING:
     from tasks.registry.gates import Verdict
 
-SUBJECT = "perennial.model."
-"""Beginning of the events' names, and of the resource's id, which ends with the model's name."""
 
-
-def tell_decision(model: str, verdict: "Verdict | None" = None) -> None:
-    """Emits what the newest decision on record says; one that can't be told is logged, and stands nevertheless.
+def tell_decision(model: str, decided: Event, verdict: "Verdict | None" = None) -> None:
+    """Emits what was decided; an event that can't be told is logged, and the decision stands nevertheless.
 
     The names are perennial.model.promoted, .refused, .undecided, .awaits-approval and .rolled-back.
     """
+    numbers = {check.gate: check.value for check in verdict.checks if check.value is not None} if verdict else {}
+    payload = {
+        "model": model,
+        "version": decided.version,
+        "previous_champion": decided.before,
+        "who": decided.who,
+        "when": decided.when,
+        "why": decided.why,
+        "reasons": list(decided.reasons),
+        "metrics": numbers,
+        "run_id": decided.run_id,
+    }
     try:
-        found = newest_decision(model)
-        if found:
-            _emit(model, found, verdict)
+        emit_model_event(model, decided.event.replace(" ", "-"), payload)
     except Exception as error:
         get_run_logger().warning("the event of %s could not be emitted: %s", model, error)
-
-
-def _emit(model: str, found: Event, verdict: "Verdict | None") -> None:
-    numbers = {check.gate: check.value for check in verdict.checks if check.value is not None} if verdict else {}
-    emit_event(
-        event=f"{SUBJECT}{found.event.replace(' ', '-')}",
-        resource={"prefect.resource.id": f"{SUBJECT}{model}", "prefect.resource.name": model},
-        payload={
-            "model": model,
-            "version": found.version,
-            "previous_champion": found.before,
-            "who": found.who,
-            "when": found.when,
-            "why": found.why,
-            "reasons": list(found.reasons),
-            "metrics": numbers,
-            "run_id": found.run_id,
-        },
-    )

@@ -23,6 +23,10 @@ class InputError(PerennialError):
         return type(self), tuple(self.problems)
 
 
+class AbsentError(InputError):
+    """What the user named is not there, and may come later: a file, a model, a champion."""
+
+
 class OutsideError(PerennialError):
     """A server, disk or network failed; nothing the user wrote is wrong."""
 

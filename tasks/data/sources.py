@@ -17,7 +17,7 @@ from urllib.parse import unquote
 import pyarrow as pa
 from pyarrow import fs
 
-from models.errors import InputError, OutsideError
+from models.errors import AbsentError, InputError, OutsideError
 from models.problems import shortened
 from tasks.data import columnar, delimited, folders, jsonlines, query
 from tasks.data.batches import BATCH_ROWS, Format, Malformed, RawBatch, SourceFile, check_names, constant
@@ -104,7 +104,7 @@ def resolve_each(uri: str) -> tuple[SourceFile | Unreadable, ...]:
     filesystem, path = _filesystem(uri)
     found = _matching(filesystem, path)
     if not found:
-        raise InputError(f"{uri}: no such file, folder or pattern of files")
+        raise AbsentError(f"{uri}: no such file, folder or pattern of files")
     try:
         return tuple(_source_file(uri, filesystem, path, found[path]) for path in sorted(found))
     except PermissionError as error:

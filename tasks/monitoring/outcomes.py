@@ -36,14 +36,18 @@ class LabelFiles:
     """Column that both tables have."""
 
     @classmethod
-    def of(cls, uri: str | None, on: str | None) -> "LabelFiles | None":
-        """None where none are given. Raises InputError for one without the other, and for databases."""
+    def of(cls, uri: str | None, on: str | None, new: bool = False) -> "LabelFiles | None":
+        """None where none are given. Raises InputError for one without the other, for databases, and with `new`."""
         if uri is None and on is None:
             return None
         if uri is None or on is None:
             raise InputError("--labels and --on: give both, the files and the column by which labels belong to rows")
         if is_database(uri):
             raise InputError("--labels: give files; rows and labels of a database are joined by --query")
+        if new:
+            raise InputError(
+                "--labels and --new: rows whose labels arrive were read before; give --labels without --new"
+            )
         return cls(uri, on)
 
 
@@ -56,28 +60,31 @@ class Labels:
     keys: pa.Array
     """Distinct texts [L]."""
     truth: pa.ChunkedArray
-    """Raw cells [L]."""
+    """Labels in the spelling of the target's parser, none missing [L]."""
 
     def of(self, rows: pa.Table, contract: Contract) -> pa.Array:
-        """The raw labels of the rows [N], null where there is none."""
+        """The labels of the rows [N], null where there is none."""
         places = pc.index_in(_as_keys(rows.column(self.on), contract), value_set=self.keys, skip_nulls=True)
         return as_array(self.truth.take(places))
 
 
 def read_labels(files: LabelFiles, contract: Contract) -> Labels:
-    """The labels in files, by the texts of their column `on`; rows without a key or a label are passed over.
+    """The labels in files, by the texts of their column `on`.
 
-    Raises InputError for missing columns, a key with two labels, and files that are no tables.
+    Rows are passed over whose key or label is missing, by the marks of the model file, or can't be read. Raises
+    InputError for missing columns, a key with two labels, and files that are no tables.
     """
     uri, on = files.uri, files.on
     wanted = {on, contract.target}
+    parse = target_parser(contract.task, contract.missing)
     pieces = []
     for file in resolve(uri):
         require_columns(sorted(wanted), peek(file).schema.names, file.path)
         for batch in read_batches(file, wanted):
             keys = _as_keys(batch.table.column(on), contract)
-            truth = as_array(batch.table.column(contract.target)).cast(pa.string())
-            pieces.append(pa.table({"key": keys, "truth": truth}))
+            truth = as_array(parse(batch.table.column(contract.target)).values)
+            plain = truth.cast(pa.float64() if contract.task == "regression" else pa.string())
+            pieces.append(pa.table({"key": keys, "truth": plain}))
     table = pa.concat_tables(pieces).drop_null() if pieces else pa.table({"key": [], "truth": []})
     # One row for each key and label, so that a key with two labels is there twice.
     distinct = table.group_by(["key", "truth"]).aggregate([])
@@ -109,7 +116,7 @@ class Outcomes:
 
     @classmethod
     def wanted(cls, contract: Contract, labels: Labels | None, sources: Sources) -> "Outcomes | None":
-        """None where no labels have arrived: neither `labels` nor all sources have the target.
+        """None where no labels have arrived: neither `labels` nor all sources that are read now have the target.
 
         Raises InputError for labels of windows whose target is not that of one row, and a key that the rows lack.
         """
@@ -118,11 +125,13 @@ class Outcomes:
                 what = f"series.target is {contract.series.target!r}, of several rows"
                 raise InputError(f"--labels: {contract.name}: {what}, which can't be compared by row")
             return None
+        read = {file.path for file in sources.files}
+        tables = [(file.path, schema) for file, schema in sources.tables if file.path in read]
         if labels:
-            for file, schema in sources.tables:
-                require_columns([labels.on], schema.names, file.path)
+            for path, schema in tables:
+                require_columns([labels.on], schema.names, path)
             return cls(contract, labels)
-        present = all(contract.target in schema.names for _, schema in sources.tables)
+        present = all(contract.target in schema.names for _, schema in tables)
         return cls(contract, None) if present else None
 
     @property

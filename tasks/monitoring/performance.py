@@ -51,6 +51,13 @@ class Performance:
     labelled: int
     unknown: int
     compared: tuple[Compared, ...]
+    fewest: int
+    """Rows with a known label below which nothing is called worse."""
+
+    @property
+    def enough(self) -> bool:
+        """Whether there are rows enough to judge."""
+        return self.labelled - self.unknown >= self.fewest
 
     @property
     def worse(self) -> tuple[Compared, ...]:
@@ -62,6 +69,8 @@ class Performance:
         return {
             "labelled": self.labelled,
             "unknown": self.unknown,
+            "enough": self.enough,
+            "fewest": self.fewest,
             "metrics": {
                 each.metric: {
                     "promised": asdict(each.promised), "now": asdict(each.now), "judged": each.judged,
@@ -89,21 +98,22 @@ def promised_by(evaluation: Mapping[str, Any]) -> dict[str, Figure]:
     return {name: Figure(evaluation["metrics"][name], *ends[name]) for name in ends if name in evaluation["metrics"]}
 
 
-def compare_performance(measured: Measured, promised: Mapping[str, Figure], judged: Collection[str]) -> Performance:
+def compare_performance(
+    measured: Measured, promised: Mapping[str, Figure], judged: Collection[str], fewest: int
+) -> Performance:
     """What is worse now: the interval lies wholly on the worse side of the promised one.
 
+    With fewer than `fewest` rows nothing is: bootstrap intervals of few rows are too narrow, or of no width at all.
     Intervals that do not touch are stricter than a test of the difference at the level of 5 % (Schenker and Gentleman
     2001), which keeps false alarms rare.
     """
-    return Performance(
-        measured.labelled,
-        measured.unknown,
-        tuple(
-            Compared(name, promised[name], now, name in judged, name in judged and _worse(name, promised[name], now))
-            for name, now in measured.figures.items()
-            if name in promised
-        ),
+    looked_at = judged if measured.labelled - measured.unknown >= fewest else ()
+    compared = tuple(
+        Compared(name, promised[name], now, name in judged, name in looked_at and _worse(name, promised[name], now))
+        for name, now in measured.figures.items()
+        if name in promised
     )
+    return Performance(measured.labelled, measured.unknown, compared, fewest)
 
 
 def _worse(name: str, promised: Figure, now: Figure) -> bool:

@@ -10,8 +10,6 @@ from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from prefect.events import emit_event
-from prefect.events.worker import EventsWorker
 
 from models.contract import SplitSpec, read_contract
 from models.errors import InputError
@@ -32,13 +30,13 @@ from tasks.registry import runs, versions, windows
 from tasks.registry.package import read_model_settings
 from tasks.registry.record import slug
 from tasks.registry.runs import RunTitle
+from tasks.registry.steps import emit_model_event
 from tasks.registry.versions import Version
 from tasks.scoring.inputs import Sources
 from tasks.scoring.predictor import Predictor
 from tasks.scoring.request import Options
 from tasks.training.job import Job
 
-DRIFTED_EVENT = "perennial.model.drifted"
 MOST_COLUMNS = 100
 """Names that an event holds."""
 
@@ -53,6 +51,8 @@ class Expected:
     """The metrics of its test rows; none where its training is no longer on record."""
     judged: frozenset[str]
     """Metrics that say whether it has become worse."""
+    fewest: int
+    """Rows with labels from which on they do."""
 
 
 @task(name="profile", cache_policy=NO_CACHE)
@@ -89,7 +89,8 @@ def expected_of(version: Version) -> Expected:
         model_file, task = read_model_settings(folder), read_contract(folder).task
     recorded = runs.read_json(version.run_id, "evaluation.json") if version.run_id else None
     judged = frozenset({METRICS[task][0], *model_file.gates})
-    return Expected(profile, model_file.monitor, promised_by(recorded) if recorded else {}, judged)
+    promised, fewest = promised_by(recorded) if recorded else {}, model_file.promotion.min_rows
+    return Expected(profile, model_file.monitor, promised, judged, fewest)
 
 
 @task(name="open monitoring run", cache_policy=NO_CACHE, **TRIED_AGAIN)
@@ -117,7 +118,8 @@ def compare(expected: Expected, seen: Window) -> Drift:
     found = drift.compare(expected.profile, seen.profile, expected.rules)
     if seen.measured is None:
         return found
-    return replace(found, performance=compare_performance(seen.measured, expected.promised, expected.judged))
+    performance = compare_performance(seen.measured, expected.promised, expected.judged, expected.fewest)
+    return replace(found, performance=performance)
 
 
 @task(name="record drift", cache_policy=NO_CACHE, **TRIED_AGAIN)
@@ -178,12 +180,9 @@ def emit_drifted(run_id: str, version: Version, found: Drift, raised: Alarm) -> 
         "breaches": raised.breaches,
         "windows": [{"run_id": w.run_id, "at": _iso(w.at), "drifted": w.drifted} for w in raised.windows],
     }
-    resource = {"prefect.resource.id": f"perennial.model.{version.model}", "prefect.resource.name": version.model}
-    emit_event(DRIFTED_EVENT, resource, payload=payload)
-    # It is sent by another thread, which a process that is killed takes along.
-    EventsWorker.instance().wait_until_empty()
-    windows.note_event(run_id, DRIFTED_EVENT)
-    return DRIFTED_EVENT
+    sent = emit_model_event(version.model, "drifted", payload)
+    windows.note_event(run_id, sent)
+    return sent
 
 
 def _write(path: Path, value: Any) -> None:

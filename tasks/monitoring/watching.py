@@ -1,5 +1,6 @@
 """Rows that are counted while they are scored: all of a small run, a fixed share of a large one."""
 
+import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -36,7 +37,7 @@ class Watching:
         share: float = 1.0,
         outcomes: Outcomes | None = None,
     ) -> None:
-        """`share` is that of the rows that are counted, chosen by their numbers: the same whenever they are read.
+        """`share` is that of the rows that are counted, chosen by source and number: the same whenever they are read.
 
         `outcomes` takes all rows with their predictions.
         """
@@ -50,7 +51,7 @@ class Watching:
             self.outcomes.add(accepted.raw, accepted.predictions)
         columns, predictions = accepted.columns, accepted.predictions
         if self.share < 1:
-            chosen = np.flatnonzero(_scattered(accepted.rows) < self.share)
+            chosen = np.flatnonzero(_scattered(accepted.source, accepted.rows) < self.share)
             index = pa.array(chosen)
             columns, predictions = {n: values.take(index) for n, values in columns.items()}, predictions.take(chosen)
         self._counting.add(columns, predictions)
@@ -64,12 +65,16 @@ class Watching:
         return Counting(self.contract, self.frame, self.known)
 
 
-def _scattered(rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """A number from 0 to 1 for each row number, as good as chance (SplitMix64 of Steele, Lea and Flood 2014), [N]."""
-    mixed = rows.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+def _scattered(source: str, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """A number from 0 to 1 for each row of a source, [N], as good as chance (SplitMix64 of Steele, Lea and Flood 2014).
+
+    Each source begins elsewhere: of many small ones other rows are chosen, and not the same few of each.
+    """
+    begin = np.frombuffer(hashlib.sha256(source.encode()).digest()[:8], np.uint64)
+    mixed = begin + rows.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return (mixed ^ (mixed >> np.uint64(31))).astype(np.float64) / 2.0**64
+    return np.asarray((mixed ^ (mixed >> np.uint64(31))).astype(np.float64) / 2.0**64)
 
 
 def joined(frame: Profile, parts: Iterable[Mapping[str, Any]], rejected: Rate) -> Profile:

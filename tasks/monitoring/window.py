@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from models.errors import InputError
+from models.errors import AbsentError, InputError
 from models.profile import Profile, Rate
 from tasks.data.batches import SourceFile
 from tasks.data.contents import row_bytes
 from tasks.data.database import is_database
+from tasks.data.sources import resolve_each
 from tasks.monitoring.outcomes import Labels, Outcomes
 from tasks.monitoring.performance import Measured, measure
 from tasks.monitoring.vocabulary import Vocabulary
@@ -41,11 +42,27 @@ class Window:
 def find_sources(inputs: Sequence[str], options: Options, known: Sequence[Mapping[str, Any]], new: bool) -> Sources:
     """All files and queries of a window; with `new` only files that look other than those `known` from earlier ones.
 
-    `inputs` may hold credentials. Raises InputError for `new` with a database.
+    With `new` an input without files has none yet. `inputs` may hold credentials. Raises InputError for `new` with a
+    database.
     """
     if new and any(map(is_database, inputs)):
         raise InputError("--new is for files, and an input is a database; say which rows by --since, or by --query")
-    return look_at(inputs, None, options.partitions, known if new else (), options.asked)
+    there = [uri for uri in inputs if _is_there(uri)] if new else inputs
+    if not there:
+        return Sources((), (), (), ())
+    return look_at(there, None, options.partitions, known if new else (), options.asked)
+
+
+def nothing_new(sources: Sources) -> str:
+    """Why a window of new files has none."""
+    return f"no new files: {'earlier windows have read all there are' if sources.tables else 'there are none yet'}"
+
+
+def _is_there(uri: str) -> bool:
+    try:
+        return bool(resolve_each(uri))
+    except AbsentError:
+        return False
 
 
 def read_by_now(known: Sequence[Mapping[str, Any]], sources: Sources) -> list[Mapping[str, Any]]:
@@ -96,7 +113,14 @@ def window_of(stored: Profile, scores: Scores) -> Window:
 
 
 def window_digest(sources: Sources, options: Options, window: Window) -> str:
-    """SHA-256 of what was read and counted: the same rows of the same files or queries give the same."""
+    """SHA-256 of what was read: the same rows of the same files or queries give the same.
+
+    Files are told by their contents, whatever share of their rows was counted. Rows of queries, and of folders that are
+    one table, are told by their profile.
+    """
     read = [{name: value for name, value in seen.items() if name != "time"} for seen in sources.fingerprints]
-    told = [read, options.since, options.until, window.profile.model_dump(mode="json"), window.reasons]
+    by_contents = all("contents" in seen or "problem" in seen for seen in read)
+    counted = None if by_contents else window.profile.model_dump(mode="json")
+    asked = [options.since, options.until, options.time, options.partitions]
+    told = [read, asked, window.rows, window.reasons, counted]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

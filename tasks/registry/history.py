@@ -12,7 +12,8 @@ from typing import Any
 from tasks.registry.connection import connect, plain_errors
 
 PREFIX = "history."
-DECISIONS = ("promoted", "refused", "undecided", "awaits approval", "rolled back")
+SUBJECT = "perennial.model."
+"""Beginning of the names of Prefect's events, and of their resource's id, which ends with the model's name."""
 DECIDED = "decided."
 LONGEST_TAG = 90_000
 """MLflow takes values of up to 100,000 characters."""
@@ -73,11 +74,6 @@ def read_history(model: str) -> list[Event]:
     with plain_errors(f"reading the history of {model!r}"):
         tags = connect().get_registered_model(model).tags
     return [event_of(json.loads(text)) for key, text in sorted(tags.items()) if key.startswith(PREFIX)]
-
-
-def newest_decision(model: str) -> Event | None:
-    """The newest event that is a decision about a version, rather than its making or removal."""
-    return next((event for event in reversed(read_history(model)) if event.event in DECISIONS), None)
 
 
 def event_of(body: dict[str, Any]) -> Event:

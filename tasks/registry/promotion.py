@@ -81,8 +81,8 @@ def require_version(model: str, number: str) -> Version:
     raise InputError(f"{model}: has no version {number}; `perennial history {model}` lists them")
 
 
-def apply_verdict(contest: Contest, verdict: "Verdict", why: str, run_id: str, who: str | None = None) -> bool:
-    """Whether the challenger became champion. Records the verdict either way, as that of `who` if given.
+def apply_verdict(contest: Contest, verdict: "Verdict", why: str, run_id: str, who: str | None = None) -> Event:
+    """What is on record: that the challenger is promoted, or else; by `who` if given.
 
     Raises RefusedError when another process moved the champion since the contest was set up.
     """
@@ -94,8 +94,7 @@ def apply_verdict(contest: Contest, verdict: "Verdict", why: str, run_id: str, w
     now = found.number if found else None
     if now != before:
         raise RefusedError(f"{model}: the champion changed from version {before} to {now} meanwhile; promote again")
-    promoted = verdict.outcome == "yes"
-    if promoted:
+    if verdict.outcome == "yes":
         _move(Move(model, challenger.number, before, None, event))
     else:
         record(model, event)
@@ -103,11 +102,11 @@ def apply_verdict(contest: Contest, verdict: "Verdict", why: str, run_id: str, w
     # Last, because a version with a verdict is taken as settled: one that a kill kept from it is judged again.
     if verdict.outcome == "waiting":
         tag_version(challenger, {ASKED: event.when})
-        return False
+        return event
     tag_version(challenger, {VERDICT: _as_tag(verdict, run_id)})
     if awaits_approval(challenger):
         untag_version(challenger, ASKED)
-    return promoted
+    return event
 
 
 def _as_tag(verdict: "Verdict", run_id: str) -> str:
@@ -118,8 +117,8 @@ def _as_tag(verdict: "Verdict", run_id: str) -> str:
     return text
 
 
-def roll_back(model: str, why: str) -> tuple[Version, Version]:
-    """The champion put back and the version it replaced, which nothing promotes again by itself.
+def roll_back(model: str, why: str) -> tuple[Version, Version, Event]:
+    """The champion put back, the version it replaced, which nothing promotes again by itself, and what is on record.
 
     Raises RefusedError when there is no previous champion, or that one was rolled back itself.
     """
@@ -133,7 +132,7 @@ def roll_back(model: str, why: str) -> tuple[Version, Version]:
     back = f"version {good.number} is champion again"
     event = new_event("rolled back", bad.number, bad.number, why, (back,))
     _move(Move(model, good.number, bad.number, bad.number, event))
-    return good, bad
+    return good, bad, event
 
 
 @dataclass(frozen=True)

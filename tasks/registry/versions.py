@@ -14,7 +14,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from models.contract import CONTRACT_FILE, GRAPH_FILE, Contract, read_contract
-from models.errors import InputError, OutsideError
+from models.errors import AbsentError, InputError, OutsideError
 from models.modelfile import ModelFile
 from tasks.registry.connection import connect, plain_errors
 from tasks.registry.package import SEALED, check_seals, describe_package, seals, write_package
@@ -191,7 +191,8 @@ def resolve(name_or_uri: str) -> Version:
         found = find_alias(wanted.model, wanted.alias)
         missing = _no_holder(wanted)
     if found is None:
-        raise InputError(f"{wanted.model}: {missing}")
+        kind = InputError if wanted.number else AbsentError
+        raise kind(f"{wanted.model}: {missing}")
     return found
 
 
@@ -214,7 +215,7 @@ def require_model(name: str) -> None:
             if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 raise
             names = [m.name for m in connect().search_registered_models(max_results=1000)]
-            raise InputError(f"{name}: no such model; {_hint(name, names)}") from None
+            raise AbsentError(f"{name}: no such model; {_hint(name, names)}") from None
 
 
 def _hint(name: str, known: Sequence[str]) -> str:

@@ -31,8 +31,10 @@ SEND_LESS = "write one type in all rows, since an action sends it"
 
 @dataclass(frozen=True)
 class Accepted:
-    """N rows that are no rejects."""
+    """N rows of one file or query that are no rejects."""
 
+    source: str
+    """Where they come from."""
     rows: NDArray[np.int64]
     """Their numbers within their file, [N]."""
     raw: pa.Table
@@ -139,7 +141,7 @@ class BatchScorer:
         predictions = self.predictor.predict(parsed)
         raw = _accepted(batch, checked)
         if self.watch:
-            self.watch.add(Accepted(checked.rows, raw, parsed, predictions))
+            self.watch.add(Accepted(batch.source, checked.rows, raw, parsed, predictions))
         added = self._added_columns(predictions, batch.source, checked.rows)
         taken = self.actions.select(pa.table(added), self._to_send(raw, batch.source)) if self.actions else {}
         if self.shadow:

@@ -34,7 +34,7 @@ from tasks.scoring.ledger import Pinned
 from tasks.scoring.on_ray import Kept, RayCrew, ray_crew
 from tasks.scoring.outputs import Output, scored_before, wanted_output
 from tasks.scoring.predictor import Predictor
-from tasks.scoring.request import Request
+from tasks.scoring.request import Options, Request
 from tasks.scoring.score import Scores, score_into
 from tasks.scoring.shadow import Shadow
 from tasks.scoring.shards import Span
@@ -152,7 +152,9 @@ def score_inputs(
 ) -> Scores:
     """Every row of the inputs in predictions or rejects; counted too, where it is known what they should look like."""
     predictor = _loaded(version)
-    watching = _watching(version, predictor, expected.profile, about_rows(sources)) if expected else None
+    watching = (
+        _watching(version, predictor, expected.profile, rows_to_count(sources, request.options)) if expected else None
+    )
     shadow = Shadow(_loaded(also), also.model, also.number) if also else None
     stamp = Stamp(version.model, version.number, run_id, request.options.why)
     title, started = f"scoring with {version.model} v{version.number}", time.monotonic()
@@ -201,6 +203,11 @@ def _watching(version: Version, predictor: Predictor, frame: Profile, rows: int 
     with versions.downloaded(version) as files:
         known = vocabularies_of(files, predictor.contract)
     return Watching(predictor.contract, frame, known, share_of(rows))
+
+
+def rows_to_count(sources: Sources, options: Options) -> int | None:
+    """Rows of which a share is counted, about; None where nobody knows, as of a period."""
+    return None if options.since or options.until else about_rows(sources)
 
 
 def progress_text(done: int, total: int | None, estimated: bool, seconds: float) -> str:

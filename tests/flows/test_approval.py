@@ -15,11 +15,11 @@ from prefect.flow_engine import run_flow
 from prefect.flow_runs import resume_flow_run
 from prefect.states import AwaitingRetry
 
-from flows import told
 from flows.locks import promotion_lock
 from flows.promote import promote
 from flows.retrain import retrain
 from models.sections import Gate, Promotion
+from tasks.registry import steps
 from tasks.registry.approval import ASKED
 from tasks.registry.connection import connect
 from tasks.registry.history import read_history, whoami
@@ -205,7 +205,7 @@ def test_an_event_that_can_not_be_told_stops_nothing(
         raise RuntimeError("no way to the server")
 
     with monkeypatch.context() as patch:
-        patch.setattr(told, "emit_event", broken)
+        patch.setattr(steps, "emit_event", broken)
         assert cli("promote", name).code == 0
     assert champion(name) == "1"
     copy(name, promotion=Promotion(min_rows=20, resamples=100))

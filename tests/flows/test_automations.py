@@ -143,9 +143,25 @@ def test_a_web_hook_is_sent_json_whatever_happened() -> None:
     ids = {f"{flow}/odd": uuid4() for flow in ("train", "retrain")}
     told = automations_of(Asked(file, Path("/home"), ids, {"webhook/hook": uuid4()}))[1:]
     assert [each.name for each in told] == [f"odd: {topic} is told" for topic in EVENTS]
-    odd = {"version": "3", "columns": ['"air" <temperature>\n', "b"], "breaches": 2, "windows": [1, 2, 3]}
+    odd = {"version": "3", "columns": ['"air" <temperature>\n', "b"], "worse": [], "breaches": 2, "windows": [1, 2, 3]}
     event = {"event": "perennial.model.drifted", "occurred": "2026-11-26T23:00:00+00:00", "payload": odd}
-    sent = [json.loads(render_user_template_sync(each.actions[0].payload, {"event": event})) for each in told]
+
+    def rendered(topic: int, name: str, **payload: Any) -> dict[str, Any]:
+        happened = {**event, "event": f"perennial.model.{name}", "payload": payload}
+        given: dict[str, Any] = json.loads(
+            render_user_template_sync(told[topic].actions[0].payload, {"event": happened})
+        )
+        return given
+
+    sent = [rendered(topic, "drifted", **odd) for topic in range(len(told))]
     assert sent[3]["payload"] == odd
-    text = 'odd: version 3: 2 of the last 3 windows have drifted ("air" <temperature>\n, b)'
+    begin = "odd: version 3: 2 of the last 3 windows have drifted or are worse than promised, the newest in: "
+    text = begin + '"air" <temperature>\n, b'
     assert (sent[3]["text"], sent[3]["topic"], sent[3]["model"]) == (text, "drift", "odd")
+    worse = rendered(3, "drifted", **{**odd, "columns": [], "worse": ["average_precision"]})
+    assert worse["text"] == begin + "average_precision"
+    bad = {"version": "2", "reasons": ["version 1 is champion again"]}
+    back = "odd: version 2 is rolled back (perennial.model.rolled-back); version 1 is champion again"
+    assert rendered(2, "rolled-back", **bad)["text"] == back
+    good = rendered(2, "promoted", version="2", reasons=["100 rows", "better"])
+    assert good["text"] == "odd: version 2 is champion (perennial.model.promoted); 100 rows; better"

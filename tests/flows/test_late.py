@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from uuid import UUID
 
 import pytest
@@ -12,6 +13,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.flow_engine import run_flow
 from prefect.states import Cancelled, Scheduled
 
+from flows import late
 from flows.retrain import retrain
 from tasks.training.job import alone
 from tests.small import cli, write_model
@@ -62,11 +64,19 @@ def test_only_the_newest_of_late_retrainings_trains(client: SyncPrefectClient, t
     assert carry_out(others[-1]) == ("Skipped", why)
 
 
-def test_a_run_gives_way_to_none_that_will_not_do_the_work(client: SyncPrefectClient, tmp_path: Path) -> None:
+def test_a_run_gives_way_to_none_that_will_not_do_the_work(
+    client: SyncPrefectClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     runs = late_runs(client, write_model(tmp_path, "called-off", rest=HOURLY))
     for run in runs[2:]:
         client.set_flow_run_state(run.id, Cancelled(), force=True)
     assert carry_out(runs[0]) == ("Skipped", instead(runs[1]))
+    client.set_flow_run_state(runs[1].id, Cancelled(), force=True)
+    assert runs[0].deployment_id is not None
+    by_hand = client.create_flow_run_from_deployment(runs[0].deployment_id)
+    assert by_hand.expected_start_time and by_hand.expected_start_time < datetime.now(UTC)
+    monkeypatch.setattr(late, "flow_run", SimpleNamespace(id=str(runs[0].id)))
+    assert late.newer_run() is None
 
 
 def test_a_run_that_somebody_starts_is_never_late(client: SyncPrefectClient, tmp_path: Path) -> None:

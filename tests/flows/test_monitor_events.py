@@ -133,6 +133,20 @@ def test_new_files_are_those_that_no_window_of_the_model_has_read(named: Callabl
     assert cli("monitor", "fed/1", "--input", folder, "--json").json["rows"] == 900
 
 
+def test_a_schedule_may_begin_before_there_is_a_champion(
+    named: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows import monitor
+
+    named("early")
+    fed = ("--input", window(tmp_path / "in", 61), "--new")
+    plain(cli("monitor", "early", *fed), 2, "early: has no champion yet")
+    monkeypatch.setattr(monitor, "is_deployed", lambda: True)
+    said = cli("monitor", "early", *fed)
+    assert (said.code, said.out.split(";")[0]) == (0, "early: has no champion yet")
+    assert cli("monitor", "untrained", *fed, "--json").json["skipped"].startswith("untrained: no such model")
+
+
 def test_new_rows_of_a_table_are_not_told_by_files(small: Small, tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "rows.db") as db:
         table(9).to_sql("rows", db, index=False)

@@ -1,6 +1,7 @@
 """The report of a window."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -12,6 +13,7 @@ from models.sections import Monitor
 from tasks.monitoring.counting import Counting
 from tasks.monitoring.drift import Drift, compare
 from tasks.monitoring.frames import empty_bins
+from tasks.monitoring.performance import Figure, Measured, Performance, compare_performance
 from tasks.monitoring.plots import shares
 from tasks.monitoring.report import WindowFacts, headline, render_report
 from tasks.monitoring.window import Window
@@ -19,14 +21,14 @@ from tasks.monitoring.window import Window
 FACTS = WindowFacts("made <b>", "3", ["/data/<new>.csv"], "2026-11-26", "run")
 
 
-def report(rules: Monitor, shifted: bool) -> tuple[str, Drift]:
+def report(rules: Monitor, shifted: bool, performance: Performance | None = None) -> tuple[str, Drift]:
     rng = np.random.default_rng(0)
     watched = watch(rng)
     rows = made_rows(rng, 2000, "number 7" if shifted else None, 1.5)
     counting = Counting(watched.version.contract, watched.stored, {})
     counting.add(rows, watched.version.predict(rows))
     now: Profile = counting.profile(Rate(count=7, rows=2007))
-    found = compare(watched.stored, now, rules)
+    found = replace(compare(watched.stored, now, rules), performance=performance)
     window = Window(now, 2007, 7, {"out of <range>": 7})
     return render_report(FACTS, watched.stored, window, found, rules), found
 
@@ -54,7 +56,10 @@ def test_what_has_drifted_stands_first_with_its_figures() -> None:
 
 
 def test_nothing_has_drifted_is_said_too() -> None:
-    page, _ = report(Monitor(significance=1e-9), shifted=False)
+    few = Measured(99, 0, {"accuracy": Figure(0.1, 0.1, 0.1)})
+    judged = compare_performance(few, {"accuracy": Figure(0.9, 0.8, 1.0)}, {"accuracy"}, 100)
+    page, _ = report(Monitor(significance=1e-9), False, judged)
+    assert "too few to judge: 100 are needed" in text_of(page) and "too few rows" in text_of(page)
     assert "Nothing has drifted" in text_of(page) and 'id="drifted"' not in page
     assert page.count("<svg") == 2
 

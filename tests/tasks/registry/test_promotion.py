@@ -35,7 +35,7 @@ def numbers(model: str) -> dict[str, str]:
 
 
 def decide(model: str, verdict: Verdict = YES, number: str | None = None) -> bool:
-    return apply_verdict(find_contest(model, number), verdict, "test", "run")
+    return apply_verdict(find_contest(model, number), verdict, "test", "run").event == "promoted"
 
 
 def test_the_life_of_a_champion(copy: Copy) -> None:
@@ -47,8 +47,8 @@ def test_the_life_of_a_champion(copy: Copy) -> None:
     copy(name)
     assert decide(name)
     assert numbers(name) == {"champion": "2", "previous": "1"}
-    good, bad = roll_back(name, "worse at night")
-    assert (good.number, bad.number) == ("1", "2")
+    good, bad, event = roll_back(name, "worse at night")
+    assert (good.number, bad.number) == ("1", "2") and event == read_history(name)[-1]
     assert numbers(name) == {"champion": "1", "previous": "2"}
     assert find_version(name, "2").tags["rolled_back"] == "worse at night"
     told = [(e.event, e.version, e.before) for e in read_history(name)]

@@ -1,5 +1,6 @@
 """Rows that are counted while they are scored: each once, whatever happens meanwhile, as monitoring counts them."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from models.profile import Profile, Rate, read_profile
 from tasks.monitoring.vocabulary import vocabularies_of
 from tasks.monitoring.watching import Watching, joined, share_of
-from tasks.monitoring.window import find_sources, profile_window, window_of
+from tasks.monitoring.window import find_sources, profile_window, window_digest, window_of
 from tasks.scoring.batch import Accepted
 from tasks.scoring.claim import claimed
 from tasks.scoring.destination import destination
@@ -128,11 +129,49 @@ def test_of_a_large_run_the_same_share_is_counted_whenever_it_is_read(
 def test_the_share_is_spread_over_all_rows() -> None:
     from tasks.monitoring.watching import _scattered
 
-    numbers = _scattered(np.arange(1, 100_001))
+    numbers = _scattered("a.csv", np.arange(1, 100_001))
     assert np.histogram(numbers, 20, (0, 1))[0].min() > 4_700
     chosen = np.flatnonzero(numbers < 0.1)
     assert np.histogram(chosen, 20, (0, 100_000))[0].min() > 400
     assert np.bincount(chosen % 16).min() > 500
+
+
+def test_of_many_small_files_other_rows_are_chosen_in_each() -> None:
+    from tasks.monitoring.watching import _scattered
+
+    chosen = [_scattered(f"plant/{day}.csv", np.arange(1, 101)) < 0.1 for day in range(400)]
+    by_place = np.sum(chosen, axis=0)
+    assert by_place.min() > 15 and by_place.max() < 70
+    assert (_scattered("plant/7.csv", np.arange(51, 101)) < 0.1).tolist() == chosen[7][50:].tolist()
+
+
+def test_of_a_period_all_rows_are_counted_as_nobody_knows_how_many_there_are(given: Path) -> None:
+    from tasks.scoring.steps import rows_to_count
+
+    sources = look_at([str(given)], None)
+    assert rows_to_count(sources, Options()) == pytest.approx(ROWS, rel=0.1)
+    assert rows_to_count(sources, Options(since="2026-01-01")) is None
+    assert rows_to_count(sources, Options(until="2026-01-01")) is None
+
+
+def test_a_window_of_files_is_the_same_however_many_of_its_rows_were_counted(
+    small: Small, frame: Profile, given: Path, tmp_path: Path
+) -> None:
+    options, sources = Options(), look_at([str(given)], None)
+    some = window_of(frame, scored(small, given, tmp_path / "some", watching(small, frame, share=0.3)))
+    every = window_of(frame, scored(small, given, tmp_path / "every", watching(small, frame)))
+    digest = window_digest(sources, options, every)
+    assert some.profile != every.profile and window_digest(sources, options, some) == digest
+    others = [
+        window_digest(sources, replace(options, since="2026-01-01"), every),
+        window_digest(sources, replace(options, since="2026-01-01", time="made"), every),
+        window_digest(sources, options, replace(every, rows=899)),
+        window_digest(sources, options, replace(every, reasons={"out of range": 9})),
+    ]
+    assert len({digest, *others}) == 5
+    # Of a query only its words are known beforehand.
+    asked = replace(sources, fingerprints=({"path": "db", "query": "SELECT 1", "key": "id"},))
+    assert window_digest(asked, options, some) != window_digest(asked, options, every)
 
 
 def test_shards_without_values_add_nothing(frame: Profile, small: Small) -> None:
