@@ -10,7 +10,7 @@ from pathlib import Path
 
 from models.errors import InputError, RefusedError
 from models.modelfile import ModelFile, read_model_file
-from tasks.aside import HeldError, held
+from tasks.aside import HeldError, folder_aside, held
 from tasks.data.snapshot import Ingested
 from tasks.training.job import code_digest
 from tasks.tuning.rewrite import rewritten, unsearched
@@ -105,7 +105,10 @@ def write_best(asked: Asked, values: Mapping[str, Value], loss: float) -> Path:
     """The model file of the best trial, written beside the one that was searched."""
     head = f"{_head(asked.file)}: validation loss {loss:.4f}\n"
     text = rewritten(asked.file.read_text(encoding="utf-8-sig"), values)
-    asked.output.write_text(head + text, encoding="utf-8")
+    with folder_aside(asked.output.absolute().parent, "tuned") as aside:
+        written = aside / asked.output.name
+        written.write_text(head + text, encoding="utf-8")
+        written.replace(asked.output)
     return asked.output
 
 

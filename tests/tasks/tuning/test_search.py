@@ -13,7 +13,7 @@ from tasks.data.splits import TEST
 from tasks.training import fit
 from tasks.training.loop import EpochReport
 from tasks.tuning.ended import Ended, best_of
-from tasks.tuning.plan import Plan, ask, plan_search
+from tasks.tuning.plan import Plan, ask, plan_search, write_best
 from tasks.tuning.search import Tell, search
 from tasks.tuning.space import Value
 from tests.small import table, write_model
@@ -75,6 +75,39 @@ def test_a_killed_search_goes_on_and_tries_what_an_undisturbed_one_tries(tmp_pat
     assert again.begun[0] == killed.begun[-1]
     assert len(killed.done) + len(again.done) == 5
     assert [(t.values, t.loss, t.pruned) for t in ended] == [(t.values, t.loss, t.pruned) for t in whole]
+
+
+def test_a_kill_before_the_first_trial_is_asked_for_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import optuna
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(optuna.Study, "ask", killed)
+        Record().run(planned(tmp_path, 1))
+    again = Record()
+    assert len(again.run(planned(tmp_path, 1))) == 1
+    assert again.begun == [(1, {"training.learning_rate": 0.02, "network.width": 8})]
+    assert len(optuna.load_study(study_name="m", storage=planned(tmp_path, 1).storage).trials) == 1
+
+
+def test_the_best_is_written_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = planned(tmp_path, 1).asked
+    before = write_best(asked, {"network.width": 4}, 0.5).read_text()
+    real = Path.write_text
+
+    def cut_short(path: Path, text: str, **how: str) -> int:
+        real(path, text[: len(text) // 2], **how)
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="no space"):
+        patch.setattr(Path, "write_text", cut_short)
+        write_best(asked, {"network.width": 16}, 0.4)
+    assert asked.output.read_text() == before
+    assert not list(tmp_path.glob(".tuned*"))
 
 
 def test_more_trials_go_on_with_those_that_ended(tmp_path: Path) -> None:
