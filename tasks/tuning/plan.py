@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -51,6 +52,15 @@ class Plan:
         parts = (self.snapshot_digest, asked.model_file.digest(), code_digest(), space, asked.seed)
         digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
         return self.home / FOLDER / asked.model_file.name / digest[:16]
+
+    @property
+    def tensors(self) -> Path:
+        """Where encoded rows lie while it searches, as large as the data; a later start encodes them again."""
+        return self.folder / "tensors"
+
+    def forget_rows(self) -> None:
+        """Removes the encoded rows; the trials stay."""
+        shutil.rmtree(self.tensors, ignore_errors=True)
 
     @property
     def storage(self) -> str:

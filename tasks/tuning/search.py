@@ -83,7 +83,7 @@ def _open(plan: Plan) -> "Study":
 def _prepared(plan: Plan) -> Prepared:
     """Encoded rows, which no setting changes. Test rows are never read."""
     model_file, snapshot = plan.asked.model_file, open_snapshot(plan.snapshot)
-    return prepare(model_file, snapshot, fit_split(model_file, snapshot), plan.folder / "tensors")
+    return prepare(model_file, snapshot, fit_split(model_file, snapshot), plan.tensors)
 
 
 def _ended(study: "Study") -> list[Ended]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -12,6 +13,7 @@ from tasks.data.snapshot import ingest
 from tasks.data.splits import TEST
 from tasks.training import fit
 from tasks.training.loop import EpochReport
+from tasks.tuning import steps
 from tasks.tuning.ended import Ended, best_of
 from tasks.tuning.plan import Plan, ask, plan_search, write_best
 from tasks.tuning.search import Tell, search
@@ -139,6 +141,17 @@ def test_a_trial_that_cannot_be_trained_is_told_and_not_tried_again(
     assert len(ended) == 3
     best = best_of(ended)
     assert best is None or best.values["network.width"] != 8
+
+
+def test_encoded_rows_go_when_all_trials_have_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steps, "runs", mock.Mock())
+    plan = planned(tmp_path, 2)
+    plan.tensors.mkdir(parents=True)
+    ended = [Ended(number, {"network.width": 4}, 0.5, 2, False, "", f"run-{number}") for number in (1, 2)]
+    steps.write_tuned.fn(plan, ended[:1], "run")
+    assert plan.tensors.exists(), "the next start goes on"
+    steps.write_tuned.fn(plan, ended, "run")
+    assert not plan.tensors.exists() and plan.folder.exists()
 
 
 def test_no_trial_starts_after_the_time(tmp_path: Path) -> None:
