@@ -68,7 +68,7 @@ def _run(words: list[str], folder: Path) -> None:
     if done.returncode < 0:
         raise OutsideError(
             f"the clean process that serves the version was killed by {_named(-done.returncode)}; "
-            "try again when the machine has more memory free"
+            "try again, with more memory free where that ran out"
         )
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.strip()]
