@@ -199,8 +199,8 @@ def retrain(
 ) -> None:
     """Train again and promote if better.
 
-    Does nothing when data, model file and code are unchanged, or too few rows are new. The exit code is 1 when the new
-    version is refused.
+    Does nothing when data, model file and code are unchanged, too few rows are new, or a version waits for approval.
+    The exit code is 1 when the new version is refused, undecided, or is the one that has to be approved.
     """
     with prefect_ready():
         from models.modelfile import read_model_file
@@ -211,7 +211,7 @@ def retrain(
 
     done = watched(flow)(file.resolve(), engine, workers, address)
     show(done, as_json, [*rows_line(done), *verdict_lines(done)])
-    if done.outcome in ("no", "undecided"):
+    if done.outcome in ("no", "undecided", "waiting"):
         raise typer.Exit(RefusedError.exit_code)
 
 

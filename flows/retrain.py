@@ -13,7 +13,7 @@ from flows.train import LONGEST, train_on
 from tasks.data.steps import ingest_data, read_model_file
 from tasks.registry.promotion import is_settled
 from tasks.registry.record import Origin
-from tasks.registry.steps import find_standing
+from tasks.registry.steps import find_standing, with_start
 from tasks.training.engine import EngineName, choose_engine
 from tasks.training.job import plan_job
 
@@ -43,7 +43,7 @@ def retrain(model_file: Path, engine: EngineName = "local", workers: int = 1, ad
     if late:
         return skipped(Retrained.without(settings.name, late), late)
     data = ingest_data(settings, state_folder())
-    job = plan_job(settings, data, state_folder(), chosen)
+    job = with_start(plan_job(settings, data, state_folder(), chosen))
     busy = trained_by_another(job)
     if busy:
         return skipped(Retrained.without(settings.name, busy), busy)

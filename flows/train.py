@@ -37,12 +37,11 @@ def train(
     chosen = choose_engine(engine, workers, address)
     settings = read_model_file(model_file)
     data = ingest_data(settings, state_folder())
-    return train_on(plan_job(settings, data, state_folder(), chosen), data, fresh)
+    return train_on(with_start(plan_job(settings, data, state_folder(), chosen)), data, fresh)
 
 
 def train_on(job: Job, data: Ingested, fresh: bool) -> Trained:
     """The steps from a snapshot to a registered challenger, shared by `train` and `retrain`."""
-    job = with_start(job)
     origin = Origin.of(job)
     with alone(job):
         split = split_rows(job.model_file, data)

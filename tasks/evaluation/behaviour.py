@@ -1,5 +1,6 @@
 """Behaviour tests of a model file: whether a change does not matter to the predictions, or pushes them one way."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,8 @@ from tasks.evaluation.unseen import Predict, Unseen
 MOST_ROWS = 10_000
 MOST_BYTES = 1 << 26
 Change = Callable[[pa.Array, Any, ColumnSettings, Contract], pa.Array]
+LETTER = r"[^\W\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]"
+"""Of words that are set apart, as those of Thai, Lao, Burmese, Khmer, Japanese and Chinese are not."""
 ROUNDING = 1e-6
 """Of the score, relative to its size: what float32 can't tell apart has not moved."""
 
@@ -130,16 +133,28 @@ def _set(values: pa.Array, given: object, settings: ColumnSettings, contract: Co
 
 
 def _replaced(values: pa.Array, given: Mapping[str, object], settings: ColumnSettings, contract: Contract) -> pa.Array:
-    """Whole values of most kinds; of texts all places where the words stand."""
+    """Whole values of most kinds; of texts all places where the words stand, so that two may change places."""
+    if settings.kind == "text":
+        stands = _anywhere(given)
+        texts = [text and stands.sub(lambda place: str(given[place[0]]), text) for text in values.to_pylist()]
+        return pa.array(texts, values.type)
     found = values
     for old, new in given.items():
-        if settings.kind == "text":
-            found = pc.replace_substring(found, old, new)
-            continue
         cells = (KINDS[settings.kind].parse(pa.array([cell]), settings, contract.missing).values for cell in (old, new))
         before, after = (plain(as_array(cell))[0] for cell in cells)
         found = pc.if_else(pc.fill_null(pc.equal(values, before), False), after, found)
     return found
+
+
+def _anywhere(words: Iterable[str]) -> re.Pattern[str]:
+    """The words where they are not part of a longer one; the longest that stands at a place."""
+    longest = sorted(filter(None, words), key=len, reverse=True)
+    return re.compile("|".join(_whole(word) for word in longest) or "(?!)")
+
+
+def _whole(word: str) -> str:
+    before, after = (bool(re.match(LETTER, edge)) for edge in (word[0], word[-1]))
+    return f"{f'(?<!{LETTER})' * before}{re.escape(word)}{f'(?!{LETTER})' * after}"
 
 
 def _added(values: pa.Array, given: float | str, settings: ColumnSettings, contract: Contract) -> pa.Array:

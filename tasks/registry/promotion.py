@@ -104,7 +104,7 @@ def apply_verdict(contest: Contest, verdict: "Verdict", why: str, run_id: str, w
         tag_version(challenger, {ASKED: event.when})
         return event
     tag_version(challenger, {VERDICT: _as_tag(verdict, run_id)})
-    if awaits_approval(challenger):
+    if awaits_approval(challenger) and not promoted:
         untag_version(challenger, ASKED)
     return event
 
@@ -174,8 +174,9 @@ def finish_move(model: str) -> None:
             client.set_model_version_tag(model, move.event.version, key, value)
         if move.rolled_back:
             client.set_model_version_tag(model, move.rolled_back, ROLLED_BACK, move.event.why)
-        elif ROLLED_BACK in client.get_model_version(model, move.champion).tags:
-            client.delete_model_version_tag(model, move.champion, ROLLED_BACK)
+        over = {ASKED} if move.rolled_back else {ASKED, ROLLED_BACK}
+        for key in over & set(client.get_model_version(model, move.champion).tags):
+            client.delete_model_version_tag(model, move.champion, key)
         if str(found.aliases.get(CHALLENGER)) == move.champion:
             client.delete_registered_model_alias(model, CHALLENGER)
         if move.previous:

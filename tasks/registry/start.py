@@ -1,12 +1,12 @@
 """What a warm start begins with: the champion's weights, which its training left as an artefact of its run."""
 
-import hashlib
 from dataclasses import replace
 from pathlib import Path
 
 from models.errors import InputError
 from tasks.registry import runs
 from tasks.registry.versions import CHAMPION, find_alias
+from tasks.scoring.sinks import sha256_of
 from tasks.training.job import HERITAGE, Job, Start
 
 WEIGHTS = "weights"
@@ -33,7 +33,7 @@ def with_start(job: Job) -> Job:
 def keep_weights(run_id: str, heritage: Path) -> dict[str, str]:
     """The tag of the version whose training this run is, after its weights were uploaded."""
     runs.log_file(run_id, heritage, WEIGHTS)
-    return {WEIGHTS_SHA256: _sha256(heritage)}
+    return {WEIGHTS_SHA256: sha256_of(heritage)}
 
 
 def fetch_start(job: Job) -> Path | None:
@@ -44,18 +44,13 @@ def fetch_start(job: Job) -> Path | None:
     start = job.start
     if start is None or not start.sha256:
         return None
-    if not (job.begin_with.exists() and _sha256(job.begin_with) == start.sha256):
+    if not (job.begin_with.exists() and sha256_of(job.begin_with) == start.sha256):
         job.folder.mkdir(parents=True, exist_ok=True)
         found = runs.fetch_file(start.run_id, f"{WEIGHTS}/{HERITAGE}", job.folder)
-        if _sha256(found) != start.sha256:
+        if sha256_of(found) != start.sha256:
             raise InputError(
                 f"{job.model_file.name}: the weights of version {start.version} were changed since it was registered; "
                 "promote another version, or set training.warm_start = false"
             )
         found.replace(job.begin_with)
     return job.begin_with
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

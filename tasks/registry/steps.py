@@ -79,7 +79,7 @@ def apply_verdict(contest: Contest, verdict: "Verdict", why: str, home: Path, wo
 
 @task(name="find standing version", cache_policy=NO_CACHE, **TRIED_AGAIN)
 def find_standing(job: Job, data: Ingested, origin: Origin) -> Standing | None:
-    """The newest version, if data, model file and code are the same, or too few rows came since."""
+    """The newest version, if data, model file and code are the same, or too few rows came since; or one that waits."""
     return standing.find_standing(job.model_file, data, origin, job.home)
 
 

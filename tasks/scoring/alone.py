@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -12,7 +13,7 @@ import pyarrow as pa
 
 from models.columns import KINDS
 from models.columns.cells import as_array
-from models.errors import RefusedError
+from models.errors import OutsideError, RefusedError
 from tasks.scoring.predictor import Predictions, Predictor
 
 NOT_SERVED = (
@@ -41,7 +42,8 @@ answer(*words)
 def predict_alone(package: Path, sha256: str | None, rows: pa.Table) -> Predictions:
     """What the version in `package` says about parsed columns, in a Python process that sees no settings of this one.
 
-    Raises RefusedError where it can't be loaded there, or does not answer in `PATIENCE_SECONDS`.
+    Raises RefusedError where it can't be loaded there, and OutsideError where that can't be told, since the process was
+    killed or does not answer in `PATIENCE_SECONDS`.
     """
     with tempfile.TemporaryDirectory() as scratch:
         asked, answered = Path(scratch) / "rows.arrow", Path(scratch) / "predictions.npz"
@@ -59,10 +61,22 @@ def _run(words: list[str], folder: Path) -> None:
     try:
         done = subprocess.run(command, cwd=folder, env=kept, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
     except subprocess.TimeoutExpired:
-        raise RefusedError(f"no answer within {PATIENCE_SECONDS} s") from None
+        raise OutsideError(
+            f"the clean process that serves the version gave no answer within {PATIENCE_SECONDS} s; "
+            "try again when the machine is less busy"
+        ) from None
+    if done.returncode < 0:
+        raise OutsideError(
+            f"the clean process that serves the version was killed by {_named(-done.returncode)}; "
+            "try again, with more memory free where that ran out"
+        )
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.strip()]
         raise RefusedError(said[-1] if said else f"it ended with exit code {done.returncode}")
+
+
+def _named(number: int) -> str:
+    return signal.Signals(number).name if number in {known.value for known in signal.Signals} else f"signal {number}"
 
 
 def answer(package: str, sha256: str, asked: str, answered: str) -> None:

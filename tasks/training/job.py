@@ -24,7 +24,7 @@ LOOKING = {
         "examine", "files", "growth", "inspect", "leaks", "learnt", "measures", "modeltext", "observe", "propose",
         "proposedsplit", "prose", "sample", "sequences", "steps", "together",
     ),
-    "models": ("actions", "condition", "profile"),
+    "models": ("actions", "behaviour", "condition", "profile"),
     "models/columns": ("shifts", "summary"),
 }  # fmt: skip
 """Modules beneath these folders that look at data, write model files, judge or act; no graph changes with them."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from models.errors import InputError, RefusedError
 from models.modelfile import ModelFile, read_model_file
-from tasks.aside import HeldError, held
+from tasks.aside import HeldError, folder_aside, held
 from tasks.data.snapshot import Ingested
 from tasks.training.job import code_digest
 from tasks.tuning.rewrite import rewritten, unsearched
@@ -51,6 +52,15 @@ class Plan:
         parts = (self.snapshot_digest, asked.model_file.digest(), code_digest(), space, asked.seed)
         digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
         return self.home / FOLDER / asked.model_file.name / digest[:16]
+
+    @property
+    def tensors(self) -> Path:
+        """Where encoded rows lie while it searches, as large as the data; a later start encodes them again."""
+        return self.folder / "tensors"
+
+    def forget_rows(self) -> None:
+        """Removes the encoded rows; the trials stay."""
+        shutil.rmtree(self.tensors, ignore_errors=True)
 
     @property
     def storage(self) -> str:
@@ -105,7 +115,10 @@ def write_best(asked: Asked, values: Mapping[str, Value], loss: float) -> Path:
     """The model file of the best trial, written beside the one that was searched."""
     head = f"{_head(asked.file)}: validation loss {loss:.4f}\n"
     text = rewritten(asked.file.read_text(encoding="utf-8-sig"), values)
-    asked.output.write_text(head + text, encoding="utf-8")
+    with folder_aside(asked.output.absolute().parent, "tuned") as aside:
+        written = aside / asked.output.name
+        written.write_text(head + text, encoding="utf-8")
+        written.replace(asked.output)
     return asked.output
 
 

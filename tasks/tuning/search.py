@@ -75,7 +75,7 @@ def _open(plan: Plan) -> "Study":
     study = optuna.create_study(
         storage=plan.storage, study_name=plan.asked.model_file.name, load_if_exists=True, direction="minimize"
     )
-    for left in study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING)):
+    for left in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         study.tell(left.number, state=TrialState.FAIL, skip_if_finished=True)
     return study
 
@@ -83,7 +83,7 @@ def _open(plan: Plan) -> "Study":
 def _prepared(plan: Plan) -> Prepared:
     """Encoded rows, which no setting changes. Test rows are never read."""
     model_file, snapshot = plan.asked.model_file, open_snapshot(plan.snapshot)
-    return prepare(model_file, snapshot, fit_split(model_file, snapshot), plan.folder / "tensors")
+    return prepare(model_file, snapshot, fit_split(model_file, snapshot), plan.tensors)
 
 
 def _ended(study: "Study") -> list[Ended]:
@@ -113,12 +113,15 @@ def _of(trial: "FrozenTrial", number: int) -> Ended:
 def _ask(study: "Study", plan: Plan, number: int) -> "Trial":
     """The next trial; the first one has the settings of the model file, where the space holds them."""
     import optuna
+    from optuna.trial import TrialState
 
     seed = plan.asked.seed * 1_000_003 + number
     study.sampler = optuna.samplers.TPESampler(seed=seed % 2**32, n_startup_trials=SAMPLED)
     study.pruner = optuna.pruners.MedianPruner(n_startup_trials=UNPRUNED, n_warmup_steps=WARM_UP)
     present = present_values(plan.asked.model_file, plan.asked.space)
-    if number == 0 and present:
+    # A kill right after this line leaves a trial that waits, which is the next to be asked for.
+    waits = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+    if number == 0 and present and not waits:
         study.enqueue_trial(present)
     return study.ask()
 

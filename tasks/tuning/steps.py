@@ -75,7 +75,10 @@ def write_tuned(plan: Plan, ended: list[Ended], run_id: str) -> Path:
     runs.set_tags(run_id, {**tags, "best.trial": str(best.number)})
     runs.log_json(run_id, [asdict(trial) for trial in ended], "trials.json")
     runs.rename_run(run_id, f"tuned: {best.loss:.4f} validation loss, {len(ended)} trials")
-    return write_best(plan.asked, best.values, best.loss)
+    written = write_best(plan.asked, best.values, best.loss)
+    if len(ended) >= plan.asked.trials:
+        plan.forget_rows()
+    return written
 
 
 def _metrics(report: EpochReport) -> dict[str, float]:

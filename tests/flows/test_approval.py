@@ -17,6 +17,7 @@ from prefect.states import AwaitingRetry
 
 from flows.locks import promotion_lock
 from flows.promote import promote
+from flows.results import Promoted, Retrained
 from flows.retrain import retrain
 from models.sections import Gate, Promotion
 from tasks.registry import steps
@@ -85,6 +86,20 @@ def test_a_word_does_not_overrule_the_gates(copy: Copy) -> None:
     copy(name, gates={"accuracy": Gate(min=1.1)}, **ASKS)
     assert cli("promote", name, "--approve", "I want it").code == 1
     assert (champion(name), events(name)) == (None, ["refused"])
+
+
+@pytest.mark.usefixtures("server")
+@pytest.mark.parametrize("outcome", ["waiting", "unchanged"])
+def test_a_retraining_that_has_to_be_approved_exits_with_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcome: str
+) -> None:
+    from flows import retrain as module
+
+    done = Retrained.of(Promoted("asks", "1", False, outcome, ["a person has to approve it, and is waited for"]))
+    monkeypatch.setattr(module, "retrain", lambda *_: done)
+    said = cli("retrain", write_model(tmp_path, "asks"))
+    assert said.code == (1 if outcome == "waiting" else 0), said.both
+    assert ("--approve REASON" in said.out) is (outcome == "waiting")
 
 
 @pytest.fixture

@@ -15,8 +15,10 @@ from prefect.states import Cancelled, Scheduled
 
 from flows import late
 from flows.retrain import retrain
-from tasks.training.job import alone
-from tests.small import cli, write_model
+from tasks.registry.start import WEIGHTS_SHA256
+from tasks.training.job import Job, alone
+from tests.conftest import Copy
+from tests.small import QUICK, cli, write_model
 
 HOURLY = '[schedule]\nretrain = "0 * * * *"\n'
 NOW = datetime.now(UTC)
@@ -110,3 +112,25 @@ def test_a_run_gives_way_to_one_that_is_at_the_same_training(client: SyncPrefect
         patch.setattr(module, "train_on", train_on)
         assert carry_out(client.create_flow_run_from_deployment(deployment))[0] == "Completed"
     assert ended == [("Skipped", "another run trains the same model on the same data now")]
+
+
+@pytest.mark.usefixtures("server")
+def test_the_same_training_is_looked_for_as_it_would_start(copy: Copy, tmp_path: Path) -> None:
+    from flows import retrain as module
+    from tasks.registry.connection import connect
+
+    asked: list[Job] = []
+    warm = QUICK.replace("[evaluation]", "warm_start = true\n[evaluation]")
+    file = write_model(tmp_path, "late-warm", quick=warm)
+    copy("late-warm")
+    connect().set_model_version_tag("late-warm", "1", WEIGHTS_SHA256, "abc")
+    connect().set_registered_model_alias("late-warm", "champion", "1")
+
+    def busy(job: Job) -> str:
+        asked.append(job)
+        return "another run"
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "trained_by_another", busy)
+        assert retrain(file).outcome == "skipped"
+    assert asked[0].start and (asked[0].start.version, asked[0].start.sha256) == ("1", "abc")

@@ -126,6 +126,26 @@ def test_words_are_replaced_within_texts_and_values_as_a_whole() -> None:
     assert swapped["shop"].to_pylist()[:2] == ["b", "a"]
 
 
+@pytest.mark.parametrize(
+    ("text", "words", "expected"),
+    [
+        ("he told her", {"he": "she", "her": "him", "him": "her"}, "she told him"),
+        ("cheap, heat; He", {"he": "she"}, "cheap, heat; He"),
+        ("not good, good", {"good": "bad", "not good": "poor"}, "poor, bad"),
+        ("a+b (x)", {"+": " plus ", "(x)": r"\1"}, r"a plus b \1"),
+        ("黒猫が好き", {"猫": "犬"}, "黒犬が好き"),
+        ("as it was", {"": "!"}, "as it was"),
+    ],
+)
+def test_words_of_a_text_change_places_and_parts_of_longer_words_stay(
+    text: str, words: dict[str, str], expected: str
+) -> None:
+    table = pa.table({"word": [text, None], "shop": pa.array(["a", "b"]).dictionary_encode()})
+    found, changed = change_rows(PAIR, table, invariance(replace={"word": words}), 0)
+    assert found["word"].to_pylist() == [expected, None]
+    assert changed.tolist() == [text != expected, False]
+
+
 def test_words_and_seconds_are_added_and_values_go_missing() -> None:
     contract = contract_of({"w": KINDS["text"].settings(), "t": KINDS["datetime"].settings()}, "regression")
     table = pa.table({

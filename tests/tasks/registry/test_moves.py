@@ -7,6 +7,7 @@ import pytest
 
 from models.errors import RefusedError
 from tasks.registry import promotion
+from tasks.registry.approval import ASKED, awaits_approval
 from tasks.registry.connection import connect
 from tasks.registry.gates import Verdict
 from tasks.registry.history import new_event, read_history
@@ -40,8 +41,10 @@ def test_a_move_that_was_killed_is_completed_by_whoever_comes_next(copy: Copy, d
         client.set_registered_model_alias(name, "previous", "1")
     if done == "champion set":
         client.set_registered_model_alias(name, "champion", "2")
+    client.set_model_version_tag(name, "2", ASKED, move.event.when)
     finish_move(name)
     assert numbers(name) == {"champion": "2", "previous": "1"}
+    assert not awaits_approval(find_version(name, "2")), "a champion waits for nobody"
     assert [(e.event, e.version) for e in read_history(name)] == [("promoted", "1"), ("promoted", "2")]
     assert MOVING not in client.get_registered_model(name).tags
     assert roll_back(name, "back")[0].number == "1"

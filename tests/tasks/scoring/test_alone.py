@@ -1,6 +1,7 @@
 """A clean process: what serving does without can't be imported there, and predictions are those of this one."""
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from models.columns import KINDS
-from models.errors import RefusedError
+from models.errors import OutsideError, RefusedError
 from tasks.scoring import alone
 from tasks.scoring.alone import NOT_SERVED, predict_alone
 from tasks.scoring.predictor import Predictor
@@ -54,8 +55,24 @@ def test_what_serving_does_without_can_not_be_imported(
 def test_a_process_that_does_not_answer_is_given_up(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(alone, "PROBE", "import time; time.sleep(60)")
     monkeypatch.setattr(alone, "PATIENCE_SECONDS", 0.2)
-    with pytest.raises(RefusedError, match=r"no answer within 0\.2 s"):
+    with pytest.raises(OutsideError, match=r"no answer within 0\.2 s; try again when the machine is less busy"):
         predict_alone(small.downloaded, None, pa.table({"load": [1.0]}))
+
+
+def test_a_process_that_was_killed_says_nothing_about_the_version(
+    small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(code: int) -> None:
+        ended = subprocess.CompletedProcess([], code, "", "a last word")
+        monkeypatch.setattr(subprocess, "run", lambda *_, **__: ended)
+        predict_alone(small.downloaded, None, pa.table({"load": [1.0]}))
+
+    with pytest.raises(OutsideError, match="was killed by SIGKILL"):
+        run(-9)
+    with pytest.raises(OutsideError, match="was killed by signal 250"):
+        run(-250)
+    with pytest.raises(RefusedError, match="a last word"):
+        run(1)
 
 
 def test_it_sees_no_settings_and_no_secrets_of_this_process(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:

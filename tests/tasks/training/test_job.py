@@ -110,6 +110,12 @@ def test_modules_that_only_look_at_data_change_no_graph(tmp_path: Path, monkeypa
     assert fresh() != empty
 
 
+def test_what_only_judges_predictions_changes_no_graph() -> None:
+    models = job_module.ROOT / "models"
+    assert not job_module._shapes(models / "behaviour.py")
+    assert job_module._shapes(models / "network.py")
+
+
 def test_no_commit_outside_a_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_module, "ROOT", tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -12,8 +13,9 @@ from tasks.data.snapshot import ingest
 from tasks.data.splits import TEST
 from tasks.training import fit
 from tasks.training.loop import EpochReport
+from tasks.tuning import steps
 from tasks.tuning.ended import Ended, best_of
-from tasks.tuning.plan import Plan, ask, plan_search
+from tasks.tuning.plan import Plan, ask, plan_search, write_best
 from tasks.tuning.search import Tell, search
 from tasks.tuning.space import Value
 from tests.small import table, write_model
@@ -77,6 +79,39 @@ def test_a_killed_search_goes_on_and_tries_what_an_undisturbed_one_tries(tmp_pat
     assert [(t.values, t.loss, t.pruned) for t in ended] == [(t.values, t.loss, t.pruned) for t in whole]
 
 
+def test_a_kill_before_the_first_trial_is_asked_for_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import optuna
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(optuna.Study, "ask", killed)
+        Record().run(planned(tmp_path, 1))
+    again = Record()
+    assert len(again.run(planned(tmp_path, 1))) == 1
+    assert again.begun == [(1, {"training.learning_rate": 0.02, "network.width": 8})]
+    assert len(optuna.load_study(study_name="m", storage=planned(tmp_path, 1).storage).trials) == 1
+
+
+def test_the_best_is_written_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = planned(tmp_path, 1).asked
+    before = write_best(asked, {"network.width": 4}, 0.5).read_text()
+    real = Path.write_text
+
+    def cut_short(path: Path, text: str, **how: str) -> int:
+        real(path, text[: len(text) // 2], **how)
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="no space"):
+        patch.setattr(Path, "write_text", cut_short)
+        write_best(asked, {"network.width": 16}, 0.4)
+    assert asked.output.read_text() == before
+    assert not list(tmp_path.glob(".tuned*"))
+
+
 def test_more_trials_go_on_with_those_that_ended(tmp_path: Path) -> None:
     first = Record().run(planned(tmp_path, 2))
     more = Record()
@@ -106,6 +141,17 @@ def test_a_trial_that_cannot_be_trained_is_told_and_not_tried_again(
     assert len(ended) == 3
     best = best_of(ended)
     assert best is None or best.values["network.width"] != 8
+
+
+def test_encoded_rows_go_when_all_trials_have_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steps, "runs", mock.Mock())
+    plan = planned(tmp_path, 2)
+    plan.tensors.mkdir(parents=True)
+    ended = [Ended(number, {"network.width": 4}, 0.5, 2, False, "", f"run-{number}") for number in (1, 2)]
+    steps.write_tuned.fn(plan, ended[:1], "run")
+    assert plan.tensors.exists(), "the next start goes on"
+    steps.write_tuned.fn(plan, ended, "run")
+    assert not plan.tensors.exists() and plan.folder.exists()
 
 
 def test_no_trial_starts_after_the_time(tmp_path: Path) -> None:
