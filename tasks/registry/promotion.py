@@ -104,7 +104,7 @@ def apply_verdict(contest: Contest, verdict: "Verdict", why: str, run_id: str, w
         tag_version(challenger, {ASKED: event.when})
         return event
     tag_version(challenger, {VERDICT: _as_tag(verdict, run_id)})
-    if awaits_approval(challenger) and not promoted:
+    if awaits_approval(challenger) and verdict.outcome != "yes":
         untag_version(challenger, ASKED)
     return event
 
