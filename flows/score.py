@@ -1,6 +1,7 @@
 """From rows to predictions, each row accounted for."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -177,4 +178,5 @@ def monitor_watched(
         return None
     from flows.monitor import monitor_scores
 
-    return monitor_scores(version, expected, scores, request, sources)
+    # The inputs may have changed since their rows were scored.
+    return monitor_scores(version, expected, scores, request, replace(sources, fingerprints=scores.sources))

@@ -8,7 +8,6 @@ from typing import Any
 
 from models.errors import AbsentError, InputError
 from models.profile import Profile, Rate
-from tasks.data.batches import SourceFile
 from tasks.data.contents import row_bytes
 from tasks.data.database import is_database
 from tasks.data.sources import resolve_each
@@ -67,8 +66,7 @@ def _is_there(uri: str) -> bool:
 
 def read_by_now(known: Sequence[Mapping[str, Any]], sources: Sources) -> list[Mapping[str, Any]]:
     """What the files of this window and of those before it look like, each as it was read last."""
-    looks = zip(sources.files, sources.fingerprints, strict=True)
-    files = [seen for file, seen in looks if not (isinstance(file, SourceFile) and file.query)]
+    files = [seen for seen in sources.fingerprints if "query" not in seen]
     return list({seen["path"]: seen for seen in [*known, *files]}.values())
 
 

@@ -17,6 +17,7 @@ from tasks.actions.outboxes import Outboxes
 from tasks.actions.select import Actions
 from tasks.data.checks import check_batch
 from tasks.data.contents import row_bytes
+from tasks.data.query import BOUNDS
 from tasks.data.rejects import SCHEMA
 from tasks.scoring.batch import BatchScorer, Stamp, Watch
 from tasks.scoring.destination import PREDICTIONS, REJECTS
@@ -70,6 +71,8 @@ class Scores:
     rejects: Path | str
     watched: tuple[Mapping[str, Any], ...] = ()
     """What was counted of each shard, where the run is watched for drift."""
+    sources: tuple[Mapping[str, Any], ...] = ()
+    """What the files and queries looked like when the run began, which may have been before a kill."""
 
     @property
     def looked_at(self) -> bool:
@@ -290,6 +293,7 @@ def _summed_up(
         predictions=sink.predictions,
         rejects=sink.rejects,
         watched=tuple(entry.watched for entry in entries if entry.watched is not None),
+        sources=tuple({key: seen[key] for key in seen if key not in BOUNDS} for seen in pinned.sources),
     )
 
 

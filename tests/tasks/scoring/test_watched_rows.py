@@ -13,7 +13,7 @@ from tasks.monitoring.vocabulary import vocabularies_of
 from tasks.monitoring.watching import Watching, joined, share_of
 from tasks.monitoring.window import find_sources, profile_window, window_digest, window_of
 from tasks.scoring.batch import Accepted
-from tasks.scoring.claim import claimed
+from tasks.scoring.claim import LocalPlace, claimed
 from tasks.scoring.destination import destination
 from tasks.scoring.inputs import look_at
 from tasks.scoring.predictor import Predictor
@@ -172,6 +172,20 @@ def test_a_window_of_files_is_the_same_however_many_of_its_rows_were_counted(
     # Of a query only its words are known beforehand.
     asked = replace(sources, fingerprints=({"path": "db", "query": "SELECT 1", "key": "id"},))
     assert window_digest(asked, options, some) != window_digest(asked, options, every)
+
+
+def test_a_run_tells_what_its_inputs_were_when_their_rows_were_read(
+    small: Small, frame: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = tmp_path / "in.csv"
+    table(200, seed=9).drop(columns="broken").to_csv(given, index=False)
+    before = look_at([str(given)], None).fingerprints
+    with monkeypatch.context() as killed:
+        killed.setattr(LocalPlace, "move", lambda *_: (_ for _ in ()).throw(StoppedError))
+        with pytest.raises(StoppedError):
+            scored(small, given, tmp_path / "out", watching(small, frame))
+    given.write_text(given.read_text() + "\n")
+    assert scored(small, given, tmp_path / "out", watching(small, frame)).sources == before
 
 
 def test_shards_without_values_add_nothing(frame: Profile, small: Small) -> None:
