@@ -5,11 +5,11 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TESTABLE := $(VENV)/.testable
 PYTEST := $(BIN)/pytest --dist loadscope --no-loadscope-reorder
-FAST := $(PYTEST) --numprocesses logical -m "not slow"
+FAST := $(PYTEST) --numprocesses logical -m "not slow and not soak"
 SOURCES := models tasks flows infra tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage test-slow lint audit ui bench clean clean-state
+.PHONY: help demo test coverage test-slow test-soak lint audit ui bench clean clean-state
 
 help:
 	@echo "make demo              the whole life of a model on real data, in a minute or two"
@@ -17,6 +17,7 @@ help:
 	@echo "make test              style, types, import rules and the fast tests; with SLOW=yes the slow ones among them"
 	@echo "make coverage          the fast tests again, with the share of lines that they reach"
 	@echo "make test-slow         the tests that start servers, kill processes and train for longer"
+	@echo "make test-soak         those that take minutes each: production, the closed loop, kills at every step"
 	@echo "make lint              style, types and import rules alone, and what is known of the locked versions"
 	@echo "make audit             fails where a locked version has a known vulnerability"
 	@echo "make bench NAME=...    one of: $(basename $(notdir $(filter-out benchmarks/__%,$(wildcard benchmarks/[a-z]*.py))))"
@@ -52,9 +53,13 @@ lint: $(TESTABLE)
 audit: $(TESTABLE)
 	@$(BIN)/python infra/audit.py --strict
 
+# Longer than .ci/run has: before a release, and after changes to what they test.
+test-soak: $(TESTABLE)
+	$(BIN)/pytest --numprocesses 2 --dist worksteal -m soak
+
 # Slow tests wait more than they work: one process more than there are cores keeps these busy.
 test: lint
-	$(if $(SLOW),$(PYTEST) --numprocesses 3,$(FAST))
+	$(if $(SLOW),$(PYTEST) --numprocesses 3 -m "not soak",$(FAST))
 
 # Counting lines takes as long again as half of the tests.
 coverage: $(TESTABLE)

@@ -190,7 +190,7 @@ def test_a_champion_that_came_meanwhile_is_judged_against(copy: Copy, client: Sy
     assert told_events(client, name, "perennial.model.refused")[-1]["event"] == "perennial.model.refused"
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.usefixtures("no_evaluation")
 def test_a_suspended_retraining_goes_on_with_what_it_trained(client: SyncPrefectClient, tmp_path: Path) -> None:
     name = "approval-retrain"

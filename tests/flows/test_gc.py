@@ -128,7 +128,7 @@ def removing(home: Path) -> Iterator[Callable[[int], int]]:
         asked.close()
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_killed_at_every_step_nothing_dangles_and_all_commands_work_afterwards(
     server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

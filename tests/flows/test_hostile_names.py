@@ -61,7 +61,7 @@ def test_no_command_takes_such_a_name_for_a_model(name: str, server: str, home: 
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_columns_and_classes_of_such_names_stay_where_they_belong(server: str, home: Path, tmp_path: Path) -> None:
     frame = table().replace({"broken": CLASSES}).rename(columns=COLUMNS)
     kinds = {"load": "number", "heat": "number", "shop": "category", "night": "boolean", "made": "datetime"}

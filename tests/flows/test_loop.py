@@ -65,7 +65,7 @@ def eventually(look: Any) -> Any:
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(600)
 def test_drift_starts_a_retraining_and_is_told(up: Up, hook: tuple[str, list[Any]], tmp_path: Path) -> None:
     address, sent = hook

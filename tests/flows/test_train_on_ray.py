@@ -37,7 +37,7 @@ def test_words_that_need_ray_say_so(tmp_path: Path, server: str, words: tuple[st
         plain(cli(name, write_model(tmp_path, "words"), *words), 2, said)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(600)
 def test_an_interrupt_leaves_no_process_and_the_training_goes_on_in_its_run(
     server: str, tmp_path: Path, home: Path

@@ -43,7 +43,7 @@ def test_a_second_search_of_a_model_is_refused(tmp_path: Path, home: Path) -> No
         plain(cli("tune", file, "--trials", 1), 1, "twice: a search is under way, held by ada@lab")
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_search_goes_on_after_a_kill_and_writes_the_best(server: str, tmp_path: Path, home: Path) -> None:
     file = write_model(tmp_path, "hunt", table(1500), quick=LONGER)
     words = "tune", file, "--trials", 4, *SEARCH, "--json"

@@ -61,7 +61,7 @@ def prepare(folder: Path, address: str) -> None:
     frame.drop(columns="broken").to_csv(folder / "new.csv", index=False)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(1200)
 def test_the_page_leads_to_a_production_that_keeps_its_secrets_and_survives_its_loss() -> None:
     require_postgresql()
