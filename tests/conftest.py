@@ -28,6 +28,8 @@ os.environ |= {
     "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING": "false",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "NO_COLOR": "1",
+    # Otherwise its workers wait for all other tests.
+    "RAY_worker_niceness": "0",
     "COLUMNS": "200",
 }
 

@@ -92,7 +92,7 @@ def test_drift_starts_a_retraining_and_is_told(up: Up, hook: tuple[str, list[Any
     ] == ["1", "2"]
     (told,) = eventually(lambda: [each for each in sent if each["topic"] == "drift"])
     assert (told["model"], told["payload"]["run_id"]) == ("loop", second["run_id"])
-    assert told["text"].startswith("loop: version 1: 2 of the last 2 windows have drifted (")
+    assert told["text"].startswith("loop: version 1: 2 of the last 2 windows have drifted or are worse than promised")
     broken = up.ask("deployments/name/score/loop")["id"]
     failing = up.ask(
         f"deployments/{broken}/create_flow_run", {"parameters": {"input": ["none.csv"], "output": "x.csv"}}

@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,8 +90,13 @@ def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
 
 def workers() -> list[psutil.Process]:
     """The processes that train."""
-    beneath = psutil.Process().children(recursive=True)
-    return [p for p in beneath if p.name().startswith("ray::RayTrainW") and p.status() != psutil.STATUS_ZOMBIE]
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        # Some end while they are looked at.
+        with suppress(psutil.NoSuchProcess):
+            if process.name().startswith("ray::RayTrainW") and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
 
 
 def test_two_workers_learn_about_as_well_as_one(trainer: Trainer, whole: Fitted) -> None:
