@@ -61,7 +61,7 @@ def of_postgres(server: PostgresServer, table: str, columns: str) -> list[tuple[
 
 def score_rows(
     predictor: Predictor, inputs: list[str], output: Path | str, overwrite: bool = False,
-    on_rows: Callable[[int], None] | None = None, crew: Crew | None = None, **options: Any,
+    on_rows: Callable[[int], None] = lambda _: None, crew: Crew | None = None, **options: Any,
 ) -> Scores:  # fmt: skip
     """A run as the flow does it, without Prefect and MLflow."""
     given = Options(**{"key": "id", **options})

@@ -50,7 +50,7 @@ def score(acting: Predictor, tmp_path: Path) -> Score:
         stops: bool = False,
         overwrite: bool = False,
         home: str = "boxes",
-        on_rows: Callable[[int], None] | None = None,
+        on_rows: Callable[[int], None] = lambda _: None,
         **options: Any,
     ) -> Told:
         request = Request.of("small/1", [str(tmp_path / "in.parquet")], Options(**{"shard_rows": 40, **options}), None)
