@@ -30,6 +30,8 @@ REMEMBERED = frozenset(("category", "boolean", "datetime"))
 """Kinds whose cells are short and come again."""
 MOST_REMEMBERED, LONGEST_REMEMBERED = 4096, 100
 """Cells of a column, and characters of one."""
+MOST_FINDINGS = 20
+"""That are told of a column."""
 NOT_BASE64 = "not base64"
 WRONG_TYPE = "wrong type"
 
@@ -76,10 +78,11 @@ class RowReader:
         }
 
     def read_rows(self, rows: Sequence[Row]) -> dict[str, NDArray[Any]]:
-        """Graph inputs [N, ...] of rows that have every column of the model; others are ignored.
+        """Graph inputs [N, ...] of N > 0 rows that have every column of the model; others are ignored.
 
         None and NaN stand for a missing value, a picture or recording is its file's content, in bytes or base64, and a
-        series the list of its window, the newest value last. Raises RowsError for whatever can't be scored.
+        series the list of its window, the newest value last. Raises RowsError for what can't be scored: the columns that
+        the first row lacks which lacks any, or the first cells that break a rule.
         """
         try:
             cells = (
@@ -105,7 +108,9 @@ class RowReader:
     def absent(self, given: Iterable[str], row: int | None = None) -> list[Finding]:
         """A finding for each column of the model that is not among the given ones."""
         names = set(given)
-        unknown = sorted(names - self.columns.keys())
+        unknown = sorted(name for name in names - self.columns.keys() if len(name) <= LONGEST_REMEMBERED)[
+            :MOST_FINDINGS
+        ]
         return [
             Finding(name, f"is not there{near_match(name, unknown)}; give null where it is not known", row)
             for name in self.columns
@@ -113,7 +118,8 @@ class RowReader:
         ]
 
     def _absent(self, rows: Sequence[Row]) -> list[Finding]:
-        return [finding for number, row in enumerate(rows, 1) for finding in self.absent(row, number)]
+        lacking = ((number, row) for number, row in enumerate(rows, 1) if not row.keys() >= self.columns.keys())
+        return self.absent(*reversed(next(lacking)))
 
     def _read_numbers(self, columns: Mapping[str, Cells]) -> dict[str, NDArray[Any]] | None:
         """All columns of numbers, or None where a cell is no plain number within its limits."""

@@ -13,6 +13,8 @@ from tasks.serving.problem import RequestError, bad_request
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 JSON = "application/json"
+PATIENCE = 4
+"""How many times the largest body may be is read of one that is refused; then the connection is closed."""
 
 
 def header(scope: MutableMapping[str, Any], name: bytes) -> str:
@@ -34,9 +36,6 @@ async def read_json(scope: MutableMapping[str, Any], receive: Receive, limits: L
 
 async def read_body(scope: MutableMapping[str, Any], receive: Receive, limits: Limits) -> bytes:
     """The whole body, unpacked where it was sent packed."""
-    length = header(scope, b"content-length")
-    if length.isdecimal() and int(length) > limits.body_bytes:
-        raise _too_large(limits)
     try:
         async with asyncio.timeout(limits.seconds):
             body = await _received(receive, limits)
@@ -48,6 +47,7 @@ async def read_body(scope: MutableMapping[str, Any], receive: Receive, limits: L
 
 
 async def _received(receive: Receive, limits: Limits) -> bytes:
+    """The body. One that is too large is let go as it comes, since callers read the answer when they have sent it."""
     pieces: list[bytes] = []
     held = 0
     while True:
@@ -57,9 +57,12 @@ async def _received(receive: Receive, limits: Limits) -> bytes:
         piece = message.get("body", b"")
         held += len(piece)
         if held > limits.body_bytes:
-            raise _too_large(limits)
-        pieces.append(piece)
-        if not message.get("more_body", False):
+            pieces.clear()
+        else:
+            pieces.append(piece)
+        if not message.get("more_body", False) or held > PATIENCE * limits.body_bytes:
+            if held > limits.body_bytes:
+                raise _too_large(limits)
             return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 

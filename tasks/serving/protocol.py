@@ -12,25 +12,28 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._head: int | None = 0
-        """Bytes of an unfinished head; None while a body comes."""
+        self._in_head, self._head, self._ended = True, 0, 0
 
     def data_received(self, data: bytes) -> None:
-        """Some bytes of the connection."""
+        """Some bytes of the connection. Those that a head shares with the end of a message are not counted."""
+        ended = self._ended
         super().data_received(data)
-        if self._head is not None:
-            self._head += len(data)
-            if self._head > self.head_bytes:
-                self.transport.close()
+        if not self._in_head or self._ended != ended:
+            self._head = 0
+            return
+        self._head += len(data)
+        if self._head > self.head_bytes:
+            self.transport.close()
 
     def on_headers_complete(self) -> None:
-        """The head has ended within the limit, or all of it came with one read, which has a limit of its own."""
-        self._head = None
+        """The body begins."""
+        self._in_head = False
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """The next head may begin."""
-        self._head = 0
+        self._in_head = True
+        self._ended += 1
         super().on_message_complete()
 
 

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 
+from tasks.scoring.output import no_predictions
 from tasks.scoring.rows import RowsError
 from tasks.serving.asking import Answered, Asked, Observer
 from tasks.serving.limits import Limits
@@ -25,6 +26,8 @@ class Service:
         served, count = live.served, len(asked.rows)
         if count > self.limits.rows:
             raise bad_request(f"{count:,} rows are more than {self.limits.rows:,}; send them in several requests")
+        if not count:
+            return Answered(asked, served, no_predictions(served.contract), time.time())
         try:
             if served.reader.plain and count <= FEW:
                 feed = asked.rows.read(served.reader)

@@ -3,6 +3,7 @@
 Its source: https://github.com/kserve/open-inference-protocol. Data travel as JSON; the binary extension does not.
 """
 
+from collections import Counter
 from http import HTTPStatus
 from typing import Any
 
@@ -29,9 +30,9 @@ def read_infer(given: Any, served: Served, request_id: str) -> Asked:
         raise bad_request('send an object with "inputs": a list of tensors, one for each column')
     tensors = [_tensor(tensor, position) for position, tensor in enumerate(given["inputs"], 1)]
     names = [name for name, _, _ in tensors]
-    twice = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
-    if twice is not None:
-        raise bad_request(f"input {twice!r} is given twice")
+    [(most, times)] = Counter(names).most_common(1)
+    if times > 1:
+        raise bad_request(f"input {most!r} is given {times} times")
     counts = {shape[0] for _, shape, _ in tensors}
     if len(counts) > 1:
         raise bad_request(f"all inputs have one number of rows; these have {', '.join(map(str, sorted(counts)))}")
