@@ -6,6 +6,7 @@ row is read here as it is read in files.
 
 import base64
 import binascii
+import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
@@ -21,7 +22,6 @@ from models.columns.number.feed import LARGEST, NumberSettings
 from models.columns.series.feed import SeriesSettings
 from models.contract import Contract
 from models.errors import InputError
-from models.problems import near_match
 
 Row = Mapping[str, Any]
 Cells = Sequence[Any]
@@ -81,8 +81,8 @@ class RowReader:
         """Graph inputs [N, ...] of N > 0 rows that have every column of the model; others are ignored.
 
         None and NaN stand for a missing value, a picture or recording is its file's content, in bytes or base64, and a
-        series the list of its window, the newest value last. Raises RowsError for what can't be scored: the columns that
-        the first row lacks which lacks any, or the first cells that break a rule.
+        series the list of its window, the newest value last. Raises RowsError for what can't be scored: the columns
+        that the first row lacks which lacks any, or the first cells that break a rule.
         """
         try:
             cells = (
@@ -112,14 +112,14 @@ class RowReader:
             :MOST_FINDINGS
         ]
         return [
-            Finding(name, f"is not there{near_match(name, unknown)}; give null where it is not known", row)
+            Finding(name, f"is not there{_hint(name, unknown)}; give null where it is not known", row)
             for name in self.columns
             if name not in names
         ]
 
     def _absent(self, rows: Sequence[Row]) -> list[Finding]:
-        lacking = ((number, row) for number, row in enumerate(rows, 1) if not row.keys() >= self.columns.keys())
-        return self.absent(*reversed(next(lacking)))
+        number, row = next((n, row) for n, row in enumerate(rows, 1) if not row.keys() >= self.columns.keys())
+        return self.absent(row, number)
 
     def _read_numbers(self, columns: Mapping[str, Cells]) -> dict[str, NDArray[Any]] | None:
         """All columns of numbers, or None where a cell is no plain number within its limits."""
@@ -177,6 +177,11 @@ class RowReader:
         if findings:
             raise RowsError(findings)
         return feed
+
+
+def _hint(name: str, unknown: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, unknown, n=1)
+    return f", did you mean it by {near[0]!r}?" if near else ""
 
 
 def _findings(name: str, refusals: Iterable[Refusal]) -> list[Finding]:
