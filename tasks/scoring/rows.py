@@ -112,7 +112,7 @@ class RowReader:
             :MOST_FINDINGS
         ]
         return [
-            Finding(name, f"is not there{_hint(name, unknown)}; give null where it is not known", row)
+            Finding(name, f"is missing{_hint(name, unknown)}; give null where it is not known", row)
             for name in self.columns
             if name not in names
         ]
@@ -181,7 +181,7 @@ class RowReader:
 
 def _hint(name: str, unknown: Sequence[str]) -> str:
     near = difflib.get_close_matches(name, unknown, n=1)
-    return f", did you mean it by {near[0]!r}?" if near else ""
+    return f" (did you mean it by {near[0]!r}?)" if near else ""
 
 
 def _findings(name: str, refusals: Iterable[Refusal]) -> list[Finding]:
