@@ -185,7 +185,11 @@ def _hint(name: str, unknown: Sequence[str]) -> str:
 
 
 def _findings(name: str, refusals: Iterable[Refusal]) -> list[Finding]:
-    return [Finding(name, refusal.reason, int(row) + 1) for refusal in refusals for row in np.flatnonzero(refusal.rows)]
+    return [
+        Finding(name, refusal.reason, int(row) + 1)
+        for refusal in refusals
+        for row in np.flatnonzero(refusal.rows)[:MOST_FINDINGS]
+    ]
 
 
 def _to_arrow(cells: Cells, settings: ColumnSettings) -> tuple[pa.Array, list[Refusal]]:
