@@ -53,7 +53,7 @@ def serve(settings: Settings) -> None:
     while not models.changed():
         time.sleep(WANTED_SECONDS)
     models.take()
-    app = make_app(models, Service(settings.limits), metrics, os.environ.get(TOKEN) or None)
+    app = make_app(models, Service(settings.limits, (metrics,)), metrics, os.environ.get(TOKEN) or None)
     config = uvicorn.Config(
         app, loop="uvloop", http=bounded(settings.limits.head_bytes), lifespan="on", access_log=False, log_config=None,
         server_header=False, timeout_keep_alive=KEEP_ALIVE_SECONDS,
