@@ -34,6 +34,8 @@ from flows.promote_command import promote
 from flows.ready import prefect_ready
 from flows.score_command import EXAMPLE, score
 from flows.screen import rows_line, show, show_problems, tell_error, trained_lines, verdict_lines, without_warnings
+from flows.serve_command import EXAMPLE as SERVE_EXAMPLE
+from flows.serve_command import serve
 from flows.tune_command import EXAMPLE as TUNE_EXAMPLE
 from flows.tune_command import tune
 from flows.up_command import EXAMPLE as UP_EXAMPLE
@@ -218,6 +220,7 @@ def retrain(
 app.command(epilog=TUNE_EXAMPLE)(tune)
 app.command(epilog=EXAMPLE)(score)
 app.command(epilog=MONITOR_EXAMPLE)(monitor)
+app.command(epilog=SERVE_EXAMPLE)(serve)
 app.command(epilog=UP_EXAMPLE)(up)
 
 

@@ -27,6 +27,8 @@ Rows = slice | NDArray[np.int64]
 NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"
 BATCH = 1024
 """Rows that one thread scores at once: what a layer hands to the next still lies in the processor's cache."""
+NARROW = frozenset(("number", "category", "boolean", "datetime"))
+"""Kinds whose rows are all alike in size: one number or one short text."""
 BATCH_ELEMENTS = 1 << 17
 """Numbers, bytes or characters that one thread scores at once, where rows are large."""
 
@@ -64,7 +66,8 @@ class Predictor:
         """Of the graph, in millions of bytes."""
         names = output_names((column.name for column in contract.columns), contract.task != "regression")
         # The class index stands for the label: strings would cost one Python object a row.
-        self._outputs = [names[2], names[1]] if len(names) > 1 else [names[0]]
+        self.outputs = [names[2], names[1]] if len(names) > 1 else [names[0]]
+        self._narrow = all(c.settings.kind in NARROW for c in contract.columns)
 
     @classmethod
     def load(cls, folder: Path, expected_sha256: str | None = None, threads: int | None = None) -> "Predictor":
@@ -110,6 +113,8 @@ class Predictor:
 
     def run(self, feed: Mapping[str, NDArray[Any]]) -> Predictions:
         """Predictions for graph inputs, each [N, ...]; the number of threads makes no difference to them."""
+        if self._narrow and 0 < len(next(iter(feed.values()))) <= self.batch_rows:
+            return self._as_predictions(self.session.run(self.outputs, feed))
         return self._run(self.session, feed, {})
 
     @cached_property
@@ -127,7 +132,7 @@ class Predictor:
 
         def run_batch(rows: Rows) -> list[NDArray[Any]]:
             batch = {renamed.get(name, name): values[rows] for name, values in feed.items()}
-            return session.run(self._outputs, batch)  # type: ignore[no-any-return]
+            return session.run(self.outputs, batch)  # type: ignore[no-any-return]
 
         if len(batches) == 1:
             parts = [run_batch(batches[0])]
@@ -138,6 +143,9 @@ class Predictor:
         if order is not None:
             back = np.argsort(order)
             outputs = [output[back] for output in outputs]
+        return self._as_predictions(outputs)
+
+    def _as_predictions(self, outputs: "list[NDArray[Any]]") -> Predictions:
         if self.contract.task == "regression":
             return Predictions(None, None, outputs[0])
         return Predictions(outputs[0], outputs[1], None)

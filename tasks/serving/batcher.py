@@ -1,0 +1,122 @@
+"""Requests that arrive together are scored together: ten rows take a graph hardly longer than one."""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.scoring.predictor import Predictions
+from tasks.serving.served import Served
+
+Feed = dict[str, NDArray[Any]]
+INLINE_SECONDS = 0.0003
+"""A batch that is scored in less time is not worth the way to another thread and back."""
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    served: Served
+    feed: Feed
+    rows: int
+    future: "asyncio.Future[Predictions]"
+
+
+class Batcher:
+    """Scores what has come since the last batch; one batch at a time, in a thread beside the event loop's."""
+
+    def __init__(self, rows: int, wait: float = 0.0) -> None:
+        """A batch has at most `rows` rows unless one request has more; `wait` are seconds that the first one waits."""
+        self._rows, self._wait = rows, wait
+        self._queue: deque[_Waiting] = deque()
+        self._pool = ThreadPoolExecutor(1, "batches")
+        self._busy = False
+
+    async def predict(self, served: Served, feed: Feed, rows: int) -> Predictions:
+        """Those of graph inputs, each [rows, ...]. Raises what ONNX Runtime does."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Predictions] = loop.create_future()
+        self._queue.append(_Waiting(served, feed, rows, future))
+        if not self._busy:
+            self._busy = True
+            if self._wait:
+                loop.call_later(self._wait, self._start)
+            else:
+                # Behind whatever else has arrived by now.
+                loop.call_soon(self._start)
+        return await future
+
+    def close(self) -> None:
+        """Waits for the batch in progress."""
+        self._pool.shutdown()
+
+    def _start(self) -> None:
+        batch = self._next()
+        if not batch:
+            self._busy = False
+            return
+        loop = asyncio.get_running_loop()
+        if batch[0].served.single_seconds * len(batch) < INLINE_SECONDS and sum(w.rows for w in batch) == len(batch):
+            self._finish(batch, *_outcome(batch))
+            loop.call_soon(self._start)
+            return
+        running = loop.run_in_executor(self._pool, _outcome, batch)
+        running.add_done_callback(lambda done: self._ended(batch, done))
+
+    def _ended(
+        self, batch: Sequence[_Waiting], done: "asyncio.Future[tuple[Predictions | None, Exception | None]]"
+    ) -> None:
+        self._finish(batch, *done.result())
+        self._start()
+
+    def _next(self) -> list[_Waiting]:
+        """The first ones that wait, of one version; those whose callers have gone are left out."""
+        batch: list[_Waiting] = []
+        rows = 0
+        while self._queue:
+            first = self._queue[0]
+            if batch and (first.served is not batch[0].served or rows + first.rows > self._rows):
+                break
+            self._queue.popleft()
+            if not first.future.done():
+                batch.append(first)
+                rows += first.rows
+        return batch
+
+    @staticmethod
+    def _finish(batch: Sequence[_Waiting], found: Predictions | None, error: Exception | None) -> None:
+        start = 0
+        for waiting in batch:
+            end = start + waiting.rows
+            if not waiting.future.done():
+                if found is None:
+                    waiting.future.set_exception(error or RuntimeError("no predictions"))
+                else:
+                    waiting.future.set_result(found if len(batch) == 1 else _part(found, slice(start, end)))
+            start = end
+
+
+def _outcome(batch: Sequence[_Waiting]) -> tuple[Predictions | None, Exception | None]:
+    try:
+        return batch[0].served.graph.run(_joined(batch)), None
+    except Exception as error:
+        # Whatever ONNX Runtime raises belongs to those who wait for it.
+        return None, error
+
+
+def _joined(batch: Sequence[_Waiting]) -> Feed:
+    if len(batch) == 1:
+        return batch[0].feed
+    return {name: np.concatenate([waiting.feed[name] for waiting in batch]) for name in batch[0].feed}
+
+
+def _part(found: Predictions, rows: slice) -> Predictions:
+    return Predictions(
+        None if found.index is None else found.index[rows],
+        None if found.probabilities is None else found.probabilities[rows],
+        None if found.values is None else found.values[rows],
+    )

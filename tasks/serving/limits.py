@@ -1,0 +1,19 @@
+"""What a server takes on, so that no caller can exhaust it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Of one process; what is beyond them is refused, and costs no memory."""
+
+    body_bytes: int = 16 << 20
+    """Of a request, also when unpacked."""
+    head_bytes: int = 64 << 10
+    """Of its first line and headers."""
+    rows: int = 10_000
+    """Of a request."""
+    seconds: float = 30.0
+    """Until a body is there, and that requests in progress are given when the server ends."""
+    requests: int = 512
+    """In progress; others are asked to come again."""

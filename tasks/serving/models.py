@@ -1,0 +1,110 @@
+"""The models of one server process: which version of each answers now."""
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from models.errors import PerennialError
+from tasks.serving.batcher import Batcher
+from tasks.serving.problem import RequestError
+from tasks.serving.served import Served
+
+LOG = logging.getLogger("perennial.serve")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A version that is to answer under a name."""
+
+    version: str
+    folder: str
+    sha256: str | None
+
+
+def write_wanted(path: Path, wanted: Mapping[str, Wanted]) -> None:
+    """Says in one step which versions are to answer."""
+    aside = path.with_suffix(".new")
+    aside.write_text(json.dumps({name: vars(one) for name, one in wanted.items()}), encoding="utf-8")
+    aside.replace(path)
+
+
+def read_wanted(path: Path) -> dict[str, Wanted]:
+    """What `write_wanted` has written; nothing before it has."""
+    try:
+        found: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    return {name: Wanted(**one) for name, one in found.items()}
+
+
+class Live:
+    """One name: the version that answers now, and the batches of its requests."""
+
+    def __init__(self, served: Served, batcher: Batcher) -> None:
+        self.served, self.batcher = served, batcher
+
+
+class Models:
+    """The names that a process answers under."""
+
+    def __init__(self, wanted: Path, make_batcher: Callable[[], Batcher], told: Callable[[str, str], None]) -> None:
+        """`wanted` is the file that `write_wanted` writes; `told` gets name and version that could not be taken."""
+        self._wanted, self._make_batcher, self._told = wanted, make_batcher, told
+        self._stamp: tuple[int, int] | None = None
+        self.live: dict[str, Live] = {}
+
+    def find(self, name: str, version: str | None = None) -> Live:
+        """Raises RequestError where nothing answers under that name, or another version does."""
+        found = self.live.get(name)
+        if found is None:
+            known = ", ".join(map(repr, self.live)) or "none yet"
+            raise RequestError(HTTPStatus.NOT_FOUND, f"no model {name!r} is served; there are: {known}")
+        if version is not None and version != found.served.version:
+            text = f"{name} answers with version {found.served.version}, not {version}"
+            raise RequestError(HTTPStatus.NOT_FOUND, text)
+        return found
+
+    def changed(self) -> bool:
+        """Whether other versions are wanted than when `take` was called last."""
+        try:
+            found = self._wanted.stat()
+        except FileNotFoundError:
+            return False
+        return (found.st_ino, found.st_mtime_ns) != self._stamp
+
+    def take(self) -> None:
+        """Loads the versions that are wanted and new; one that can't be loaded leaves the one before in its place.
+
+        Requests in progress end with the version that they began with. Raises PerennialError for a version that can't
+        be loaded and follows none.
+        """
+        found = self._wanted.stat()
+        for name, wanted in read_wanted(self._wanted).items():
+            before = self.live.get(name)
+            if before and before.served.version == wanted.version:
+                continue
+            try:
+                served = Served.load(name, wanted.version, Path(wanted.folder), wanted.sha256)
+            except PerennialError as error:
+                if before is None:
+                    raise
+                LOG.error(
+                    "%s version %s is not taken, %s goes on: %s", name, wanted.version, before.served.version, error
+                )
+                self._told(name, wanted.version)
+                continue
+            if before:
+                before.served = served
+                LOG.info("%s answers with version %s from now on", name, wanted.version)
+            else:
+                self.live[name] = Live(served, self._make_batcher())
+        self._stamp = (found.st_ino, found.st_mtime_ns)
+
+    def close(self) -> None:
+        """Waits for batches in progress."""
+        for live in self.live.values():
+            live.batcher.close()

@@ -1,0 +1,92 @@
+"""The plain protocol: rows of raw columns by name, as JSON or, for one row with files, as a form."""
+
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException
+from starlette.requests import Request
+from starlette.types import Receive, Scope
+
+from models.columns.kind import FileSettings
+from tasks.serving.asking import NO_ENDPOINT, Answered, Asked, RowsAsked
+from tasks.serving.bodies import JSON, header, read_json
+from tasks.serving.limits import Limits
+from tasks.serving.problem import RequestError, bad_request
+from tasks.serving.served import Served
+
+FORM = "multipart/form-data"
+KEYS = ("rows", "endpoint")
+ENDPOINT_FIELD = "endpoint"
+LONGEST_ENDPOINT = 200
+
+
+async def read_rows(scope: Scope, receive: Receive, served: Served, limits: Limits, request_id: str) -> Asked:
+    """What the request asks. Raises RequestError."""
+    if header(scope, b"content-type").startswith(FORM):
+        return await _read_form(Request(scope, receive), served, limits, request_id)
+    given = await read_json(scope, receive, limits)
+    if not isinstance(given, dict) or not isinstance(given.get("rows"), list):
+        raise bad_request('send an object with "rows": a list of objects, each with its columns by name')
+    unknown = [key for key in given if key not in KEYS]
+    if unknown:
+        raise bad_request(f"unknown key {unknown[0]!r}; there are {', '.join(KEYS)}")
+    rows: list[Any] = given["rows"]
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row, dict):
+            raise bad_request(f"row {number} is no object with columns by name")
+    return Asked(request_id, RowsAsked(rows), endpoint_of(given.get("endpoint", NO_ENDPOINT)))
+
+
+def endpoint_of(given: Any) -> str:
+    """The name of the endpoint. Raises RequestError where it is none."""
+    if not isinstance(given, str) or len(given) > LONGEST_ENDPOINT or not given.isprintable():
+        raise bad_request(f"endpoint: give a name of at most {LONGEST_ENDPOINT} printable characters")
+    return given
+
+
+def write_answer(answered: Answered, request_id: str) -> bytes:
+    """JSON with an answer for each row."""
+    served = answered.served
+    return orjson.dumps(
+        {
+            "model": served.contract.name,
+            "version": served.version,
+            "request_id": request_id,
+            "predictions": served.answers.of(answered.predictions),
+        }
+    )
+
+
+async def _read_form(request: Request, served: Served, limits: Limits, request_id: str) -> Asked:
+    """One row: a field for each column, files for pictures and recordings."""
+    length = request.headers.get("content-length", "")
+    if not length.isdecimal():
+        raise RequestError(HTTPStatus.LENGTH_REQUIRED, f"a form needs Content-Length; or send {JSON}")
+    if int(length) > limits.body_bytes:
+        text = f"the body is larger than {limits.body_bytes / (1 << 20):g} MiB"
+        raise RequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, text, headers={"Connection": "close"})
+    columns = served.reader.columns
+    try:
+        form = await request.form(max_files=len(columns), max_fields=len(columns) + 1, max_part_size=limits.body_bytes)
+    except (MultiPartException, HTTPException) as error:
+        raise bad_request(f"the form can't be read: {getattr(error, 'detail', error)}") from None
+    try:
+        row = {
+            name: await _cell(form, name, isinstance(s, FileSettings)) for name, s in columns.items() if name in form
+        }
+        endpoint = form.get(ENDPOINT_FIELD, NO_ENDPOINT) if ENDPOINT_FIELD not in columns else NO_ENDPOINT
+    finally:
+        await form.close()
+    return Asked(request_id, RowsAsked([row]), endpoint_of(endpoint))
+
+
+async def _cell(form: FormData, name: str, of_file: bool) -> Any:
+    """A field's text, or what its file holds; nothing sent is a missing value."""
+    given = form[name]
+    if isinstance(given, UploadFile):
+        content = await given.read()
+        return (content or None) if of_file else content.decode("utf-8", "replace")
+    return given or None

@@ -1,0 +1,54 @@
+"""A version in the caller's own process: in a vehicle, a gateway, a script."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from models.contract import Contract
+from models.errors import InputError
+from tasks.scoring.predictor import Predictor as GraphPredictor
+from tasks.scoring.rows import Row, RowReader
+from tasks.serving.answers import Answer, Answers
+
+
+class Predictor:
+    """Answers rows of raw columns; holds no state between calls, so threads may share it.
+
+    >>> Predictor.load("models:/churn@champion").predict([{"age": 41, "plan": "basic"}])
+    [{'label': 'stays', 'probability': 0.93, 'probabilities': {'leaves': 0.07, 'stays': 0.93}}]
+    """
+
+    def __init__(self, graph: GraphPredictor, version: str | None = None) -> None:
+        self.graph, self.version = graph, version
+        self.reader, self._answers = RowReader(graph.contract), Answers(graph.contract)
+
+    @classmethod
+    def load(cls, place: str | Path) -> "Predictor":
+        """The version in a folder, or of NAME, NAME@ALIAS, NAME/VERSION or a models:/ URI.
+
+        Raises InputError where there is none, or where its files are not those that were registered.
+        """
+        if Path(place).is_dir():
+            return cls(GraphPredictor.load(Path(place)))
+        if isinstance(place, Path):
+            raise InputError(f"{place}: no such folder; give the folder of a version, or a name in the registry")
+        # Only what comes from the registry waits for MLflow to be loaded.
+        from tasks.registry.versions import downloaded, resolve
+
+        version = resolve(place)
+        with downloaded(version) as folder:
+            return cls(GraphPredictor.load(folder, version.sha256), version.number)
+
+    @property
+    def contract(self) -> Contract:
+        """What the version takes and returns."""
+        return self.graph.contract
+
+    def predict(self, rows: Sequence[Row]) -> list[Answer]:
+        """One answer a row: `label`, its `probability` and the `probabilities` by class, or `value`.
+
+        Each row has every column of the model by name, see `RowReader.read_rows`. Raises RowsError, an InputError that
+        names column and row, for what can't be scored.
+        """
+        if not rows:
+            return []
+        return self._answers.of(self.graph.run(self.reader.read_rows(rows)))

@@ -1,0 +1,204 @@
+"""A server of one or more worker processes: started, fed with new versions, restarted, ended."""
+
+import logging
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+
+from models.errors import InputError, OutsideError
+from tasks.serving.limits import Limits
+from tasks.serving.models import Wanted, write_wanted
+from tasks.serving.sources import Source, as_words, find_sources, moved
+from tasks.serving.worker_settings import READY, Settings
+
+LOG = logging.getLogger("perennial.serve")
+START_SECONDS, CHECK_SECONDS, LOOK_SECONDS, GRACE_SECONDS = 120, 120, 0.2, 5
+MOST_RESTARTS = 5
+"""Within a minute: more have a cause that does not pass."""
+BACKLOG = 2048
+
+
+@dataclass(frozen=True)
+class Serving:
+    """How to serve."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    workers: int = 1
+    batch_rows: int = 1024
+    batch_wait: float = 0.0
+    """Seconds that the first request of a batch waits for others."""
+    poll: float = 2.0
+    """Seconds between looks at the registry."""
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What answers once all is ready."""
+
+    address: str
+    models: dict[str, str]
+    """The version of each name."""
+    seconds: float
+
+    def lines(self) -> list[str]:
+        """For people."""
+        each = [
+            f"  {name} version {version}: {self.address}/models/{name}/predict" for name, version in self.models.items()
+        ]
+        return [f"ready after {self.seconds:.1f} s; try it at {self.address}/ (Ctrl-C ends it)", *each]
+
+
+def run_server(places: Sequence[str], how: Serving, asked_to_end: Event, tell: Callable[[Ready], None]) -> None:
+    """Serves until `asked_to_end`; `tell` is called once all workers answer.
+
+    Raises InputError where a port is taken or a model does not exist, OutsideError where workers keep ending.
+    """
+    began = time.monotonic()
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="perennial-serve-")))
+        listener = stack.enter_context(_listen(how))
+        workers = Workers(how, listener, scratch)
+        stack.callback(workers.end)
+        # They load what they need while the versions are looked up.
+        workers.start()
+        sources = find_sources(places, scratch / "versions")
+        _want(sources, workers.wanted)
+        if not workers.wait(asked_to_end):
+            return
+        address = f"http://{how.host}:{listener.getsockname()[1]}"
+        tell(Ready(address, _versions(sources), time.monotonic() - began))
+        _follow(sources, how, workers, asked_to_end, scratch / "versions")
+
+
+def _follow(sources: Sequence[Source], how: Serving, workers: "Workers", asked_to_end: Event, scratch: Path) -> None:
+    look = time.monotonic() + how.poll
+    while not asked_to_end.wait(LOOK_SECONDS):
+        workers.restart()
+        if time.monotonic() >= look:
+            changed = [source for source in sources if _takes(source, moved(source, scratch))]
+            if changed:
+                _want(sources, workers.wanted)
+            look = time.monotonic() + how.poll
+
+
+def _takes(source: Source, found: Wanted | None) -> bool:
+    """Whether another version is to answer from now on; it has answered in a process of its own before."""
+    if found is None:
+        return False
+    command = [sys.executable, "-m", "tasks.serving.worker", "check", as_words(found)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=CHECK_SECONDS)
+        problem = "" if done.returncode == 0 else (done.stderr.strip().splitlines() or ["it ended the process"])[-1]
+    except subprocess.TimeoutExpired:
+        problem = f"no answer within {CHECK_SECONDS} s"
+    if problem and source.wanted:
+        LOG.error(
+            "%s version %s is not taken, %s goes on: %s", source.name, found.version, source.wanted.version, problem
+        )
+        source.refused = found.version
+        return False
+    source.wanted, source.refused = found, None
+    return True
+
+
+def _want(sources: Sequence[Source], path: Path) -> None:
+    write_wanted(path, {source.name: source.wanted for source in sources if source.wanted})
+
+
+def _versions(sources: Sequence[Source]) -> dict[str, str]:
+    return {source.name: source.wanted.version for source in sources if source.wanted}
+
+
+def _listen(how: Serving) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in how.host else socket.AF_INET
+        return socket.create_server((how.host, how.port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise InputError(f"--host {how.host} --port {how.port}: {error.strerror}; give another one") from None
+
+
+class Workers:
+    """The worker processes of one server."""
+
+    def __init__(self, how: Serving, listener: socket.socket, scratch: Path) -> None:
+        self.wanted = scratch / "wanted.json"
+        self._how, self._listener, self._metrics = how, listener, scratch / "metrics"
+        self._metrics.mkdir()
+        self._processes: list[subprocess.Popen[str]] = []
+        self._restarts: list[float] = []
+
+    def start(self) -> None:
+        """All of them."""
+        self._processes = [self._begin() for _ in range(self._how.workers)]
+
+    def _begin(self) -> "subprocess.Popen[str]":
+        descriptor = self._listener.fileno()
+        how = self._how
+        settings = Settings(
+            descriptor, os.getpid(), str(self.wanted), str(self._metrics), how.batch_rows, how.batch_wait, how.limits
+        )
+        command = [sys.executable, "-m", "tasks.serving.worker", settings.as_json()]
+        return subprocess.Popen(command, pass_fds=[descriptor], stdout=subprocess.PIPE, text=True)
+
+    def wait(self, asked_to_end: Event) -> bool:
+        """Whether all answer; not where they have to end before. Raises InputError where a version can't be loaded."""
+        until = time.monotonic() + START_SECONDS
+        for process in self._processes:
+            while not _has_said(process):
+                if asked_to_end.is_set():
+                    return False
+                if process.poll() is not None:
+                    raise InputError("the model could not be loaded; the line above says why")
+                if time.monotonic() > until:
+                    raise OutsideError(
+                        f"a worker was not ready within {START_SECONDS} s; try again on a less busy machine"
+                    )
+        return True
+
+    def restart(self) -> None:
+        """Starts those anew that have ended. Raises OutsideError where that happens again and again."""
+        for position, process in enumerate(self._processes):
+            if process.poll() is None:
+                continue
+            now = time.monotonic()
+            self._restarts = [*(then for then in self._restarts if now - then < 60), now]
+            if len(self._restarts) > MOST_RESTARTS:
+                raise OutsideError(
+                    f"workers ended {len(self._restarts)} times within a minute; the lines above say why"
+                )
+            LOG.error("a worker ended with %s and is started anew", process.returncode)
+            self._processes[position] = self._begin()
+
+    def end(self) -> None:
+        """Asks all to end, and waits until requests in progress are answered."""
+        for process in self._processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        until = time.monotonic() + self._how.limits.seconds + GRACE_SECONDS
+        for process in self._processes:
+            try:
+                process.wait(max(0.0, until - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+            if process.stdout:
+                process.stdout.close()
+
+
+def _has_said(process: "subprocess.Popen[str]") -> bool:
+    """Whether the worker has said that it is ready, which it may do within a moment."""
+    if process.stdout is None:
+        return False
+    readable, _, _ = select.select([process.stdout], [], [], 0.05)
+    return bool(readable) and process.stdout.readline().strip() == READY

@@ -1,0 +1,102 @@
+"""Where the served versions come from: folders, and aliases in the registry, which are followed."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from models.contract import read_contract
+from models.errors import InputError, PerennialError
+from tasks.serving.models import Wanted
+
+LOG = logging.getLogger("perennial.serve")
+FROM_FOLDER = "local"
+"""The version of what no registry has numbered."""
+
+
+@dataclass
+class Source:
+    """One name to answer under, and the version that it means now."""
+
+    name: str
+    asked: str
+    """As the caller gave it."""
+    wanted: Wanted | None = None
+    troubled: bool = False
+    """Whether the registry was away when it was asked last."""
+    refused: str | None = None
+    """The version that is not taken."""
+
+
+def find_sources(asked: Sequence[str], scratch: Path) -> list[Source]:
+    """What was asked for, ready to be loaded. Raises InputError where a name is given twice, or does not exist."""
+    sources = [_find(place, scratch) for place in asked]
+    names = [source.name for source in sources]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise InputError(f"{twice}: is to be served twice; name another alias, as in {twice}@challenger")
+    return sources
+
+
+def _find(place: str, scratch: Path) -> Source:
+    if Path(place).is_dir():
+        contract = read_contract(Path(place))
+        return Source(contract.name, place, Wanted(FROM_FOLDER, str(Path(place).resolve()), None))
+    # Only what comes from the registry waits for MLflow to be loaded.
+    from tasks.registry.versions import CHAMPION, parse_name, resolve
+
+    reference, version = parse_name(place), resolve(place)
+    name = reference.model if reference.alias == CHAMPION else f"{reference.model}@{reference.alias}"
+    return Source(name, place, _fetch(version.model, version.number, scratch))
+
+
+def _fetch(model: str, number: str, scratch: Path) -> Wanted:
+    """The version's files under `scratch`, where they stay. Raises InputError where they were tampered with."""
+    import shutil
+
+    from tasks.registry.versions import downloaded, find_version
+
+    version = find_version(model, number)
+    folder = scratch / model / number
+    if not folder.exists():
+        with downloaded(version) as package:
+            shutil.copytree(package, folder)
+    return Wanted(number, str(folder), version.sha256)
+
+
+def moved(source: Source, scratch: Path) -> Wanted | None:
+    """The version that an alias means now, where that is another one than before and was not refused.
+
+    That the registry can't be reached is said once, and changes nothing.
+    """
+    from tasks.registry.versions import find_alias, parse_name
+
+    if source.wanted is None or source.wanted.version == FROM_FOLDER:
+        return None
+    reference = parse_name(source.asked)
+    if reference.number:
+        return None
+    try:
+        version = find_alias(reference.model, reference.alias)
+        if version is None or version.number in (source.wanted.version, source.refused):
+            source.troubled = False
+            return None
+        found = _fetch(version.model, version.number, scratch)
+    except InputError as error:
+        LOG.error("%s: the new version is not taken, version %s goes on: %s", source.name, source.wanted.version, error)
+        source.refused = version.number if version else None
+        return None
+    except PerennialError as error:
+        if not source.troubled:
+            LOG.warning("%s goes on with version %s: %s", source.name, source.wanted.version, error)
+        source.troubled = True
+        return None
+    source.troubled = False
+    return found
+
+
+def as_words(wanted: Wanted) -> str:
+    """For a command line."""
+    import orjson
+
+    return orjson.dumps(asdict(wanted)).decode()
