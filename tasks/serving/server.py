@@ -18,7 +18,7 @@ from threading import Event
 from models.errors import InputError, OutsideError
 from tasks.serving.limits import Limits
 from tasks.serving.models import Wanted, write_wanted
-from tasks.serving.sources import Source, as_words, find_sources, moved
+from tasks.serving.sources import Source, as_words, find_sources, forget_others, moved
 from tasks.serving.worker_settings import READY, Settings
 
 LOG = logging.getLogger("perennial.serve")
@@ -87,8 +87,9 @@ def _follow(sources: Sequence[Source], how: Serving, workers: "Workers", asked_t
     while not asked_to_end.wait(LOOK_SECONDS):
         workers.restart()
         if time.monotonic() >= look:
-            changed = [source for source in sources if _takes(source, moved(source, scratch))]
-            if changed:
+            # What is replaced now stays until the next look: a worker may be about to load it.
+            forget_others(sources, scratch)
+            if any([_takes(source, moved(source, scratch)) for source in sources]):
                 _want(sources, workers.wanted)
             look = time.monotonic() + how.poll
 
