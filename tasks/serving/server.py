@@ -89,7 +89,8 @@ def _follow(sources: Sequence[Source], how: Serving, workers: "Workers", asked_t
         if time.monotonic() >= look:
             # What is replaced now stays until the next look: a worker may be about to load it.
             forget_others(sources, scratch)
-            if any([_takes(source, moved(source, scratch)) for source in sources]):
+            changed = [source for source in sources if _takes(source, moved(source, scratch))]
+            if changed:
                 _want(sources, workers.wanted)
             look = time.monotonic() + how.poll
 
