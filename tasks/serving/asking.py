@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from tasks.scoring.predictor import Predictions
-from tasks.scoring.rows import Cells, Row, RowReader
+from tasks.scoring.rows import Cells, Finding, Row, RowReader
 from tasks.serving.served import Served
 
 NO_ENDPOINT = ""
@@ -75,5 +75,5 @@ class Observer(Protocol):
     async def answered(self, answered: Answered) -> None:
         """Before the answer leaves; an error here is an error of the request."""
 
-    def refused(self, served: Served, endpoint: str, rows: int) -> None:
-        """Rows that could not be scored."""
+    def refused(self, served: Served, asked: Asked, findings: Sequence[Finding]) -> None:
+        """A request whose rows are not scored, for what was found in some of them."""

@@ -1,0 +1,169 @@
+"""Delivering what live decisions lead to: segments become parcels, delivered as those of batch scoring are."""
+
+import json
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from models.actions import Action
+from models.errors import PerennialError
+from tasks.actions.circuit import Pace
+from tasks.actions.deliver import Delivered, deliver
+from tasks.actions.journal import read_rows
+from tasks.actions.letters import Parcel
+from tasks.actions.outbox import write_outbox
+from tasks.actions.outboxes import ACTIONS_FILE
+from tasks.actions.whole import OpenTable
+from tasks.aside import HeldError, flush_to_disk, held
+from tasks.serving.beside.decisions import NEW, together
+from tasks.serving.beside.segments import left_segments, read_segment
+
+LOG = logging.getLogger("perennial.serve")
+LIVE = Pace(silences=3, probes=1 << 40)
+"""As in batch scoring, but a place that does not answer is waited for as long as it takes."""
+LOOK_SECONDS, TROUBLE_SECONDS = 0.1, 5.0
+MOST_SEGMENTS = 500
+"""Of a parcel."""
+MOST_SEEN = 100_000
+"""Rows of an action that are known when they come again."""
+SEGMENTS = b"segments"
+LOCK = ".deliverer.lock"
+Named: TypeAlias = tuple[str, int]
+"""The id of a request and the number of a row within it."""
+
+
+def read_actions(box: Path) -> list[Action]:
+    """What is delivered from a folder; nothing before it is begun."""
+    try:
+        told = json.loads((box / ACTIONS_FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return []
+    return [Action.model_validate(each) for each in told]
+
+
+class Delivery:
+    """One action of one folder, as long as no other process delivers it."""
+
+    def __init__(self, folder: Path, action: Action, run_id: str, open_table: OpenTable, again: bool) -> None:
+        """`again` has dead letters sent once more, at first."""
+        self._folder, self._action, self._run_id = folder, action, run_id
+        self._open_table, self._again = open_table, again
+        self._settled: set[Path] = set()
+        """Parcels with dead letters, which wait for somebody to look at them."""
+        self._seen: OrderedDict[Named, None] = OrderedDict()
+        self._first = True
+
+    def run(self, asked_to_end: Callable[[], bool]) -> None:
+        """Delivers until it is asked to end and nothing is left."""
+        while True:
+            try:
+                with held(self._folder / LOCK, "delivers"):
+                    self._go_on(asked_to_end)
+                    return
+            except HeldError:
+                # The server that has it delivers our rows too.
+                if asked_to_end():
+                    return
+                time.sleep(1.0)
+            except (PerennialError, OSError) as error:
+                LOG.error("actions.%s: %s", self._action.name, error)
+                if asked_to_end():
+                    return
+                time.sleep(TROUBLE_SECONDS)
+
+    def _go_on(self, asked_to_end: Callable[[], bool]) -> None:
+        if self._first:
+            self._recover()
+            self._first = False
+        while True:
+            ending = asked_to_end()
+            self._roll()
+            parcels = self._parcels()
+            if parcels:
+                self._deliver(parcels)
+            elif ending:
+                return
+            else:
+                time.sleep(LOOK_SECONDS)
+
+    def _parcels(self) -> list[Parcel]:
+        boxes = sorted(path for path in self._folder.glob("[!.]*.parquet") if path not in self._settled)
+        return [
+            Parcel(box.stem, box, box.with_suffix(".receipts.jsonl"), box.with_suffix(".dead.jsonl")) for box in boxes
+        ]
+
+    def _deliver(self, parcels: Sequence[Parcel]) -> None:
+        told = deliver(self._action, parcels, self._run_id, self._open_table, again=self._again, pace=LIVE)
+        self._again = False
+        if told.dead:
+            self._tell_dead(told)
+        for parcel in parcels:
+            if read_rows(parcel.dead):
+                self._settled.add(parcel.outbox)
+            else:
+                # What tells that all has arrived goes last.
+                for path in (parcel.outbox, parcel.dead, parcel.receipts):
+                    path.unlink(missing_ok=True)
+
+    def _tell_dead(self, told: Delivered) -> None:
+        LOG.error(
+            "actions.%s: %d rows could not be delivered; the reasons are in %s/*.dead.jsonl, and --redeliver sends "
+            "them again at the next start", self._action.name, told.dead, self._folder,
+        )  # fmt: skip
+
+    def _recover(self) -> None:
+        """Takes away what a killed process has left half done, and learns which rows are there already."""
+        known: set[str] = set()
+        for path in self._folder.glob(".*.partial"):
+            path.unlink(missing_ok=True)
+        for path in self._folder.glob("*.receipts.jsonl"):
+            if not path.with_name(path.name.replace(".receipts.jsonl", ".parquet")).exists():
+                path.unlink()
+        for parcel in self._parcels():
+            table = pq.read_table(parcel.outbox, columns=["source", "row"])
+            known |= {*json.loads((table.schema.metadata or {}).get(SEGMENTS, b"[]"))}
+            self._remember(self._unseen(table)[1])
+        for name in known:
+            (self._folder / NEW / name).unlink(missing_ok=True)
+
+    def _roll(self) -> None:
+        """Makes one parcel of the segments that are there."""
+        with left_segments(self._folder / NEW, MOST_SEGMENTS) as segments:
+            tables = [table for path in segments for table in read_segment(path)]
+            if tables:
+                rows = together(tables)
+                new, named = self._unseen(rows)
+                if len(new):
+                    self._write_parcel(rows.take(pa.array(new)), segments)
+                self._remember(named)
+            for path in segments:
+                path.unlink()
+            if segments:
+                flush_to_disk(self._folder / NEW)
+
+    def _write_parcel(self, rows: pa.Table, segments: Sequence[Path]) -> None:
+        names = json.dumps([path.name for path in segments])
+        name = f"{time.time_ns():020d}-{segments[0].stem[:8]}"
+        aside = self._folder / f".{name}.partial"
+        write_outbox(aside, rows.replace_schema_metadata({SEGMENTS: names.encode()}))
+        aside.replace(self._folder / f"{name}.parquet")
+        flush_to_disk(self._folder)
+
+    def _unseen(self, rows: pa.Table) -> tuple[list[int], list[Named]]:
+        """Positions and names of the rows that are the first of their request and number, as far as is known."""
+        found: dict[Named, int] = {}
+        for place, named in enumerate(zip(rows["source"].to_pylist(), rows["row"].to_pylist(), strict=True)):
+            if named not in self._seen:
+                found.setdefault(named, place)
+        return [*found.values()], [*found]
+
+    def _remember(self, named: Sequence[Named]) -> None:
+        self._seen |= dict.fromkeys(named)
+        while len(self._seen) > MOST_SEEN:
+            self._seen.popitem(last=False)
