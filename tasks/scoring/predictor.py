@@ -66,7 +66,7 @@ class Predictor:
         """Of the graph, in millions of bytes."""
         names = output_names((column.name for column in contract.columns), contract.task != "regression")
         # The class index stands for the label: strings would cost one Python object a row.
-        self._outputs = [names[2], names[1]] if len(names) > 1 else [names[0]]
+        self.outputs = [names[2], names[1]] if len(names) > 1 else [names[0]]
         self._narrow = all(c.settings.kind in NARROW for c in contract.columns)
 
     @classmethod
@@ -114,7 +114,7 @@ class Predictor:
     def run(self, feed: Mapping[str, NDArray[Any]]) -> Predictions:
         """Predictions for graph inputs, each [N, ...]; the number of threads makes no difference to them."""
         if self._narrow and 0 < len(next(iter(feed.values()))) <= self.batch_rows:
-            return self._as_predictions(self.session.run(self._outputs, feed))
+            return self._as_predictions(self.session.run(self.outputs, feed))
         return self._run(self.session, feed, {})
 
     @cached_property
@@ -132,7 +132,7 @@ class Predictor:
 
         def run_batch(rows: Rows) -> list[NDArray[Any]]:
             batch = {renamed.get(name, name): values[rows] for name, values in feed.items()}
-            return session.run(self._outputs, batch)  # type: ignore[no-any-return]
+            return session.run(self.outputs, batch)  # type: ignore[no-any-return]
 
         if len(batches) == 1:
             parts = [run_batch(batches[0])]

@@ -113,7 +113,7 @@ class RowReader:
             :MOST_FINDINGS
         ]
         return [
-            Finding(name, f"is not there{_hint(name, unknown)}; give null where it is not known", row)
+            Finding(name, f"is missing{_hint(name, unknown)}; give null where it is not known", row)
             for name in self.columns
             if name not in names
         ]
@@ -182,7 +182,7 @@ class RowReader:
 
 def _hint(name: str, unknown: Sequence[str]) -> str:
     near = difflib.get_close_matches(name, unknown, n=1)
-    return f", did you mean it by {near[0]!r}?" if near else ""
+    return f" (did you mean it by {near[0]!r}?)" if near else ""
 
 
 def parse_cells(cells: Cells, settings: ColumnSettings, missing: tuple[str, ...]) -> pa.Array:
@@ -216,7 +216,11 @@ def contents_of(cells: Cells) -> pa.Array:
 
 
 def _findings(name: str, refusals: Iterable[Refusal]) -> list[Finding]:
-    return [Finding(name, refusal.reason, int(row) + 1) for refusal in refusals for row in np.flatnonzero(refusal.rows)]
+    return [
+        Finding(name, refusal.reason, int(row) + 1)
+        for refusal in refusals
+        for row in np.flatnonzero(refusal.rows)[:MOST_FINDINGS]
+    ]
 
 
 def _to_arrow(cells: Cells, settings: ColumnSettings) -> tuple[pa.Array, list[Refusal]]:

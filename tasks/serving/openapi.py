@@ -199,7 +199,7 @@ def _examples(column: ContractColumn) -> Schema:
     """Usual values, the most usual first; none of a column whose values must not be shown, whose profile has none."""
     statistics = column.statistics
     if isinstance(statistics, NumberStatistics):
-        return {"examples": [statistics.median]}
+        return {"examples": [float(f"{statistics.median:.6g}")]}
     if isinstance(statistics, CategoryStatistics):
         return {"examples": list(statistics.vocabulary[:MOST_EXAMPLES])}
     return {}
