@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from models.actions import Action
 from models.contract import Contract
-from tasks.actions.outboxes import ACTIONS_FILE
+from tasks.actions.outbox import ACTIONS_FILE
 from tasks.actions.select import Actions
 from tasks.aside import flush_to_disk
 from tasks.scoring.output import constant_column, output_columns

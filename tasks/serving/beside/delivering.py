@@ -17,8 +17,7 @@ from tasks.actions.circuit import Pace
 from tasks.actions.deliver import Delivered, deliver
 from tasks.actions.journal import read_rows
 from tasks.actions.letters import Parcel
-from tasks.actions.outbox import write_outbox
-from tasks.actions.outboxes import ACTIONS_FILE
+from tasks.actions.outbox import ACTIONS_FILE, write_outbox
 from tasks.actions.whole import OpenTable
 from tasks.aside import HeldError, flush_to_disk, held
 from tasks.serving.beside.decisions import NEW, together

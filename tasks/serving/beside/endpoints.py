@@ -5,13 +5,16 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from models.errors import PerennialError
 from tasks.serving.beside.counts import EndpointCounts
 from tasks.serving.beside.sent import Sent
 from tasks.serving.beside.shared import State, write_state
-from tasks.serving.beside.windows import Expected, Windows
 from tasks.serving.served import Served
+
+if TYPE_CHECKING:
+    from tasks.serving.beside.windows import Windows
 
 LOG = logging.getLogger("perennial.serve")
 
@@ -57,6 +60,9 @@ class _Model:
         return place
 
     def _turn_to(self, served: Served) -> None:
+        # Late: a server that no endpoint sends to does without.
+        from tasks.serving.beside.windows import Expected, Windows
+
         self.served, self.windows = served, None
         try:
             expected = Expected.of(served)

@@ -5,13 +5,15 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from models.profile import Rate
 from tasks.serving.beside.counts import SECONDS
 from tasks.serving.beside.shared import Merged, merge, read_states
-from tasks.serving.beside.windows import Expected
 from tasks.serving.served import Served
+
+if TYPE_CHECKING:
+    from tasks.serving.beside.windows import Expected
 
 Told = dict[str, Any]
 BREATH = 0.001
@@ -47,14 +49,17 @@ class Telling:
                 "endpoints": [self._told(served, expected, name, each) for name, each in merged.items()],
             }
 
-    def _expected_of(self, served: Served) -> Expected | None:
+    def _expected_of(self, served: Served) -> "Expected | None":
+        # Late: a server that nobody asks does without.
+        from tasks.serving.beside.windows import Expected
+
         known = self._expected.get(served.name)
         if known is None or known[0] is not served:
             self._expected[served.name] = known = (served, Expected.of(served))
             self._known = {key: value for key, value in self._known.items() if key[0] != served.name}
         return known[1]
 
-    def _told(self, served: Served, expected: Expected | None, name: str, merged: Merged) -> Told:
+    def _told(self, served: Served, expected: "Expected | None", name: str, merged: Merged) -> Told:
         return {
             "endpoint": name,
             "requests": merged.requests,
@@ -66,7 +71,7 @@ class Telling:
             "drift": None if expected is None else self._drift(served, expected, name, merged),
         }
 
-    def _drift(self, served: Served, expected: Expected, name: str, merged: Merged) -> Told | None:
+    def _drift(self, served: Served, expected: "Expected", name: str, merged: Merged) -> Told | None:
         if merged.counts is None:
             return None
         basis = (merged.requests, merged.counted)
@@ -78,7 +83,7 @@ class Telling:
         return known[1]
 
 
-def _drift_of(expected: Expected, merged: Merged) -> Told | None:
+def _drift_of(expected: "Expected", merged: Merged) -> Told | None:
     # Late: it loads what tests of distributions need.
     from tasks.monitoring.drift import compare
 
