@@ -5,6 +5,8 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -26,7 +28,9 @@ from tasks.serving.beside.segments import left_segments, read_segment
 LOG = logging.getLogger("perennial.serve")
 LIVE = Pace(silences=3, probes=1 << 40)
 """As in batch scoring, but a place that does not answer is waited for as long as it takes."""
-LOOK_SECONDS, TROUBLE_SECONDS = 0.1, 5.0
+LOOK_SECONDS, TROUBLE_SECONDS, HELD_SECONDS = 0.1, 5.0, 0.5
+AT_ONCE = 4
+"""Lots of parcels: rows that are refused for a while keep no later ones from being delivered."""
 MOST_SEGMENTS = 500
 """Of a parcel."""
 MOST_SEEN = 100_000
@@ -56,7 +60,8 @@ class Delivery:
         self._settled: set[Path] = set()
         """Parcels with dead letters, which wait for somebody to look at them."""
         self._seen: OrderedDict[Named, None] = OrderedDict()
-        self._first = True
+        self._pool = ThreadPoolExecutor(AT_ONCE)
+        self._busy: dict[Future[Delivered], list[Parcel]] = {}
 
     def run(self, asked_to_end: Callable[[], bool]) -> None:
         """Delivers until it is asked to end and nothing is left."""
@@ -69,46 +74,69 @@ class Delivery:
                 # The server that has it delivers our rows too.
                 if asked_to_end():
                     return
-                time.sleep(1.0)
-            except (PerennialError, OSError) as error:
-                LOG.error("actions.%s: %s", self._action.name, error)
-                if asked_to_end():
-                    return
-                time.sleep(TROUBLE_SECONDS)
+                time.sleep(HELD_SECONDS)
 
     def _go_on(self, asked_to_end: Callable[[], bool]) -> None:
-        if self._first:
-            self._recover()
-            self._first = False
+        recovered, again = False, self._again
         while True:
-            ending = asked_to_end()
-            self._roll()
-            parcels = self._parcels()
-            if parcels:
-                self._deliver(parcels)
-            elif ending:
+            ending, begun = asked_to_end(), False
+            try:
+                if not recovered:
+                    self._recover()
+                    recovered = True
+                begun = len(self._busy) < AT_ONCE and self._begin(again)
+                again = again and not begun
+            except (PerennialError, OSError) as error:
+                self._rest(error, asked_to_end)
+            if self._busy:
+                done, _ = wait(self._busy, LOOK_SECONDS, FIRST_COMPLETED)
+                for future in done:
+                    self._finish(future, asked_to_end)
+            elif ending and not begun:
                 return
             else:
                 time.sleep(LOOK_SECONDS)
 
+    def _begin(self, again: bool) -> bool:
+        """Whether there are parcels that nobody delivers yet, which are delivered now."""
+        self._roll()
+        busy = {parcel.outbox for parcels in self._busy.values() for parcel in parcels}
+        parcels = [parcel for parcel in self._parcels() if parcel.outbox not in busy | self._settled]
+        if parcels:
+            work = partial(deliver, self._action, parcels, self._run_id, self._open_table, again=again, pace=LIVE)
+            self._busy[self._pool.submit(work)] = parcels
+        return bool(parcels)
+
+    def _finish(self, future: "Future[Delivered]", asked_to_end: Callable[[], bool]) -> None:
+        parcels = self._busy.pop(future)
+        try:
+            told = future.result()
+            if told.dead:
+                self._tell_dead(told)
+            for parcel in parcels:
+                self._take_away(parcel)
+        except (PerennialError, OSError) as error:
+            self._rest(error, asked_to_end)
+
+    def _take_away(self, parcel: Parcel) -> None:
+        if read_rows(parcel.dead):
+            self._settled.add(parcel.outbox)
+            return
+        # What tells that all has arrived goes last.
+        for path in (parcel.outbox, parcel.dead, parcel.receipts):
+            path.unlink(missing_ok=True)
+
+    def _rest(self, error: Exception, asked_to_end: Callable[[], bool]) -> None:
+        """Tells what is wrong, and tries again later."""
+        LOG.error("actions.%s: %s", self._action.name, error)
+        if not asked_to_end():
+            time.sleep(TROUBLE_SECONDS)
+
     def _parcels(self) -> list[Parcel]:
-        boxes = sorted(path for path in self._folder.glob("[!.]*.parquet") if path not in self._settled)
+        boxes = sorted(self._folder.glob("[!.]*.parquet"))
         return [
             Parcel(box.stem, box, box.with_suffix(".receipts.jsonl"), box.with_suffix(".dead.jsonl")) for box in boxes
         ]
-
-    def _deliver(self, parcels: Sequence[Parcel]) -> None:
-        told = deliver(self._action, parcels, self._run_id, self._open_table, again=self._again, pace=LIVE)
-        self._again = False
-        if told.dead:
-            self._tell_dead(told)
-        for parcel in parcels:
-            if read_rows(parcel.dead):
-                self._settled.add(parcel.outbox)
-            else:
-                # What tells that all has arrived goes last.
-                for path in (parcel.outbox, parcel.dead, parcel.receipts):
-                    path.unlink(missing_ok=True)
 
     def _tell_dead(self, told: Delivered) -> None:
         LOG.error(
