@@ -117,16 +117,16 @@ class Acting:
 
     def _write(self, block: Block) -> None:
         actions, box = self._actions_of(block.served)
-        for name, table in select(actions, block).items():
+        for name, tables in select(actions, block).items():
             begin_box(box, actions.actions)
-            self._append(box / name / NEW, table)
+            self._append(box / name / NEW, tables)
 
-    def _append(self, folder: Path, table: pa.Table) -> None:
+    def _append(self, folder: Path, tables: Sequence[pa.Table]) -> None:
         if folder not in self._segments:
             self._segments[folder] = Segment(folder), time.monotonic()
         segment, _ = self._segments[folder]
         try:
-            segment.append([table])
+            segment.append(tables)
         except OSError:
             # What is behind half a table would not be found.
             del self._segments[folder]

@@ -3,12 +3,13 @@
 import base64
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from models.actions import Action
 from models.contract import Contract
@@ -42,7 +43,7 @@ def begin_box(box: Path, actions: Sequence[Action]) -> None:
         flush_to_disk(folder)
 
 
-def select(actions: Actions, block: Block) -> dict[str, pa.Table]:
+def select(actions: Actions, block: Block) -> dict[str, list[pa.Table]]:
     """The rows that each action takes, by its name; actions that take none are not there.
 
     What names a row is the id of its request, as `source`, and its number within it.
@@ -63,9 +64,21 @@ def select(actions: Actions, block: Block) -> dict[str, pa.Table]:
     if not len(rows):
         return {}
     cells = block.cells(actions.inputs)
-    inputs = pa.table({name: _as_sent([cells[name][row] for row in rows.tolist()]) for name in actions.inputs})
-    found = actions.select(predictions.take(pa.array(rows)), inputs)
-    return {name: _plain(table) for name, table in found.items() if len(table)}
+    found: dict[str, list[pa.Table]] = {}
+    for some in _of_like_types(rows, [cells[name] for name in actions.inputs]):
+        inputs = pa.table({name: _as_sent([cells[name][row] for row in some]) for name in actions.inputs})
+        for name, table in actions.select(predictions.take(pa.array(some)), inputs).items():
+            if len(table):
+                found.setdefault(name, []).append(_plain(table))
+    return found
+
+
+def _of_like_types(rows: NDArray[np.int64], columns: Sequence[Sequence[Any]]) -> list[list[int]]:
+    """The rows, those apart whose cells have other types: what one caller sends changes nothing for another one."""
+    alike: dict[tuple[type, ...], list[int]] = {}
+    for row in rows.tolist():
+        alike.setdefault(tuple(type(cells[row]) for cells in columns), []).append(row)
+    return [*alike.values()]
 
 
 def _plain(table: pa.Table) -> pa.Table:
@@ -75,42 +88,30 @@ def _plain(table: pa.Table) -> pa.Table:
 
 
 def _as_sent(cells: Sequence[Any]) -> pa.Array:
-    """Cells [N] in the type that all have; as texts where they have several."""
-    types = set(map(type, cells)) - {type(None)}
-    if types <= {str} or types <= {int, float} or types <= {bool}:
+    """Cells [N] of one type; as texts what is no plain value."""
+    if not cells or isinstance(cells[0], str | int | float | None):
         try:
             return pa.array(cells)
-        except (pa.ArrowInvalid, OverflowError):
-            return pa.array([_as_text(cell) for cell in cells], pa.string())
+        except OverflowError:
+            # Whole numbers beyond 64 bits.
+            return pa.array(map(str, cells), pa.string())
     return pa.array([_as_text(cell) for cell in cells], pa.string())
 
 
-def _as_text(cell: Any) -> str | None:
-    if cell is None or isinstance(cell, str):
-        return cell
-    if isinstance(cell, bytes):
-        return base64.b64encode(cell).decode()
-    return json.dumps(cell, ensure_ascii=False)
+def _as_text(cell: Any) -> str:
+    return base64.b64encode(cell).decode() if isinstance(cell, bytes) else json.dumps(cell, ensure_ascii=False)
 
 
-def together(tables: Sequence[pa.Table]) -> pa.Table:
-    """All rows in one table, each column in a type that holds all of its values."""
-    try:
-        return pa.concat_tables(tables, promote_options="permissive")
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
-        return pa.concat_tables(
-            [_with_texts(table, _differing(tables)) for table in tables], promote_options="permissive"
-        )
-
-
-def _differing(tables: Sequence[pa.Table]) -> set[str]:
-    types: dict[str, set[Any]] = {}
+def together(tables: Sequence[pa.Table]) -> list[pa.Table]:
+    """All rows in as few tables as columns of one type each allow; nothing is a value of every type."""
+    found: list[pa.Table] = []
     for table in tables:
-        for f in table.schema:
-            types.setdefault(f.name, set()).add(f.type)
-    return {name for name, found in types.items() if len(found - {pa.null()}) > 1}
-
-
-def _with_texts(table: pa.Table, names: set[str]) -> pa.Table:
-    fields: Mapping[str, pa.Field] = {f.name: pa.field(f.name, pa.string()) for f in table.schema if f.name in names}
-    return table.cast(pa.schema([fields.get(f.name, f) for f in table.schema]))
+        for place, before in enumerate(found):
+            try:
+                found[place] = pa.concat_tables([before, table], promote_options="permissive")
+                break
+            except (pa.ArrowInvalid, pa.ArrowTypeError):
+                continue
+        else:
+            found.append(table)
+    return found

@@ -4,11 +4,12 @@ import json
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
+from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -35,7 +36,6 @@ MOST_SEGMENTS = 500
 """Of a parcel."""
 MOST_SEEN = 100_000
 """Rows of an action that are known when they come again."""
-SEGMENTS = b"segments"
 LOCK = ".deliverer.lock"
 Named: TypeAlias = tuple[str, int]
 """The id of a request and the number of a row within it."""
@@ -146,51 +146,43 @@ class Delivery:
 
     def _recover(self) -> None:
         """Takes away what a killed process has left half done, and learns which rows are there already."""
-        known: set[str] = set()
         for path in self._folder.glob(".*.partial"):
             path.unlink(missing_ok=True)
         for path in self._folder.glob("*.receipts.jsonl"):
             if not path.with_name(path.name.replace(".receipts.jsonl", ".parquet")).exists():
                 path.unlink()
         for parcel in self._parcels():
-            table = pq.read_table(parcel.outbox, columns=["source", "row"])
-            known |= {*json.loads((table.schema.metadata or {}).get(SEGMENTS, b"[]"))}
-            self._remember(self._unseen(table)[1])
-        for name in known:
-            (self._folder / NEW / name).unlink(missing_ok=True)
+            self._remember(self._unseen(pq.read_table(parcel.outbox, columns=["source", "row"])))
 
     def _roll(self) -> None:
-        """Makes one parcel of the segments that are there."""
+        """Makes parcels of the segments that are there; a kill meanwhile leaves rows in both, which are known then."""
         with left_segments(self._folder / NEW, MOST_SEGMENTS) as segments:
-            tables = [table for path in segments for table in read_segment(path)]
-            if tables:
-                rows = together(tables)
-                new, named = self._unseen(rows)
-                if len(new):
-                    self._write_parcel(rows.take(pa.array(new)), segments)
-                self._remember(named)
+            for rows in together([table for path in segments for table in read_segment(path)]):
+                new = self._unseen(rows)
+                if new:
+                    self._write_parcel(rows.take(pa.array([*new.values()])))
+                    self._remember(new)
             for path in segments:
                 path.unlink()
             if segments:
                 flush_to_disk(self._folder / NEW)
+        while len(self._seen) > MOST_SEEN:
+            self._seen.popitem(last=False)
 
-    def _write_parcel(self, rows: pa.Table, segments: Sequence[Path]) -> None:
-        names = json.dumps([path.name for path in segments])
-        name = f"{time.time_ns():020d}-{segments[0].stem[:8]}"
+    def _write_parcel(self, rows: pa.Table) -> None:
+        name = f"{time.time_ns():020d}-{uuid4().hex[:8]}"
         aside = self._folder / f".{name}.partial"
-        write_outbox(aside, rows.replace_schema_metadata({SEGMENTS: names.encode()}))
+        write_outbox(aside, rows)
         aside.replace(self._folder / f"{name}.parquet")
         flush_to_disk(self._folder)
 
-    def _unseen(self, rows: pa.Table) -> tuple[list[int], list[Named]]:
-        """Positions and names of the rows that are the first of their request and number, as far as is known."""
+    def _unseen(self, rows: pa.Table) -> dict[Named, int]:
+        """The position of each row that is the first of its request and number, as far as is known."""
         found: dict[Named, int] = {}
         for place, named in enumerate(zip(rows["source"].to_pylist(), rows["row"].to_pylist(), strict=True)):
             if named not in self._seen:
                 found.setdefault(named, place)
-        return [*found.values()], [*found]
+        return found
 
-    def _remember(self, named: Sequence[Named]) -> None:
+    def _remember(self, named: Iterable[Named]) -> None:
         self._seen |= dict.fromkeys(named)
-        while len(self._seen) > MOST_SEEN:
-            self._seen.popitem(last=False)
