@@ -1,8 +1,9 @@
 """Answered requests of one version together, as columns."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,8 @@ from numpy.typing import NDArray
 
 from models.columns.kind import LargeSettings
 from tasks.scoring.predictor import Predictions
-from tasks.scoring.rows import parse_cells
-from tasks.serving.asking import Answered
+from tasks.scoring.rows import Row, parse_cells
+from tasks.serving.asking import Answered, ColumnsAsked, RowsAsked
 from tasks.serving.served import Served
 
 ROW_BYTES = 1000
@@ -56,9 +57,12 @@ class Block:
     def cells(self, names: Sequence[str]) -> dict[str, list[Any]]:
         """Cells [N] of each column, as they were sent."""
         found: dict[str, list[Any]] = {name: [] for name in names}
-        for answered in self.requests:
-            for name, cells in answered.asked.rows.columns(names).items():
-                found[name] += cells
+        for of_rows, some in groupby(self.requests, lambda answered: isinstance(answered.asked.rows, RowsAsked)):
+            asked = [answered.asked.rows for answered in some]
+            # Rows of all requests as those of one: a call for each request and column would take most of the time.
+            for each in [RowsAsked([*_all_rows(asked)])] if of_rows else asked:
+                for name, cells in each.columns(names).items():
+                    found[name] += cells
         return found
 
     def taken(self, rows: NDArray[np.int64]) -> tuple[dict[str, pa.Array], Predictions]:
@@ -100,6 +104,12 @@ class Block:
         """The number of each row within its request, from 1."""
         starts = np.repeat(np.cumsum(self.counts) - self.counts, self.counts)
         return np.asarray(np.arange(len(starts)) - starts + 1)
+
+
+def _all_rows(asked: Sequence[RowsAsked | ColumnsAsked]) -> Iterator[Row]:
+    for each in asked:
+        if isinstance(each, RowsAsked):
+            yield from each.rows
 
 
 def _joined(parts: list[NDArray[Any] | None]) -> Any:

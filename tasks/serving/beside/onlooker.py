@@ -19,8 +19,10 @@ MOST_BYTES = 64 << 20
 """Of rows that wait for the thread, about; of more only the number is known."""
 WAKING_BYTES = 4 << 20
 """From which on the thread is woken before its time."""
-SECONDS = 1.0
-ROWS_AT_ONCE = 8192
+SECONDS, SHARING_SECONDS = 0.25, 1.0
+"""Between looks, and between telling other processes what was seen."""
+ROWS_AT_ONCE, BREATH = 1024, 0.001
+"""Rows that are looked at together, and seconds after them, in which requests are answered."""
 
 
 class Onlooker:
@@ -31,6 +33,7 @@ class Onlooker:
         self._queue: deque[tuple[Sent, bool]] = deque()
         # Each is written by one thread alone.
         self._put = self._taken = 0
+        self._shared = 0.0
         self._wake, self._over = threading.Event(), False
         self._thread = threading.Thread(target=self._run, name="onlooker", daemon=True)
         self._thread.start()
@@ -80,9 +83,12 @@ class Onlooker:
     def _look(self) -> None:
         while self._queue:
             self._look_at(self._some())
+            if self._queue:
+                time.sleep(BREATH)
         if self._log:
             self._log.tick()
-        if self._endpoints:
+        if self._endpoints and (self._over or time.monotonic() - self._shared >= SHARING_SECONDS):
+            self._shared = time.monotonic()
             self._endpoints.tick()
 
     def _some(self) -> list[tuple[Sent, bool]]:
