@@ -10,12 +10,14 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 from benchmarks.measuring.command import COMMAND, own_environment
 
 END_SECONDS = 120
+BUSY_TRIES = 10
 FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 """Types of states that a run does not leave."""
 
@@ -64,11 +66,19 @@ class Up:
         return runs
 
     def ask(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """What Prefect's API answers."""
+        """What Prefect's API answers; asked again, as Prefect's clients do, while its database is busy (503)."""
         url, content = f"{self.prefect}/api/{path}", None if body is None else json.dumps(body).encode()
         asked = urllib.request.Request(url, content, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(asked, timeout=60) as answer:
-            return json.loads(answer.read())
+        tries = 1
+        while True:
+            try:
+                with urllib.request.urlopen(asked, timeout=60) as answer:
+                    return json.loads(answer.read())
+            except urllib.error.HTTPError as error:
+                if error.code != HTTPStatus.SERVICE_UNAVAILABLE or tries == BUSY_TRIES:
+                    raise
+            tries += 1
+            time.sleep(1)
 
     def champion(self, model: str) -> str | None:
         """The number of the version that is champion, as MLflow's API tells it; None where there is none."""

@@ -20,6 +20,7 @@ class Server:
     """One that answers."""
 
     port: int
+    pid: int
     seconds: float = 0.0
     """From its start until it was ready, as seen from outside."""
 
@@ -34,7 +35,7 @@ def serving(home: Path, *words: str) -> Iterator[Server]:
         line = process.stdout.readline() if process.stdout else ""
         if not line:
             raise RuntimeError("perennial serve has not started")
-        yield Server(int(json.loads(line)["address"].rpartition(":")[2]), time.perf_counter() - began)
+        yield Server(int(json.loads(line)["address"].rpartition(":")[2]), process.pid, time.perf_counter() - began)
     finally:
         process.terminate()
         process.communicate()
@@ -57,7 +58,7 @@ def mlflow_serving(home: Path, uri: str) -> Iterator[Server]:
         )  # fmt: skip
     try:
         wait_for(f"http://127.0.0.1:{port}/ping", process)
-        yield Server(port)
+        yield Server(port, process.pid)
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()

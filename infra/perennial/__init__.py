@@ -1,11 +1,28 @@
-"""The `perennial` command: makes sure that the right packages are imported, then hands over to the command line."""
+"""The `perennial` command: makes sure that the right packages are imported, then hands over to the command line.
+
+From Python: `from perennial import Predictor`, which answers rows in the caller's own process.
+"""
 
 import importlib.util
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from tasks.serving.predictor import Predictor
+
+__all__ = ["Predictor", "main"]
 PACKAGES = ("models", "tasks", "flows")
+
+
+def __getattr__(name: str) -> Any:
+    """Loads `Predictor`, and what it needs, when it is asked for."""
+    if name == "Predictor":
+        from tasks.serving.predictor import Predictor
+
+        return Predictor
+    raise AttributeError(f"module 'perennial' has no attribute {name!r}")
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tasks.serving import plain, v2
 from tasks.serving.beside.beside import Beside
-from tasks.serving.bodies import JSON, header, read_json
+from tasks.serving.bodies import JSON, RETRY_SECONDS, Body, Room, header
 from tasks.serving.limits import Limits
 from tasks.serving.metrics import FORMAT, Metrics
 from tasks.serving.models import Live, Models
@@ -35,7 +35,6 @@ LOG = logging.getLogger("perennial.serve")
 REQUEST_ID = b"x-request-id"
 KNOWN_ID = re.compile(r"[\x21-\x7e]{1,200}")
 POLL_SECONDS = 0.25
-RETRY_SECONDS = "1"
 OPEN = ("/", "/v2/health/live", "/v2/health/ready")
 """What may be asked without a token: the page, which asks for one, and the process's health."""
 
@@ -47,6 +46,7 @@ class State:
     models: Models
     service: Service
     metrics: Metrics
+    room: Room
     beside: Beside
 
 
@@ -55,7 +55,7 @@ def make_app(models: Models, service: Service, metrics: Metrics, token: str | No
 
     `beside` is closed when all requests are answered.
     """
-    state = State(models, service, metrics, beside)
+    state = State(models, service, metrics, Room(service.limits.bodies * service.limits.body_bytes), beside)
     predict, infer = Asking(state, _predict), Asking(state, _infer)
 
     @asynccontextmanager
@@ -180,33 +180,36 @@ def _bound(state: State, answer: Callable[[State, Request], Awaitable[Response]]
 class Asking:
     """A route that predicts: finds the model, counts and times, and has every answer bear the request's id."""
 
-    def __init__(self, state: State, answer: Callable[[State, Scope, Receive, Live, str], Awaitable[bytes]]) -> None:
+    def __init__(self, state: State, answer: Callable[[State, Body, Live, str], Awaitable[bytes]]) -> None:
         self._state, self._answer = state, answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
         started, request_id, wanted = time.perf_counter(), _request_id(scope), scope["path_params"]
         model = version = ""
+        body = Body(scope, receive, self._state.service.limits, self._state.room)
         try:
             live = self._state.models.find(wanted["model"], wanted.get("version"))
             model, version = live.served.name, live.served.version
-            response = _json_bytes(await self._answer(self._state, scope, receive, live, request_id), request_id)
+            response = _json_bytes(await self._answer(self._state, body, live, request_id), request_id)
         except RequestError as error:
             response = _problem(error, request_id)
         except Exception:
             LOG.exception("request %s", request_id)
             response = _problem(RequestError(HTTPStatus.INTERNAL_SERVER_ERROR, "an error of the server"), request_id)
+        finally:
+            body.let_go()
         await response(scope, receive, send)
         self._state.metrics.count(model, version, response.status_code, time.perf_counter() - started)
 
 
-async def _predict(state: State, scope: Scope, receive: Receive, live: Live, request_id: str) -> bytes:
-    asked = await plain.read_rows(scope, receive, live.served, state.service.limits, request_id)
+async def _predict(state: State, body: Body, live: Live, request_id: str) -> bytes:
+    asked = await plain.read_rows(body, live.served, request_id)
     return plain.write_answer(await state.service.answer(live, asked), request_id)
 
 
-async def _infer(state: State, scope: Scope, receive: Receive, live: Live, request_id: str) -> bytes:
-    given = await read_json(scope, receive, state.service.limits)
+async def _infer(state: State, body: Body, live: Live, request_id: str) -> bytes:
+    given = await body.json()
     asked = v2.read_infer(given, live.served, request_id)
     named = given.get("id")
     answered = await state.service.answer(live, asked)

@@ -13,6 +13,7 @@ from tasks.serving.problem import RequestError, bad_request
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 JSON = "application/json"
+RETRY_SECONDS = "1"
 PATIENCE = 4
 """How many times the largest body may be is read of one that is refused; then the connection is closed."""
 
@@ -22,48 +23,95 @@ def header(scope: MutableMapping[str, Any], name: bytes) -> str:
     return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
 
 
-async def read_json(scope: MutableMapping[str, Any], receive: Receive, limits: Limits) -> Any:
-    """What a request's body says. Raises RequestError where it is too large, comes too slowly, or is no JSON."""
-    kind = header(scope, b"content-type").partition(";")[0].strip().lower()
-    if kind not in ("", JSON):
-        raise RequestError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"content type {kind!r}: send {JSON}")
-    body = await read_body(scope, receive, limits)
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise bad_request(f"the body is no JSON: {error}") from None
+class Room:
+    """How many bytes of bodies a process holds."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self.held = most, 0
+
+    def take(self, size: int) -> None:
+        """Some bytes more. Raises RequestError where there is no room for them now."""
+        if self.held + size > self._most:
+            text = "too many large bodies are held; come again"
+            raise RequestError(HTTPStatus.TOO_MANY_REQUESTS, text, headers={"Retry-After": RETRY_SECONDS})
+        self.held += size
+
+    def leave(self, size: int) -> None:
+        """Those bytes are no longer held."""
+        self.held -= size
 
 
-async def read_body(scope: MutableMapping[str, Any], receive: Receive, limits: Limits) -> bytes:
-    """The whole body, unpacked where it was sent packed."""
-    try:
-        async with asyncio.timeout(limits.seconds):
-            body = await _received(receive, limits)
-    except TimeoutError:
-        text = f"the body was not there within {limits.seconds:g} s"
-        raise RequestError(HTTPStatus.REQUEST_TIMEOUT, text, headers={"Connection": "close"}) from None
-    packing = header(scope, b"content-encoding").strip().lower()
-    return body if packing in ("", "identity") else _unpacked(body, packing, limits)
+class Body:
+    """The body of one request, until `let_go`."""
 
+    def __init__(self, scope: MutableMapping[str, Any], receive: Receive, limits: Limits, room: Room) -> None:
+        self.scope, self.receive, self.limits = scope, receive, limits
+        self._room, self._held = room, 0
 
-async def _received(receive: Receive, limits: Limits) -> bytes:
-    """The body. One that is too large is let go as it comes, since callers read the answer when they have sent it."""
-    pieces: list[bytes] = []
-    held = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise bad_request("the connection was closed before the body was whole")
-        piece = message.get("body", b"")
-        held += len(piece)
-        if held > limits.body_bytes:
-            pieces.clear()
-        else:
-            pieces.append(piece)
-        if not message.get("more_body", False) or held > PATIENCE * limits.body_bytes:
-            if held > limits.body_bytes:
-                raise _too_large(limits)
-            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    @property
+    def kind(self) -> str:
+        """The content type without its parameters; "" where none is given."""
+        return header(self.scope, b"content-type").partition(";")[0].strip().lower()
+
+    async def json(self) -> Any:
+        """What it says. Raises RequestError where it is too large, comes too slowly, or is no JSON."""
+        if self.kind not in ("", JSON):
+            raise RequestError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"content type {self.kind!r}: send {JSON}")
+        content = await self._read()
+        try:
+            return orjson.loads(content)
+        except orjson.JSONDecodeError as error:
+            raise bad_request(f"the body is no JSON: {error}") from None
+
+    def hold(self, size: int) -> None:
+        """Counts bytes of it. Raises RequestError where it is too large, or there is no room now."""
+        if self._held + size > self.limits.body_bytes:
+            raise _too_large(self.limits)
+        self._room.take(size)
+        self._held += size
+
+    def let_go(self) -> None:
+        """It is held no longer."""
+        self._room.leave(self._held)
+        self._held = 0
+
+    async def _read(self) -> bytes:
+        """The whole of it, unpacked where it was sent packed."""
+        try:
+            async with asyncio.timeout(self.limits.seconds):
+                content = await self._received()
+        except TimeoutError:
+            text = f"the body was not there within {self.limits.seconds:g} s"
+            raise RequestError(HTTPStatus.REQUEST_TIMEOUT, text, headers={"Connection": "close"}) from None
+        packing = header(self.scope, b"content-encoding").strip().lower()
+        if packing in ("", "identity"):
+            return content
+        plain = _unpacked(content, packing, self.limits)
+        self.hold(max(0, len(plain) - len(content)))
+        return plain
+
+    async def _received(self) -> bytes:
+        """Its bytes. What is not taken is read all the same, since callers read the answer when they have sent all."""
+        pieces: list[bytes] = []
+        size, refusal = 0, None
+        while True:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise bad_request("the connection was closed before the body was whole")
+            piece = message.get("body", b"")
+            size += len(piece)
+            try:
+                if refusal is None:
+                    self.hold(len(piece))
+                    pieces.append(piece)
+            except RequestError as error:
+                refusal = error
+                pieces.clear()
+                self.let_go()
+            if not message.get("more_body", False) or size > PATIENCE * self.limits.body_bytes:
+                if refusal:
+                    raise refusal
+                return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def _unpacked(body: bytes, packing: str, limits: Limits) -> bytes:

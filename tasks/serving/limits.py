@@ -9,6 +9,8 @@ class Limits:
 
     body_bytes: int = 16 << 20
     """Of a request, also when unpacked."""
+    bodies: int = 8
+    """As large ones as that, which are held at once."""
     head_bytes: int = 64 << 10
     """Of its first line and headers."""
     rows: int = 10_000

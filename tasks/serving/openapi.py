@@ -8,7 +8,7 @@ from models.columns import ColumnSettings
 from models.columns.boolean.feed import BooleanSettings
 from models.columns.category.statistics import CategoryStatistics
 from models.columns.kind import FileSettings
-from models.columns.number.feed import NumberSettings
+from models.columns.number.feed import LARGEST, NumberSettings
 from models.columns.number.statistics import NumberStatistics
 from models.columns.series.feed import SeriesSettings
 from models.contract import Contract, ContractColumn
@@ -171,10 +171,11 @@ def _answer(contract: Contract) -> Schema:
 
 def _cell(settings: ColumnSettings) -> Schema:
     if isinstance(settings, NumberSettings):
-        limits = {"minimum": settings.min, "maximum": settings.max}
-        return {"type": ["number", "null"], **{key: value for key, value in limits.items() if value is not None}}
+        low = -LARGEST if settings.min is None else settings.min
+        high = LARGEST if settings.max is None else settings.max
+        return {"type": ["number", "null"], "minimum": max(low, -LARGEST), "maximum": min(high, LARGEST)}
     if isinstance(settings, SeriesSettings):
-        cells = {"type": ["number", "null"]}
+        cells = {"type": ["number", "null"], "minimum": -LARGEST, "maximum": LARGEST}
         return {"type": ["array", "null"], "items": cells, "minItems": settings.window, "maxItems": settings.window}
     if isinstance(settings, FileSettings):
         return {"type": ["string", "null"], "contentEncoding": "base64", "description": f"File of the {settings.kind}."}

@@ -8,12 +8,10 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 from starlette.requests import Request
-from starlette.types import Receive, Scope
 
 from models.columns.kind import FileSettings
 from tasks.serving.asking import NO_ENDPOINT, Answered, Asked, RowsAsked
-from tasks.serving.bodies import JSON, header, read_json
-from tasks.serving.limits import Limits
+from tasks.serving.bodies import JSON, Body, header
 from tasks.serving.problem import RequestError, bad_request
 from tasks.serving.served import Served
 
@@ -23,11 +21,11 @@ ENDPOINT_FIELD = "endpoint"
 LONGEST_ENDPOINT = 200
 
 
-async def read_rows(scope: Scope, receive: Receive, served: Served, limits: Limits, request_id: str) -> Asked:
+async def read_rows(body: Body, served: Served, request_id: str) -> Asked:
     """What the request asks. Raises RequestError."""
-    if header(scope, b"content-type").startswith(FORM):
-        return await _read_form(Request(scope, receive), served, limits, request_id)
-    given = await read_json(scope, receive, limits)
+    if body.kind == FORM:
+        return await _read_form(body, served, request_id)
+    given = await body.json()
     if not isinstance(given, dict) or not isinstance(given.get("rows"), list):
         raise bad_request('send an object with "rows": a list of objects, each with its columns by name')
     unknown = [key for key in given if key not in KEYS]
@@ -60,17 +58,16 @@ def write_answer(answered: Answered, request_id: str) -> bytes:
     )
 
 
-async def _read_form(request: Request, served: Served, limits: Limits, request_id: str) -> Asked:
+async def _read_form(body: Body, served: Served, request_id: str) -> Asked:
     """One row: a field for each column, files for pictures and recordings."""
-    length = request.headers.get("content-length", "")
+    length = header(body.scope, b"content-length")
     if not length.isdecimal():
         raise RequestError(HTTPStatus.LENGTH_REQUIRED, f"a form needs Content-Length; or send {JSON}")
-    if int(length) > limits.body_bytes:
-        text = f"the body is larger than {limits.body_bytes / (1 << 20):g} MiB"
-        raise RequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, text, headers={"Connection": "close"})
+    body.hold(int(length))
+    request, most = Request(body.scope, body.receive), body.limits.body_bytes
     columns = served.reader.columns
     try:
-        form = await request.form(max_files=len(columns), max_fields=len(columns) + 1, max_part_size=limits.body_bytes)
+        form = await request.form(max_files=len(columns), max_fields=len(columns) + 1, max_part_size=most)
     except (MultiPartException, HTTPException) as error:
         raise bad_request(f"the form can't be read: {getattr(error, 'detail', error)}") from None
     try:

@@ -54,8 +54,8 @@ def serve(settings: Settings) -> None:
     while not models.changed():
         time.sleep(WANTED_SECONDS)
     models.take()
-    beside = Beside(settings)
-    service = Service(settings.limits, beside.observers)
+    beside = Beside(settings.endpoints, settings.log, settings.actions)
+    service = Service(settings.limits, (*beside.observers, metrics))
     app = make_app(models, service, metrics, os.environ.get(TOKEN) or None, beside)
     config = uvicorn.Config(
         app, loop="uvloop", http=bounded(settings.limits.head_bytes), lifespan="on", access_log=False, log_config=None,

@@ -9,17 +9,17 @@ from tasks.serving.beside.endpoints import Endpoints
 from tasks.serving.beside.log import RequestLog
 from tasks.serving.beside.onlooker import Onlooker
 from tasks.serving.beside.telling import Telling
-from tasks.serving.worker_settings import Settings
+from tasks.serving.worker_settings import Logging
 
 
 class Beside:
     """What is asked for of it, started."""
 
-    def __init__(self, settings: Settings) -> None:
-        folder = Path(settings.endpoints)
-        self.telling = Telling(folder)
-        self._onlooker = Onlooker(RequestLog(settings.log) if settings.log else None, Endpoints(folder))
-        self._acting = Acting(Path(settings.actions)) if settings.actions else None
+    def __init__(self, endpoints: str, log: Logging | None = None, actions: str | None = None) -> None:
+        """`endpoints` is the folder that the processes of the server share, `actions` that of live decisions."""
+        self.telling = Telling(Path(endpoints))
+        self._onlooker = Onlooker(RequestLog(log) if log else None, Endpoints(Path(endpoints)))
+        self._acting = Acting(Path(actions)) if actions else None
         # What can't be acted upon is no answer, and not logged as one.
         self.observers: Sequence[Observer] = (*([self._acting] if self._acting else []), self._onlooker)
 
