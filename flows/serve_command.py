@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -32,6 +33,14 @@ Poll = Annotated[float, typer.Option(min=0.1, help="Seconds between looks for a 
 MaxBody = Annotated[float, typer.Option(min=0.001, help="Largest body of a request, in MiB.")]
 MaxRows = Annotated[int, typer.Option(min=1, help="Most rows of a request.")]
 MaxRequests = Annotated[int, typer.Option(min=1, help="Most requests in progress; others get 429 and come again.")]
+Log = Annotated[Path | None, typer.Option(help="Folder that requests and answers are logged in, for monitor to read.")]
+LogShare = Annotated[float, typer.Option(min=0, max=1, help="Share of the requests that is logged.")]
+LogSeconds = Annotated[float, typer.Option(min=1, help="Seconds between the files of the log.")]
+LogKeep = Annotated[
+    list[str] | None, typer.Option(help="Column to log though it is sensitive, a picture or a recording; repeatable.")
+]
+ActionsOption = Annotated[bool, typer.Option("--actions/--no-actions", help="Act upon live decisions.")]
+Redeliver = Annotated[bool, typer.Option("--redeliver", help="Send what could not be delivered before once more.")]
 Timeout = Annotated[float, typer.Option(min=1, help="Seconds within which a request has to be there.")]
 
 
@@ -47,20 +56,31 @@ def serve(
     max_rows: MaxRows = 10_000,
     max_requests: MaxRequests = 512,
     timeout: Timeout = 30,
+    log: Log = None,
+    log_share: LogShare = 1,
+    log_seconds: LogSeconds = 30,
+    log_keep: LogKeep = None,
+    actions: ActionsOption = True,
+    redeliver: Redeliver = False,
     as_json: AsJson = False,
 ) -> None:
     """Answer over REST: raw columns by name, or the Open Inference Protocol v2.
 
     Requests that arrive together are scored together, and a new champion is taken without a lost request.
     """
-    prepare()
+    home = prepare()
     from flows.up import asked_to_end
     from tasks.serving.limits import Limits
     from tasks.serving.server import Ready, Serving, run_server
+    from tasks.serving.worker_settings import Logging
 
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
     limits = Limits(int(max_body_mb * (1 << 20)), rows=max_rows, seconds=timeout, requests=max_requests)
-    how = Serving(host, port, workers, batch_rows, batch_wait_ms / 1000, poll_seconds, limits)
+    logged = Logging(str(log.absolute()), log_share, log_seconds, tuple(log_keep or ())) if log else None
+    how = Serving(
+        host, port, workers, batch_rows, batch_wait_ms / 1000, poll_seconds, limits, logged,
+        home / "actions" / "serve" if actions else None, redeliver,
+    )  # fmt: skip
 
     def tell(ready: Ready) -> None:
         show(ready, as_json, ready.lines())

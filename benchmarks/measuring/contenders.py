@@ -13,7 +13,7 @@ def main(model: str, count: int) -> None:
     """Versions 2 to `count`, like version 1, each with a run of its own."""
     home = state_folder()
     # Loaded when the settings are in place.
-    from tasks.registry.package import read_model_settings
+    from models.packaged import read_model_settings
     from tasks.registry.runs import RunTitle, end_run, start_run
     from tasks.registry.versions import downloaded, find_version, register
 

@@ -7,6 +7,9 @@ import pyarrow as pa
 from tasks.aside import flush_to_disk
 from tasks.data.rowgroups import RowGroups
 
+ACTIONS_FILE = "actions.json"
+"""Beside outboxes: what is delivered, and where."""
+
 
 class OutboxWriter:
     """Writes the outbox of one shard and action from many small tables; equal rows give equal bytes."""

@@ -15,11 +15,10 @@ from models.errors import InputError, OutsideError
 from tasks.actions.deliver import Delivered, deliver
 from tasks.actions.journal import read_rows
 from tasks.actions.letters import Parcel
-from tasks.actions.outbox import OutboxWriter
+from tasks.actions.outbox import ACTIONS_FILE, OutboxWriter
 from tasks.actions.whole import OpenTable
 from tasks.aside import flush_to_disk
 
-ACTIONS_FILE = "actions.json"
 ADVICE = "give the command with the PERENNIAL_HOME that it had before, or choose another output"
 
 

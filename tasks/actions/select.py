@@ -1,9 +1,12 @@
 """The rows that each action takes."""
 
 from collections.abc import Sequence
+from functools import reduce
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from models.actions import IDENTITY, Action, action_problems, sent_columns
 from models.classes import Classes
@@ -39,6 +42,12 @@ class Actions:
         """
         whole = {name: predictions[name].combine_chunks() for name in self._outputs}
         return {action.name: self._taken(action, whole, predictions, inputs) for action in self.actions}
+
+    def taken(self, predictions: pa.Table) -> NDArray[np.int64]:
+        """Positions of the rows that any of the actions takes, of predictions as in `select`."""
+        whole = {name: predictions[name].combine_chunks() for name in self._outputs}
+        masks = [mask_of(condition, whole) for condition in self._conditions.values()]
+        return np.asarray(pc.indices_nonzero(reduce(pc.or_, masks)).to_numpy().astype(np.int64))
 
     def _taken(self, action: Action, whole: dict[str, pa.Array], predictions: pa.Table, inputs: pa.Table) -> pa.Table:
         rows = pc.indices_nonzero(mask_of(self._conditions[action.name], whole))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -16,7 +16,10 @@ from tasks.monitoring.distances import (
     kolmogorov_smirnov,
     stability_index,
 )
-from tasks.monitoring.performance import Performance
+
+if TYPE_CHECKING:
+    # It takes a second to load, and is of no use to whoever measures nothing.
+    from tasks.monitoring.performance import Performance
 
 Of = Literal["column", "predictions", "rows"]
 REJECTED = "rejected"
@@ -69,7 +72,7 @@ class Drift:
     """All changes: those that are drift first, the largest of each sort before the others."""
 
     changes: tuple[Change, ...]
-    performance: Performance | None = None
+    performance: "Performance | None" = None
     """Where labels have arrived."""
 
     @property

@@ -14,6 +14,7 @@ from prefect.cache_policies import NO_CACHE
 from models.contract import SplitSpec, read_contract
 from models.errors import InputError
 from models.modelfile import METRICS
+from models.packaged import read_model_settings
 from models.profile import Profile, read_profile, write_profile
 from models.sections import Monitor
 from tasks.data.snapshot import Ingested
@@ -27,7 +28,6 @@ from tasks.monitoring.vocabulary import vocabularies_of
 from tasks.monitoring.window import Window
 from tasks.policy import TRIED_AGAIN
 from tasks.registry import runs, versions, windows
-from tasks.registry.package import read_model_settings
 from tasks.registry.record import slug
 from tasks.registry.runs import RunTitle
 from tasks.registry.steps import emit_model_event

@@ -12,6 +12,7 @@ from models.columns.kind import Mask
 from models.contract import Contract, SplitSpec
 from models.errors import InputError
 from models.modelfile import LATENCY, SIZE, ModelFile
+from models.packaged import read_model_settings
 from tasks.data.layout import SOURCE, slice_columns, stored_split_name
 from tasks.data.learnt import learnt_rows, may_change_sides
 from tasks.data.snapshot import Snapshot, open_snapshot, snapshot_folder
@@ -24,7 +25,6 @@ from tasks.evaluation.scored import Scored, joined
 from tasks.evaluation.slices import slice_rows
 from tasks.evaluation.unseen import Unseen, unseen_rows
 from tasks.registry.gates import Evidence
-from tasks.registry.package import read_model_settings
 from tasks.registry.promotion import Contest
 from tasks.registry.versions import PARITY, Version, downloaded
 from tasks.scoring import latency

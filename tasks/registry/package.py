@@ -16,10 +16,10 @@ from mlflow.types.schema import AnyType, ColSpec, DataType, Schema, TensorSpec
 from models.contract import CONTRACT_FILE, GRAPH_FILE, Contract
 from models.errors import InputError
 from models.modelfile import ModelFile
+from models.packaged import MODEL_FILE
 from models.profile import PROFILE_FILE
 from tasks.scoring.predictor import check_graph
 
-MODEL_FILE = "model_file.json"
 DESCRIPTION = "MLmodel"
 LOADER = "tasks.scoring.pyfunc"
 SEALED = (CONTRACT_FILE, MODEL_FILE, PROFILE_FILE, DESCRIPTION)
@@ -89,14 +89,3 @@ def signature(contract: Contract) -> ModelSignature:
         *(ColSpec(DataType.float, name=name) for name in numbers),
     ]
     return ModelSignature(Schema(inputs), Schema(outputs))
-
-
-def read_model_settings(folder: Path) -> ModelFile:
-    """The model file that a downloaded version was made from. Raises InputError when it is missing or damaged."""
-    path = folder / MODEL_FILE
-    try:
-        return ModelFile.model_validate_json(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: missing; this is not a version that perennial made") from None
-    except ValueError as error:
-        raise InputError(f"{path}: damaged model file: {str(error).splitlines()[0]}") from None

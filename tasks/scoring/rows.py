@@ -17,6 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from models.columns import KINDS, ColumnSettings
+from models.columns.cells import as_array
 from models.columns.kind import FileSettings, LargeSettings, Refusal
 from models.columns.number.feed import LARGEST, NumberSettings
 from models.columns.series.feed import SeriesSettings
@@ -214,6 +215,36 @@ def _getter(names: tuple[str, ...]) -> Callable[[Row], tuple[Any, ...]]:
 def _hint(name: str, unknown: Sequence[str]) -> str:
     near = difflib.get_close_matches(name, unknown, n=1)
     return f" (did you mean it by {near[0]!r}?)" if near else ""
+
+
+def parse_cells(cells: Cells, settings: ColumnSettings, missing: tuple[str, ...]) -> pa.Array:
+    """A column of cells in its kind's own Arrow type, as `RowReader` reads each of them; null for what can't be scored.
+
+    Cells of several types, as several callers send them, are read type by type.
+    """
+    kind, parts, places = KINDS[settings.kind], [], []
+    for rows in _of_one_type(cells):
+        array, _ = _to_arrow(cells if rows is None else [cells[row] for row in rows], settings)
+        parts.append(as_array(kind.parse(array, settings, missing).values))
+        places += [] if rows is None else rows
+    if not places:
+        return parts[0]
+    return as_array(pa.chunked_array(parts).unify_dictionaries()).take(pa.array(np.argsort(places, kind="stable")))
+
+
+def _of_one_type(cells: Cells) -> list[list[int] | None]:
+    """Rows whose cells are alike; None for all of them, where there is nothing to tell apart."""
+    types: dict[type, list[int]] = {}
+    if len(set(map(type, cells)) - {type(None)}) <= 1:
+        return [None]
+    for row, cell in enumerate(cells):
+        types.setdefault(type(cell), []).append(row)
+    return [*types.values()]
+
+
+def contents_of(cells: Cells) -> pa.Array:
+    """Contents of files as `RowReader` reads them; null for what holds none."""
+    return _contents(cells)[0].field("content")
 
 
 def _findings(name: str, refusals: Iterable[Refusal]) -> list[Finding]:

@@ -21,6 +21,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tasks.serving import plain, v2
+from tasks.serving.beside.beside import Beside
 from tasks.serving.bodies import JSON, RETRY_SECONDS, Body, Room, header
 from tasks.serving.limits import Limits
 from tasks.serving.metrics import FORMAT, Metrics
@@ -46,11 +47,15 @@ class State:
     service: Service
     metrics: Metrics
     room: Room
+    beside: Beside
 
 
-def make_app(models: Models, service: Service, metrics: Metrics, token: str | None) -> ASGIApp:
-    """The application; all that `models` wants is loaded already. With a `token`, requests have to bear it."""
-    state = State(models, service, metrics, Room(service.limits.bodies * service.limits.body_bytes))
+def make_app(models: Models, service: Service, metrics: Metrics, token: str | None, beside: Beside) -> ASGIApp:
+    """The application; all that `models` wants is loaded already. With a `token`, requests have to bear it.
+
+    `beside` is closed when all requests are answered.
+    """
+    state = State(models, service, metrics, Room(service.limits.bodies * service.limits.body_bytes), beside)
     predict, infer = Asking(state, _predict), Asking(state, _infer)
 
     @asynccontextmanager
@@ -61,6 +66,7 @@ def make_app(models: Models, service: Service, metrics: Metrics, token: str | No
         with suppress(asyncio.CancelledError):
             await watching
         await asyncio.to_thread(models.close)
+        await asyncio.to_thread(beside.close)
 
     routes = [
         Route("/models/{model}/predict", predict, methods=["POST"]),
@@ -73,6 +79,8 @@ def make_app(models: Models, service: Service, metrics: Metrics, token: str | No
         Route("/v2/health/live", _bound(state, _healthy)),
         Route("/v2/health/ready", _bound(state, _healthy)),
         Route("/v2", _bound(state, _server)),
+        Route("/models/{model}/endpoints", _bound(state, _endpoints_of)),
+        Route("/endpoints", _bound(state, _endpoints)),
         Route("/metrics", _bound(state, _metrics)),
         Route("/openapi.json", _bound(state, _openapi)),
         Route("/", _bound(state, _page)),
@@ -227,6 +235,15 @@ async def _server(state: State, request: Request) -> Response:
 
 async def _metrics(state: State, request: Request) -> Response:
     return Response(await asyncio.to_thread(state.metrics.text), media_type=FORMAT)
+
+
+async def _endpoints(state: State, request: Request) -> Response:
+    served = {name: live.served for name, live in state.models.live.items()}
+    return _json(await asyncio.to_thread(state.beside.telling.all, served))
+
+
+async def _endpoints_of(state: State, request: Request) -> Response:
+    return _json(await asyncio.to_thread(state.beside.telling.of, _asked_for(state, request).served))
 
 
 async def _openapi(state: State, request: Request) -> Response:

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any, Protocol
 
 from tasks.scoring.predictor import Predictions
-from tasks.scoring.rows import Cells, Row, RowReader
+from tasks.scoring.rows import Cells, Finding, Row, RowReader
 from tasks.serving.served import Served
 
 NO_ENDPOINT = ""
@@ -26,7 +27,13 @@ class RowsAsked:
 
     def columns(self, names: Sequence[str]) -> dict[str, list[Any]]:
         """Cells [N] of each column, None where a row lacks it."""
-        return {name: [row.get(name) for row in self.rows] for name in names}
+        try:
+            # Without a loop, where all rows have them all.
+            cells = zip(*map(itemgetter(*names), self.rows), strict=True) if len(names) > 1 and self.rows else ()
+            found = {name: list(values) for name, values in zip(names, cells, strict=False)}
+        except KeyError:
+            found = {}
+        return found or {name: [row.get(name) for row in self.rows] for name in names}
 
 
 @dataclass(frozen=True)
@@ -75,5 +82,5 @@ class Observer(Protocol):
     async def answered(self, answered: Answered) -> None:
         """Before the answer leaves; an error here is an error of the request."""
 
-    def refused(self, served: Served, endpoint: str, rows: int) -> None:
-        """Rows that could not be scored."""
+    def refused(self, served: Served, asked: Asked, findings: Sequence[Finding]) -> None:
+        """A request whose rows are not scored, for what was found in some of them."""

@@ -1,10 +1,12 @@
 """Counts and times in Prometheus's format, summed over the worker processes."""
 
 import os
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from tasks.serving.asking import Answered
+from tasks.scoring.rows import Finding
+from tasks.serving.asking import Answered, Asked
 from tasks.serving.served import Served
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -52,9 +54,9 @@ class Metrics:
         """Rows that were scored."""
         self._rows_of(answered.served.name, answered.served.version).inc(len(answered.asked.rows))
 
-    def refused(self, served: Served, endpoint: str, rows: int) -> None:
+    def refused(self, served: Served, asked: Asked, findings: Sequence[Finding]) -> None:
         """Rows that could not be scored, with those that came with them."""
-        self._rejected_of(served.name, served.version).inc(rows)
+        self._rejected_of(served.name, served.version).inc(len(asked.rows))
 
     def count(self, model: str, version: str, status: int, seconds: float) -> None:
         """One answered request."""

@@ -30,11 +30,13 @@ def describe(models: Mapping[str, Served], limits: Limits) -> Schema:
         paths[f"/models/{place}/predict"] = {"post": _predict(name, served.contract, limits)}
         paths[f"/v2/models/{place}/infer"] = {"post": _infer(name)}
         paths[f"/v2/models/{place}"] = {"get": _get(f"What {name} takes and returns.")}
+        paths[f"/models/{place}/endpoints"] = {"get": _get(f"What endpoints have sent to {name}, and its drift.")}
         paths[f"/v2/models/{place}/ready"] = {"get": _get(f"Whether {name} answers.")}
     paths |= {
         "/v2": {"get": _get("The server.")},
         "/v2/health/live": {"get": _get("Whether the process runs.", guarded=False)},
         "/v2/health/ready": {"get": _get("Whether all models answer.", guarded=False)},
+        "/endpoints": {"get": _get("What the endpoints of all models have sent, and whether it has drifted.")},
         "/metrics": {"get": _get("Counts and times in Prometheus's format.", "text/plain")},
     }
     return {

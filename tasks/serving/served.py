@@ -28,6 +28,8 @@ class Served:
     graph: Predictor
     reader: RowReader
     answers: Answers
+    folder: Path
+    """The version's files."""
     single_seconds: float
     """That the graph takes for one row."""
 
@@ -52,7 +54,7 @@ class Served:
         except Exception as error:
             # Whatever ONNX Runtime says of a graph that it can't run.
             raise RefusedError(f"{name} version {version} can't answer: {str(error).splitlines()[0]}") from error
-        return cls(name, version, graph, reader, Answers(graph.contract), seconds)
+        return cls(name, version, graph, reader, Answers(graph.contract), folder, seconds)
 
 
 def _timed(graph: Predictor, feed: dict[str, NDArray[Any]]) -> float:

@@ -15,11 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 
+from models.contract import read_contract
 from models.errors import InputError, OutsideError
+from tasks.serving.beside.courier import Courier
 from tasks.serving.limits import Limits
 from tasks.serving.models import Wanted, write_wanted
-from tasks.serving.sources import Source, as_words, find_sources, forget_others, moved
-from tasks.serving.worker_settings import READY, Settings
+from tasks.serving.sources import Source, as_words, contracts_of, find_sources, forget_others, moved
+from tasks.serving.worker_settings import READY, Logging, Settings
 
 LOG = logging.getLogger("perennial.serve")
 START_SECONDS, CHECK_SECONDS, LOOK_SECONDS, GRACE_SECONDS = 120, 120, 0.2, 5
@@ -41,6 +43,12 @@ class Serving:
     poll: float = 2.0
     """Seconds between looks at the registry."""
     limits: Limits = field(default_factory=Limits)
+    log: Logging | None = None
+    """What is logged of requests."""
+    actions: Path | None = None
+    """The folder of what live decisions lead to; None where they lead to nothing."""
+    redeliver: bool = False
+    """Whether dead letters of earlier decisions are sent again."""
 
 
 @dataclass(frozen=True)
@@ -69,33 +77,40 @@ def run_server(places: Sequence[str], how: Serving, asked_to_end: Event, tell: C
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="perennial-serve-")))
         listener = stack.enter_context(_listen(how))
+        courier = Courier(how.actions, how.redeliver)
+        # Ends after the workers, since it delivers what they leave.
+        stack.callback(courier.end)
         workers = Workers(how, listener, scratch)
         stack.callback(workers.end)
         # They load what they need while the versions are looked up.
         workers.start()
         sources = find_sources(places, scratch / "versions")
+        courier.begin(contracts_of(sources))
         _want(sources, workers.wanted)
         if not workers.wait(asked_to_end):
             return
         address = f"http://{how.host}:{listener.getsockname()[1]}"
         tell(Ready(address, _versions(sources), time.monotonic() - began))
-        _follow(sources, how, workers, asked_to_end, scratch / "versions")
+        _follow(sources, how, workers, courier, asked_to_end, scratch / "versions")
 
 
-def _follow(sources: Sequence[Source], how: Serving, workers: "Workers", asked_to_end: Event, scratch: Path) -> None:
+def _follow(
+    sources: Sequence[Source], how: Serving, workers: "Workers", courier: Courier, asked_to_end: Event, scratch: Path
+) -> None:
     look = time.monotonic() + how.poll
     while not asked_to_end.wait(LOOK_SECONDS):
         workers.restart()
+        courier.look()
         if time.monotonic() >= look:
             # What is replaced now stays until the next look: a worker may be about to load it.
             forget_others(sources, scratch)
-            changed = [source for source in sources if _takes(source, moved(source, scratch))]
+            changed = [source for source in sources if _takes(source, moved(source, scratch), courier)]
             if changed:
                 _want(sources, workers.wanted)
             look = time.monotonic() + how.poll
 
 
-def _takes(source: Source, found: Wanted | None) -> bool:
+def _takes(source: Source, found: Wanted | None, courier: Courier) -> bool:
     """Whether another version is to answer from now on; it has answered in a process of its own before."""
     if found is None:
         return False
@@ -105,6 +120,7 @@ def _takes(source: Source, found: Wanted | None) -> bool:
         problem = "" if done.returncode == 0 else (done.stderr.strip().splitlines() or ["it ended the process"])[-1]
     except subprocess.TimeoutExpired:
         problem = f"no answer within {CHECK_SECONDS} s"
+    problem = problem or courier.refusal_of(read_contract(Path(found.folder)))
     if problem and source.wanted:
         LOG.error(
             "%s version %s is not taken, %s goes on: %s", source.name, found.version, source.wanted.version, problem
@@ -138,6 +154,8 @@ class Workers:
         self.wanted = scratch / "wanted.json"
         self._how, self._listener, self._metrics = how, listener, scratch / "metrics"
         self._metrics.mkdir()
+        self._endpoints = scratch / "endpoints"
+        self._endpoints.mkdir()
         self._processes: list[subprocess.Popen[str]] = []
         self._restarts: list[float] = []
 
@@ -149,8 +167,9 @@ class Workers:
         descriptor = self._listener.fileno()
         how = self._how
         settings = Settings(
-            descriptor, os.getpid(), str(self.wanted), str(self._metrics), how.batch_rows, how.batch_wait, how.limits
-        )
+            descriptor, os.getpid(), str(self.wanted), str(self._metrics), str(self._endpoints), how.batch_rows,
+            how.batch_wait, how.limits, how.log, None if how.actions is None else str(how.actions),
+        )  # fmt: skip
         command = [sys.executable, "-m", "tasks.serving.worker", settings.as_json()]
         return subprocess.Popen(command, pass_fds=[descriptor], stdout=subprocess.PIPE, text=True)
 

@@ -35,7 +35,7 @@ class Service:
                 feed = await asyncio.to_thread(asked.rows.read, served.reader)
         except RowsError as error:
             for observer in self._observers:
-                observer.refused(served, asked.endpoint, count)
+                observer.refused(served, asked, error.findings)
             raise bad_rows(error.findings) from None
         predictions = await live.batcher.predict(served, feed, count)
         answered = Answered(asked, served, predictions, time.time())

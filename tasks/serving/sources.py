@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from models.contract import read_contract
+from models.contract import Contract, read_contract
 from models.errors import InputError, PerennialError
 from tasks.serving.models import Wanted
 
@@ -61,6 +61,11 @@ def _fetch(model: str, number: str, scratch: Path) -> Wanted:
         with downloaded(version) as package:
             shutil.copytree(package, folder)
     return Wanted(number, str(folder), version.sha256)
+
+
+def contracts_of(sources: Sequence[Source]) -> list[Contract]:
+    """What the versions that answer now take, return and lead to."""
+    return [read_contract(Path(source.wanted.folder)) for source in sources if source.wanted]
 
 
 def moved(source: Source, scratch: Path) -> Wanted | None:

@@ -19,6 +19,7 @@ import uvicorn
 from models.errors import PerennialError
 from tasks.serving.app import make_app
 from tasks.serving.batcher import Batcher
+from tasks.serving.beside.beside import Beside
 from tasks.serving.metrics import Metrics
 from tasks.serving.models import Models, Wanted
 from tasks.serving.protocol import bounded
@@ -53,7 +54,9 @@ def serve(settings: Settings) -> None:
     while not models.changed():
         time.sleep(WANTED_SECONDS)
     models.take()
-    app = make_app(models, Service(settings.limits, (metrics,)), metrics, os.environ.get(TOKEN) or None)
+    beside = Beside(settings.endpoints, settings.log, settings.actions)
+    service = Service(settings.limits, (*beside.observers, metrics))
+    app = make_app(models, service, metrics, os.environ.get(TOKEN) or None, beside)
     config = uvicorn.Config(
         app, loop="uvloop", http=bounded(settings.limits.head_bytes), lifespan="on", access_log=False, log_config=None,
         server_header=False, timeout_keep_alive=KEEP_ALIVE_SECONDS,

@@ -11,6 +11,19 @@ READY = "ready"
 
 
 @dataclass(frozen=True)
+class Logging:
+    """What is logged of requests, and where."""
+
+    folder: str
+    share: float = 1.0
+    """Of the requests."""
+    seconds: float = 30.0
+    """Between parts: what a killed process loses at most."""
+    keep: tuple[str, ...] = ()
+    """Columns whose values are logged although they are sensitive, or files."""
+
+
+@dataclass(frozen=True)
 class Settings:
     """What a worker process is given."""
 
@@ -22,9 +35,14 @@ class Settings:
     """The file that says which versions are to answer."""
     metrics: str
     """The folder that the processes share their counts in."""
+    endpoints: str
+    """The folder that they share what they know of endpoints in."""
     batch_rows: int
     batch_wait: float
     limits: Limits = field(default_factory=Limits)
+    log: Logging | None = None
+    actions: str | None = None
+    """The folder of what live decisions lead to; None where they lead to nothing."""
 
     def as_json(self) -> str:
         """For the command line."""
@@ -34,4 +52,5 @@ class Settings:
     def read(cls, text: str) -> "Settings":
         """What `as_json` gave."""
         given = orjson.loads(text)
-        return cls(**{**given, "limits": Limits(**given["limits"])})
+        log = Logging(**given["log"]) if given["log"] else None
+        return cls(**{**given, "limits": Limits(**given["limits"]), "log": log})

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from models.errors import InputError
-from tasks.registry.package import read_model_settings
+from models.packaged import read_model_settings
 from tasks.registry.versions import resolve
 from tasks.scoring.pyfunc import _load_pyfunc
 from tests.conftest import Small

@@ -1,0 +1,1 @@
+"""What goes on beside the answers: the log of requests, what endpoints send, and actions on live decisions."""
