@@ -147,10 +147,10 @@ def is_trained_now(job: Job) -> bool:
 
 
 @cache
-def code_digest() -> str:
-    """SHA-256 of the sources that decide what a graph becomes."""
+def code_digest(*more: str) -> str:
+    """SHA-256 of the sources that decide what a graph becomes, those of `more` folders among them."""
     digest = hashlib.sha256()
-    for path in sorted(file for part in SHAPING for file in (ROOT / part).rglob("*.py") if _shapes(file)):
+    for path in sorted(file for part in (*SHAPING, *more) for file in (ROOT / part).rglob("*.py") if _shapes(file)):
         digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 
