@@ -1,4 +1,4 @@
-"""Models of other frameworks for tests: their rows, their model file, and what an import makes of them, with no record."""
+"""Models of other frameworks for tests: their rows, their model file, and what an import makes of them."""
 
 import json
 from contextlib import ExitStack

@@ -79,17 +79,23 @@ def _of_keras(file: Path, target: Path) -> str:
 
 
 def _of_saved_model(folder: Path, target: Path) -> str:
-    _require(folder, "tf2onnx", "pip install tf2onnx tensorflow")
-    _require(folder, "tensorflow", "pip install tensorflow")
+    """By tf2onnx, of the signature that TensorFlow serves."""
+    for package in ("tf2onnx", "tensorflow"):
+        _require(folder, package, "pip install 'perennial[tensorflow]'")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _converting(folder, "tf2onnx"):
         import tensorflow
         import tf2onnx
 
         loaded: Any = tensorflow.saved_model.load(str(folder))
-        concrete = loaded.signatures["serving_default"]
-        specs = concrete.structured_input_signature[1]
+        serve = loaded.signatures["serving_default"]
+        specs = serve.structured_input_signature[1]
         signature = [tensorflow.TensorSpec(spec.shape, spec.dtype, name=name) for name, spec in specs.items()]
-        function = tensorflow.function(lambda *given: concrete(**dict(zip(specs, given, strict=True))))
+
+        def call(*given: Any) -> Any:
+            return serve(**dict(zip(specs, given, strict=True)))
+
+        function = tensorflow.function(call, input_signature=signature)
         tf2onnx.convert.from_function(function, signature, opset=OPSET, output_path=str(target))
     return f"TensorFlow {tensorflow.__version__}"
 

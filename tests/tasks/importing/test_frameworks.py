@@ -12,6 +12,7 @@ from onnxmltools.convert.common.data_types import FloatTensorType as LightFloats
 from skl2onnx import convert_sklearn, to_onnx
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.compose import ColumnTransformer
+from sklearn.datasets import load_wine
 from sklearn.ensemble import GradientBoostingRegressor
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -42,6 +43,7 @@ def tickets(rows: int = 300, seed: int = 0) -> pd.DataFrame:
     return frame
 
 
+MADE = Path(__file__).parent / "made"
 TICKET_COLUMNS = '"message" = "text"\n"plan" = "category"\n"age in days" = "number"\n"price" = "number"'
 FEATURES = ["message", "plan", "age in days", "price"]
 
@@ -79,7 +81,7 @@ def test_a_pickled_pipeline_is_unpickled_with_trust_alone(tmp_path: Path) -> Non
     fitted = pipeline(frame[::2])
     joblib.dump(fitted, tmp_path / "pipeline.joblib")
     spec = write_spec(tmp_path, frame, 'column = "queue"', TICKET_COLUMNS, "missing = 0")
-    with pytest.raises(InputError, match="loading it runs whatever code is in it.*--trust"):
+    with pytest.raises(InputError, match=r"loading it runs whatever code is in it.*--trust"):
         bring(tmp_path / "pipeline.joblib", spec)
     found = bring(tmp_path / "pipeline.joblib", spec, trust=True)
     assert found.imported.facts.framework.startswith("scikit-learn ")
@@ -150,3 +152,42 @@ def test_a_boosted_ensemble_of_lightgbm_with_gaps_and_coded_categories(tmp_path:
     np.testing.assert_allclose(
         found.probabilities(unseen, ["no", "yes"]), fitted.predict_proba(coded.astype(np.float32)), atol=1e-5
     )
+
+
+def test_a_keras_network_that_tensorflow_trained_and_tf2onnx_wrote(tmp_path: Path) -> None:
+    """Made by made/make_keras.py, with the network's own answers beside it; its rows were scaled outside of it."""
+    data = load_wine(as_frame=True)
+    frame = data.data.assign(cultivar=data.target_names[data.target])
+    seen = data.data.to_numpy(np.float32)[::2]
+    names = quoted(*data.feature_names)
+    graph = f"classes = {quoted(*data.target_names)}\nrecorded = {str(MADE / 'keras_wine.csv')!r}\n"
+    graph += "[graph.inputs.measures]\n"
+    graph += f"columns = {names}\nmissing = 0\nmean = {seen.mean(0).tolist()}\nstd = {seen.std(0).tolist()}"
+    columns = "\n".join(f"{name!r} = 'number'" for name in data.feature_names)
+    found = bring(MADE / "keras_wine.onnx", write_spec(tmp_path, frame, 'column = "cultivar"', columns, graph))
+    assert found.imported.recorded is not None and found.imported.recorded.rows == len(frame)
+    answers = pd.read_csv(MADE / "keras_wine.csv")[[f"probability_{name}" for name in data.target_names]]
+    np.testing.assert_allclose(found.probabilities(frame, list(data.target_names)), answers, atol=1e-5)
+    right = np.array(found.contract.classes)[found.predict(frame).index] == frame["cultivar"]
+    assert right[1::2].mean() > 0.9
+
+
+@pytest.mark.slow
+def test_a_keras_file_is_converted_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    import keras
+
+    frame = machines()[["torque", "wear", "failed"]].fillna({"torque": 40.0})
+    inputs = keras.Input((2,), name="sensors")
+    hidden = keras.layers.Dense(8, activation="relu")(inputs)
+    network = keras.Model(inputs, keras.layers.Dense(1, activation="sigmoid")(hidden))
+    network.save(tmp_path / "network.keras")
+    graph = f"classes = {quoted('no', 'yes')}\nmissing = 0"
+    found = bring(
+        tmp_path / "network.keras",
+        write_spec(tmp_path, frame, 'column = "failed"', '"torque" = "number"\n"wear" = "number"', graph),
+    )
+    assert found.imported.facts.framework == f"Keras {keras.__version__}"
+    answers = network.predict(frame[["torque", "wear"]].to_numpy(np.float32), verbose=0)[:, 0]
+    np.testing.assert_allclose(found.probabilities(frame, ["yes"])[:, 0], answers, atol=1e-5)
