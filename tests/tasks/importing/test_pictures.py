@@ -109,7 +109,7 @@ def caffe_graph(weights: dict[str, np.ndarray], batch: int | None = None) -> onn
 def caffe_weights() -> dict[str, np.ndarray]:
     random = np.random.default_rng(3)
     shapes = {"w1": (8, 3, 3, 3), "b1": (8,), "w2": (6, 4, 3, 3), "b2": (6,), "w3": (3, 6 * 4 * 4), "b3": (3,)}
-    scale = {"w1": 0.01, "w2": 0.3, "w3": 0.5}
+    scale = {"w1": 0.01, "w2": 0.3, "w3": 0.08}
     return {n: (random.normal(size=s) * scale.get(n, 0.1)).astype(np.float32) for n, s in shapes.items()}
 
 
