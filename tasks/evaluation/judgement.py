@@ -106,7 +106,12 @@ def _floors(evaluation: Evaluation, predictor: Predictor, test: Unseen, job: Job
 def _facts(
     job: Job, data: Ingested, fitted: Fitted | None, counts: dict[str, int], floors: Sequence[Check], size_mb: float
 ) -> ReportFacts:
-    made_by = {"git commit": git_commit(), "MLflow run": job.interrupted_run(), GRAPH_FILE: f"{size_mb:.3g} MB"}
+    made_by = {
+        "git commit": git_commit(),
+        "MLflow run": job.interrupted_run(),
+        GRAPH_FILE: f"{size_mb:.3g} MB",
+        **job.made_of,
+    }
     return ReportFacts(
         rows=counts,
         sources=[source.uri for source in job.model_file.sources],

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tasks.training.job import Job, code_digest
 class ImportJob(Job):
     """One import of one graph with one model file and snapshot by one state of the code."""
 
+    original_name: str = ""
     original_sha256: str = ""
 
     @property
@@ -22,8 +24,14 @@ class ImportJob(Job):
         """SHA-256 of everything that decides the version."""
         return hashlib.sha256(json.dumps((super().digest, self.original_sha256)).encode()).hexdigest()
 
+    @property
+    def made_of(self) -> Mapping[str, str]:
+        """The file that was given."""
+        return {f"Made elsewhere ({self.original_name})": self.original_sha256}
+
 
 def plan_import(model_file: ModelFile, data: Ingested, home: Path, original: Original) -> ImportJob:
     """The job of importing the original with this snapshot and the code as it stands."""
     code = code_digest("tasks/importing")
-    return ImportJob(model_file, home, data.manifest, data.digest, code, original_sha256=original.sha256)
+    made_of = {"original_name": original.file.name, "original_sha256": original.sha256}
+    return ImportJob(model_file, home, data.manifest, data.digest, code, **made_of)

@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -61,6 +61,11 @@ class Job:
         begun = (self.start.sha256,) if self.start and self.start.sha256 else ()
         parts = (self.snapshot_digest, self.model_file.digest(), self.code, self.engine.workers, *begun)
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+    @property
+    def made_of(self) -> Mapping[str, str]:
+        """What else the version is made of, by name, for its report."""
+        return {}
 
     @property
     def folder(self) -> Path:

@@ -95,7 +95,7 @@ def _scores_as(fitted: Pipeline, model: str, folder: Path) -> None:
     assert scored.code == 0, scored.both
     assert (scored.json["version"], scored.json["scored"], scored.json["rejected"]) == ("2", 599, 1)
     found = pd.read_parquet(scored.json["predictions"])
-    features = rows()[NUMBERS].to_numpy(np.float32)[found["id"]]
+    features = rows()[NUMBERS].to_numpy(np.float32)[found["id"].astype(int)]
     np.testing.assert_allclose(found["probability_yes"], fitted.predict_proba(features)[:, 1], atol=1e-5)
     watched = cli("monitor", model, "--input", folder / "new.csv", "--json")
     assert watched.code in (0, 1), watched.both
