@@ -33,5 +33,7 @@ class ImportJob(Job):
 def plan_import(model_file: ModelFile, data: Ingested, home: Path, original: Original) -> ImportJob:
     """The job of importing the original with this snapshot and the code as it stands."""
     code = code_digest("tasks/importing")
-    made_of = {"original_name": original.file.name, "original_sha256": original.sha256}
-    return ImportJob(model_file, home, data.manifest, data.digest, code, **made_of)
+    return ImportJob(
+        model_file, home, data.manifest, data.digest, code,
+        original_name=original.file.name, original_sha256=original.sha256,
+    )  # fmt: skip

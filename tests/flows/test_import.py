@@ -99,7 +99,7 @@ def _scores_as(fitted: Pipeline, model: str, folder: Path) -> None:
     np.testing.assert_allclose(found["probability_yes"], fitted.predict_proba(features)[:, 1], atol=1e-5)
     watched = cli("monitor", model, "--input", folder / "new.csv", "--json")
     assert watched.code in (0, 1), watched.both
-    assert watched.json["rows"] == 599
+    assert (watched.json["rows"], watched.json["rejected"]) == (600, 1)
 
 
 @pytest.mark.usefixtures("server", "no_evaluation")
