@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tasks.actions.deliver import Delivered
     from tasks.data.snapshot import Ingested
+    from tasks.importing.imported import Imported
     from tasks.monitoring.alarm import Alarm
     from tasks.monitoring.drift import Drift
     from tasks.monitoring.window import Window
@@ -49,6 +50,30 @@ class Trained(OnRows):
     version: str
     run_id: str
     metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class ImportedVersion(Trained):
+    """A new version of a graph that was made elsewhere."""
+
+    framework: str
+    opsets: dict[str, int]
+    operators: dict[str, int]
+    notes: list[str]
+    """What was changed in the graph."""
+    recorded: str
+    """How far its answers are from those of the framework that it comes from, where these are recorded."""
+
+
+def imported_version(
+    version: "Version", run_id: str, metrics: dict[str, float], imported: "Imported", data: "Ingested"
+) -> ImportedVersion:
+    """What an import came to."""
+    facts, compared = imported.facts, imported.recorded
+    return ImportedVersion(
+        version.model, version.number, run_id, metrics, facts.framework, dict(facts.opsets), dict(facts.operators),
+        [*facts.notes], compared.line() if compared else "not compared with recorded ones", **rows_of(data),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

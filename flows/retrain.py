@@ -10,7 +10,7 @@ from flows.late import newer_run, skipped, trained_by_another
 from flows.promote import promote_challenger
 from flows.results import Retrained, rows_of
 from flows.train import LONGEST, train_on
-from tasks.data.steps import ingest_data, read_model_file
+from tasks.data.steps import ingest_data, read_trainable
 from tasks.registry.promotion import is_settled
 from tasks.registry.record import Origin
 from tasks.registry.steps import find_standing, with_start
@@ -35,7 +35,7 @@ def retrain(model_file: Path, engine: EngineName = "local", workers: int = 1, ad
         address: With ray: a cluster that runs already, as HOST:PORT; without, one is started on this machine.
     """
     chosen = choose_engine(engine, workers, address)
-    settings = read_model_file(model_file)
+    settings = read_trainable(model_file)
     answer = answer_given(settings.name)
     if answer:
         return Retrained.of(promote_challenger(settings.name, answer.version, "retrain", answer.word))

@@ -7,7 +7,7 @@ from prefect import flow
 from flows.environment import state_folder
 from flows.results import Trained, rows_of
 from tasks.data.snapshot import Ingested
-from tasks.data.steps import ingest_data, read_model_file
+from tasks.data.steps import ingest_data, read_trainable
 from tasks.evaluation.steps import evaluate_graph
 from tasks.export.steps import export_graph
 from tasks.monitoring.steps import profile_version
@@ -35,7 +35,7 @@ def train(
         address: With ray: a cluster that runs already, as HOST:PORT; without, one is started on this machine.
     """
     chosen = choose_engine(engine, workers, address)
-    settings = read_model_file(model_file)
+    settings = read_trainable(model_file)
     data = ingest_data(settings, state_folder())
     return train_on(with_start(plan_job(settings, data, state_folder(), chosen)), data, fresh)
 

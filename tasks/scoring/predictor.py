@@ -44,6 +44,13 @@ class Predictions:
     values: NDArray[np.float32] | None
     """[N] for a regression; None for classes."""
 
+    @classmethod
+    def of_no_rows(cls, contract: Contract) -> "Predictions":
+        """Those of no rows."""
+        if contract.task == "regression":
+            return cls(None, None, np.empty(0, dtype=np.float32))
+        return cls(np.empty(0, dtype=np.int64), np.empty((0, len(contract.classes)), dtype=np.float32), None)
+
     def take(self, rows: NDArray[np.int64]) -> "Predictions":
         """Those at positions [M]."""
         return Predictions(
@@ -128,6 +135,9 @@ class Predictor:
         self, session: "InferenceSession", feed: Mapping[str, NDArray[Any]], renamed: Mapping[str, str]
     ) -> Predictions:
         """`renamed` are the columns that the session's graph calls otherwise."""
+        if not len(next(iter(feed.values()))):
+            # Graphs that were made elsewhere need not bear it.
+            return Predictions.of_no_rows(self.contract)
         batches, order = self._batches(feed)
 
         def run_batch(rows: Rows) -> list[NDArray[Any]]:

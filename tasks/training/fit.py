@@ -11,7 +11,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from models.calibration import CalibratedClasses, CalibratedValue, choose_threshold, fit_temperature
+from models.calibration import CalibratedClasses, CalibratedValue, fit_temperature
 from models.classes import Classes
 from models.columns import KINDS, Statistics
 from models.contract import SplitSpec
@@ -20,6 +20,7 @@ from models.heads import TargetStatistics
 from models.modelfile import ModelFile
 from models.network import FusionNetwork, untrained_network
 from models.sections import Training
+from models.threshold import choose_threshold
 from tasks.data.rows import assign_rows, masked_batches
 from tasks.data.snapshot import Snapshot
 from tasks.data.splits import TRAIN, VALIDATION

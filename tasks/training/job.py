@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -61,6 +61,11 @@ class Job:
         begun = (self.start.sha256,) if self.start and self.start.sha256 else ()
         parts = (self.snapshot_digest, self.model_file.digest(), self.code, self.engine.workers, *begun)
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+    @property
+    def made_of(self) -> Mapping[str, str]:
+        """What else the version is made of, by name, for its report."""
+        return {}
 
     @property
     def folder(self) -> Path:
@@ -147,10 +152,10 @@ def is_trained_now(job: Job) -> bool:
 
 
 @cache
-def code_digest() -> str:
-    """SHA-256 of the sources that decide what a graph becomes."""
+def code_digest(*more: str) -> str:
+    """SHA-256 of the sources that decide what a graph becomes, those of `more` folders among them."""
     digest = hashlib.sha256()
-    for path in sorted(file for part in SHAPING for file in (ROOT / part).rglob("*.py") if _shapes(file)):
+    for path in sorted(file for part in (*SHAPING, *more) for file in (ROOT / part).rglob("*.py") if _shapes(file)):
         digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 

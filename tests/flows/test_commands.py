@@ -25,8 +25,8 @@ def snapshot_of(folder: Path) -> set[str]:
 
 
 COMMANDS = (
-    "new", "check", "train", "tune", "promote", "rollback", "history", "retrain", "score", "monitor", "up", "deploy",
-    "ui", "gc", "env", "demo",
+    "new", "check", "train", "import", "tune", "promote", "rollback", "history", "retrain", "score", "monitor", "up",
+    "deploy", "ui", "gc", "env", "demo",
 )  # fmt: skip
 
 
