@@ -6,7 +6,7 @@ from prefect import flow
 
 from flows.approval import answer_given
 from flows.environment import state_folder
-from flows.late import newer_run, skipped, trained_by_another
+from flows.late import claimed, newer_run, skipped
 from flows.promote import promote_challenger
 from flows.results import Retrained, rows_of
 from flows.train import LONGEST, train_on
@@ -44,12 +44,12 @@ def retrain(model_file: Path, engine: EngineName = "local", workers: int = 1, ad
         return skipped(Retrained.without(settings.name, late), late)
     data = ingest_data(settings, state_folder())
     job = with_start(plan_job(settings, data, state_folder(), chosen))
-    busy = trained_by_another(job)
-    if busy:
-        return skipped(Retrained.without(settings.name, busy), busy)
-    standing = find_standing(job, data, Origin.of(job))
-    if standing and is_settled(standing.version):
-        return skipped(Retrained.standing(standing, data), f"{standing.outcome}: {standing.why}")
-    version = standing.version.number if standing else train_on(job, data, fresh=False).version
-    verdict = promote_challenger(settings.name, version, "retrain")
+    with claimed(job) as busy:
+        if busy:
+            return skipped(Retrained.without(settings.name, busy), busy)
+        standing = find_standing(job, data, Origin.of(job))
+        if standing and is_settled(standing.version):
+            return skipped(Retrained.standing(standing, data), f"{standing.outcome}: {standing.why}")
+        version = standing.version.number if standing else train_on(job, data, fresh=False).version
+        verdict = promote_challenger(settings.name, version, "retrain")
     return Retrained(settings.name, version, False, verdict.promoted, verdict.outcome, verdict.reasons, **rows_of(data))

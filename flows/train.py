@@ -37,20 +37,21 @@ def train(
     chosen = choose_engine(engine, workers, address)
     settings = read_trainable(model_file)
     data = ingest_data(settings, state_folder())
-    return train_on(with_start(plan_job(settings, data, state_folder(), chosen)), data, fresh)
+    job = with_start(plan_job(settings, data, state_folder(), chosen))
+    with alone(job):
+        return train_on(job, data, fresh)
 
 
 def train_on(job: Job, data: Ingested, fresh: bool) -> Trained:
-    """The steps from a snapshot to a registered challenger, shared by `train` and `retrain`."""
+    """The steps from a snapshot to a registered challenger, shared by `train` and `retrain`, which hold the job."""
     origin = Origin.of(job)
-    with alone(job):
-        split = split_rows(job.model_file, data)
-        run_id = open_training_run(job, data, origin, fresh)
-        with finishing(run_id):
-            fitted = train_network(job, split, run_id)
-            exported = export_graph(job, split, run_id)
-            profile_version(job, data, split, exported)
-            metrics = evaluate_graph(job, data, split, fitted, exported)
-            version = register_version(job, exported, metrics, origin, run_id)
-        job.forget()
+    split = split_rows(job.model_file, data)
+    run_id = open_training_run(job, data, origin, fresh)
+    with finishing(run_id):
+        fitted = train_network(job, split, run_id)
+        exported = export_graph(job, split, run_id)
+        profile_version(job, data, split, exported)
+        metrics = evaluate_graph(job, data, split, fitted, exported)
+        version = register_version(job, exported, metrics, origin, run_id)
+    job.forget()
     return Trained(version.model, version.number, run_id, metrics, **rows_of(data))

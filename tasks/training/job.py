@@ -125,9 +125,13 @@ def plan_job(model_file: ModelFile, data: Ingested, home: Path, engine: Engine =
     return Job(model_file, home, data.manifest, data.digest, code_digest(), engine)
 
 
+class BusyError(OutsideError):
+    """Another process has the job."""
+
+
 @contextmanager
 def alone(job: Job) -> Iterator[None]:
-    """Holds the job for this process; raises OutsideError when another process trains it now."""
+    """Holds the job for this block; raises BusyError when another process, or another block, has it now."""
     # fcntl is missing on Windows, where two trainings of one job are not kept apart.
     import fcntl
 
@@ -136,19 +140,10 @@ def alone(job: Job) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise OutsideError(
+            raise BusyError(
                 f"{job.model_file.name}: another process trains the same model on the same data now"
             ) from None
         yield
-
-
-def is_trained_now(job: Job) -> bool:
-    """Whether a process holds the job."""
-    try:
-        with alone(job):
-            return False
-    except OutsideError:
-        return True
 
 
 @cache

@@ -11,6 +11,7 @@ from models.errors import InputError
 from models.modelfile import ModelFile, read_model_file, read_model_files
 from models.problems import PLAIN, near_match
 from models.sections import DEFAULT_MISSING
+from tests.models.written import problems
 
 GOOD = """
 name = "m"
@@ -28,14 +29,6 @@ def write(tmp_path: Path, text: str, name: str = "m.toml") -> Path:
     path = tmp_path / name
     path.write_text(text, encoding="utf-8")
     return path
-
-
-def problems(tmp_path: Path, text: str) -> list[str]:
-    path = write(tmp_path, text)
-    with pytest.raises(InputError) as caught:
-        read_model_file(path)
-    assert all(problem.startswith(f"{path}: ") and "\n" not in problem for problem in caught.value.problems)
-    return [problem.removeprefix(f"{path}: ") for problem in caught.value.problems]
 
 
 def test_every_key_but_name_sources_target_and_columns_has_a_default(tmp_path: Path) -> None:
