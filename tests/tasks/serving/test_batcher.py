@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -26,7 +27,7 @@ class Graph:
 
 
 def served(graph: Graph, seconds: float) -> Served:
-    return Served("m", "1", cast(Any, graph), cast(Any, None), cast(Any, None), seconds)
+    return Served("m", "1", cast(Any, graph), cast(Any, None), cast(Any, None), seconds, Path())
 
 
 def run(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
