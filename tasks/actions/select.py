@@ -1,6 +1,6 @@
 """The rows that each action takes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 
 import numpy as np
@@ -43,10 +43,9 @@ class Actions:
         whole = {name: predictions[name].combine_chunks() for name in self._outputs}
         return {action.name: self._taken(action, whole, predictions, inputs) for action in self.actions}
 
-    def taken(self, predictions: pa.Table) -> NDArray[np.int64]:
-        """Positions of the rows that any of the actions takes, of predictions as in `select`."""
-        whole = {name: predictions[name].combine_chunks() for name in self._outputs}
-        masks = [mask_of(condition, whole) for condition in self._conditions.values()]
+    def taken(self, outputs: Mapping[str, pa.Array]) -> NDArray[np.int64]:
+        """Positions of the rows that any of the actions takes, by their prediction columns."""
+        masks = [mask_of(condition, outputs) for condition in self._conditions.values()]
         return np.asarray(pc.indices_nonzero(reduce(pc.or_, masks)).to_numpy().astype(np.int64))
 
     def _taken(self, action: Action, whole: dict[str, pa.Array], predictions: pa.Table, inputs: pa.Table) -> pa.Table:

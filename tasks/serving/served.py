@@ -28,10 +28,10 @@ class Served:
     graph: Predictor
     reader: RowReader
     answers: Answers
-    folder: Path
-    """The version's files."""
     single_seconds: float
     """That the graph takes for one row."""
+    folder: Path
+    """The version's files."""
 
     @property
     def contract(self) -> Contract:
@@ -54,7 +54,7 @@ class Served:
         except Exception as error:
             # Whatever ONNX Runtime says of a graph that it can't run.
             raise RefusedError(f"{name} version {version} can't answer: {str(error).splitlines()[0]}") from error
-        return cls(name, version, graph, reader, Answers(graph.contract), folder, seconds)
+        return cls(name, version, graph, reader, Answers(graph.contract), seconds, folder)
 
 
 def _timed(graph: Predictor, feed: dict[str, NDArray[Any]]) -> float:

@@ -18,6 +18,7 @@ from threading import Event
 from models.contract import read_contract
 from models.errors import InputError, OutsideError
 from tasks.serving.beside.courier import Courier
+from tasks.serving.beside.withheld import check_logging
 from tasks.serving.limits import Limits
 from tasks.serving.models import Wanted, write_wanted
 from tasks.serving.sources import Source, as_words, contracts_of, find_sources, forget_others, moved
@@ -85,7 +86,9 @@ def run_server(places: Sequence[str], how: Serving, asked_to_end: Event, tell: C
         # They load what they need while the versions are looked up.
         workers.start()
         sources = find_sources(places, scratch / "versions")
-        courier.begin(contracts_of(sources))
+        contracts = contracts_of(sources)
+        check_logging(contracts, how.log)
+        courier.begin(contracts)
         _want(sources, workers.wanted)
         if not workers.wait(asked_to_end):
             return

@@ -54,13 +54,15 @@ class Courier:
         self.look()
 
     def refusal_of(self, contract: Contract) -> str:
-        """Why the version's actions can't be delivered, for want of a token; "" where they can."""
+        """Why the version's actions can't be taken or delivered, such as for want of a token; "" where they can."""
         if self._folder is None or not contract.actions:
             return ""
         # Late: it loads what sends.
         from tasks.actions.deliver import require_tokens
+        from tasks.actions.select import Actions
 
         try:
+            Actions(contract.actions, contract.classes)
             require_tokens(contract.actions)
         except InputError as error:
             return str(error)

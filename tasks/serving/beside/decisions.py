@@ -48,29 +48,34 @@ def select(actions: Actions, block: Block) -> dict[str, list[pa.Table]]:
 
     What names a row is the id of its request, as `source`, and its number within it.
     """
-    contract, count = block.served.contract, len(block)
-    constants = {
-        "model": contract.name, "model_version": block.served.version, "run_id": run_id_of(contract.name),
-    }  # fmt: skip
-    predictions = pa.table(
-        {
-            **output_columns(block.predictions, contract),
-            **{name: constant_column(value, count) for name, value in constants.items()},
-            "source": block.per_row([answered.asked.id for answered in block.requests], pa.string()),
-            "row": pa.array(block.numbers),
-        }
-    )
-    rows = actions.taken(predictions)
+    rows = actions.taken(output_columns(block.predictions, block.served.contract))
     if not len(rows):
         return {}
     cells = block.cells(actions.inputs)
     found: dict[str, list[pa.Table]] = {}
     for some in _of_like_types(rows, [cells[name] for name in actions.inputs]):
         inputs = pa.table({name: _as_sent([cells[name][row] for row in some]) for name in actions.inputs})
-        for name, table in actions.select(predictions.take(pa.array(some)), inputs).items():
+        for name, table in actions.select(_predicted(block, some), inputs).items():
             if len(table):
                 found.setdefault(name, []).append(_plain(table))
     return found
+
+
+def _predicted(block: Block, rows: list[int]) -> pa.Table:
+    """Prediction columns of some rows, with what names the row and its version."""
+    contract, places = block.served.contract, np.array(rows)
+    requests = np.searchsorted(np.cumsum(block.counts), places, side="right").tolist()
+    constants = {
+        "model": contract.name, "model_version": block.served.version, "run_id": run_id_of(contract.name),
+    }  # fmt: skip
+    return pa.table(
+        {
+            **output_columns(block.predictions.take(places), contract),
+            **{name: constant_column(value, len(rows)) for name, value in constants.items()},
+            "source": pa.array([block.requests[request].asked.id for request in requests], pa.string()),
+            "row": pa.array(block.numbers[places]),
+        }
+    )
 
 
 def _of_like_types(rows: NDArray[np.int64], columns: Sequence[Sequence[Any]]) -> list[list[int]]:

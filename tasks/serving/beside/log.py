@@ -4,7 +4,6 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +15,7 @@ import pyarrow.parquet as pq
 from models.columns import KINDS, ColumnSettings
 from models.columns.kind import FileSettings
 from models.columns.series.feed import SeriesSettings
-from models.contract import Contract, free_name
+from models.contract import free_name
 from tasks.aside import flush_to_disk
 from tasks.scoring.output import constant_column, output_columns
 from tasks.scoring.rows import contents_of
@@ -149,15 +148,6 @@ def log_table(block: Block, keep: frozenset[str]) -> pa.Table:
     # A prediction must not be taken for the truth.
     taken = {*columns, contract.target}
     return pa.table(columns | {free_name(name, taken): values for name, values in added.items()})
-
-
-def withheld(contract: Contract, keep: Sequence[str]) -> list[str]:
-    """Columns of the model whose values are not logged."""
-    return [
-        column.name
-        for column in contract.columns
-        if column.name not in keep and (column.settings.sensitive or isinstance(column.settings, FileSettings))
-    ]
 
 
 def _logged(block: Block, name: str, settings: ColumnSettings, kept: bool) -> pa.Array:

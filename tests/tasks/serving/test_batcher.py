@@ -27,7 +27,7 @@ class Graph:
 
 
 def served(graph: Graph, seconds: float) -> Served:
-    return Served("m", "1", cast(Any, graph), cast(Any, None), cast(Any, None), Path(), seconds)
+    return Served("m", "1", cast(Any, graph), cast(Any, None), cast(Any, None), seconds, Path())
 
 
 def run(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:

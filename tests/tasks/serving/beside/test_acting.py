@@ -77,7 +77,7 @@ def test_requests_at_once_are_written_at_once(served: Served, tmp_path: Path, mo
     found = decided(tmp_path / "box", served, [(f"r{n}", [{"load": 1.0}]) for n in range(100)])
     assert found == [None] * 100
     assert len(rows_on_disk(tmp_path / "box", served, "repair")) == 100
-    assert len(synced) < 20
+    assert 1 <= len(synced) < 20
 
 
 def test_a_decision_that_cannot_be_kept_is_no_answer(served: Served, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from models.columns import KINDS
 from models.contract import write_contract
+from models.errors import InputError
 from models.profile import Rate
 from models.sections import Monitor
 from tasks.monitoring.counting import Counting
@@ -19,8 +20,9 @@ from tasks.monitoring.drift import compare
 from tasks.monitoring.window import Window, find_sources, profile_window
 from tasks.scoring.request import Options
 from tasks.serving.beside.block import Block
-from tasks.serving.beside.log import RequestLog, withheld
+from tasks.serving.beside.log import RequestLog
 from tasks.serving.beside.names import folder_name
+from tasks.serving.beside.withheld import check_logging, withheld
 from tasks.serving.served import Served
 from tasks.serving.worker_settings import Logging
 from tests.tasks.serving.beside.answers import NOON, answer, learn, load, parsed
@@ -114,7 +116,9 @@ def test_a_prediction_is_not_taken_for_the_truth(tmp_path: Path) -> None:
     assert monitored(served, tmp_path / "log").measured is None
 
 
-def test_values_that_must_not_be_shown_and_files_are_logged_only_where_it_is_asked_for(tmp_path: Path) -> None:
+def test_values_that_must_not_be_shown_and_files_are_logged_only_where_it_is_asked_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     columns = {
         "load": KINDS["number"].settings(sensitive=True),
         "shop": KINDS["category"].settings(sensitive=True),
@@ -131,6 +135,11 @@ def test_values_that_must_not_be_shown_and_files_are_logged_only_where_it_is_ask
     assert none[["load", "shop", "face"]].isna().all(axis=None)
     assert (some["load"].tolist(), some["shop"].isna().all()) == ([3.0], True)
     assert withheld(contract, ["load"]) == ["shop", "face"]
+    with caplog.at_level(logging.INFO):
+        check_logging([contract], Logging("log", keep=("load", "face")))
+    assert "the log has null for 'shop'" in caplog.messages[0]
+    with pytest.raises(InputError, match="--log-keep lod: no such column"):
+        check_logging([contract], Logging("log", keep=("lod",)))
 
 
 def test_the_same_requests_are_chosen_by_every_process() -> None:
