@@ -13,6 +13,9 @@ from flows.screen import rows_line, show
 
 EXAMPLE = "Example: perennial import churn.onnx --spec churn.toml   then: perennial promote churn"
 
+SHOWN = 8
+"""Operators that are named."""
+
 Model = Annotated[
     Path,
     typer.Argument(
@@ -36,9 +39,9 @@ def import_model(model: Model, spec: Spec, trust: Trust = False, as_json: AsJson
     """
     with prefect_ready():
         from models.modelfile import read_model_file
-        from tasks.importing.original import graph_section
+        from tasks.importing.original import look_at
 
-        graph_section(read_model_file(spec))
+        look_at(model, read_model_file(spec), spec, trust)
         from flows.import_model import import_model as flow
 
     done = watched(flow)(model.resolve(), spec.resolve(), trust)
@@ -48,8 +51,8 @@ def import_model(model: Model, spec: Spec, trust: Trust = False, as_json: AsJson
 def _lines(done: ImportedVersion) -> list[str]:
     """What came in, how good it is, and what to do next."""
     opsets = ", ".join(f"{domain} {version}" for domain, version in done.opsets.items())
-    used = ", ".join(f"{name} {count}" for name, count in list(done.operators.items())[:8])
-    more = f" and {len(done.operators) - 8} others" if len(done.operators) > 8 else ""
+    used = ", ".join(f"{name} {count}" for name, count in list(done.operators.items())[:SHOWN])
+    more = f" and {len(done.operators) - SHOWN} more" if len(done.operators) > SHOWN else ""
     figures = [f"  {name.replace('_', ' ')}: {value:.4f}" for name, value in done.metrics.items()]
     return [
         f"from {done.framework}: opset {opsets}; operators {used}{more}",

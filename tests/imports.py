@@ -80,7 +80,7 @@ def bring(model: Path | bytes | onnx.ModelProto, spec: Path, trust: bool = False
     with ExitStack() as stack:
         original = stack.enter_context(taken_in(model, model_file, spec, trust))
         snapshot = open_snapshot(ingest(model_file, folder).manifest)
-        split = fit_split(model_file, snapshot, ("train", "test"))
+        split = fit_split(model_file, snapshot)
         digests = Digests("data", model_file.digest(), "code")
         imported = import_graph(original, model_file, snapshot, split, digests, folder / "package")
     return Brought(imported, Predictor.load(imported.folder, imported.sha256))

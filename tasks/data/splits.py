@@ -24,10 +24,11 @@ Assignment = NDArray[np.int8]
 UNDECLARED = -1
 
 
-def fit_split(model_file: ModelFile, snapshot: Snapshot, needed: Collection[SplitName] = SPLITS) -> SplitSpec:
+def fit_split(model_file: ModelFile, snapshot: Snapshot) -> SplitSpec:
     """The rule by which the rows of the snapshot, and any later row, are assigned.
 
-    Raises InputError when one of the `needed` splits would be empty, saying which and what to do.
+    Raises InputError when train, validation or test would be empty, saying which and what to do. None need validate a
+    model that was made elsewhere: nothing is stopped or calibrated by them.
     """
     split = model_file.split
     sources = {source.uri: source.split for source in model_file.sources if source.split}
@@ -43,6 +44,7 @@ def fit_split(model_file: ModelFile, snapshot: Snapshot, needed: Collection[Spli
         named = (split.group,) if split.group else split.key
         columns = tuple(stored_split_name(name) for name in named) or tuple(sorted(model_file.columns))
         spec = SplitSpec(rule="hash", columns=columns, **shares)
+    needed: tuple[SplitName, ...] = ("train", "test") if model_file.graph else SPLITS
     _require_all(count_splits(snapshot.batches(required_columns(spec)), spec)[: len(SPLITS)], spec, needed)
     return spec
 

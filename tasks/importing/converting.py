@@ -25,25 +25,50 @@ LONGEST = 300
 """Characters of a converter's message that are shown."""
 
 
+def require_converter(file: Path, trust: bool) -> bool:
+    """Whether the file has to be converted: it is no ONNX file.
+
+    Raises InputError where its converter is not installed, or it is a pickle without `trust`: loading one runs code.
+    """
+    suffix = file.suffix.lower()
+    if file.is_dir():
+        if not (file / SAVED_MODEL).is_file():
+            raise InputError(f"{file}: a folder without {SAVED_MODEL}; give an ONNX file, or a SavedModel's folder")
+        _require(file, "tf2onnx", "tensorflow")
+        _require(file, "tensorflow", "tensorflow")
+    elif suffix in PICKLES:
+        if not trust:
+            raise InputError(
+                f"{file}: a pickle, and loading it runs whatever code is in it, as yourself; where you trust its "
+                "source, say --trust, or else have it converted where it was made (skl2onnx.to_onnx)"
+            )
+        _require(file, "skl2onnx", "sklearn")
+    elif suffix in KERAS:
+        _require(file, "keras", "keras")
+    else:
+        return False
+    return True
+
+
+def _require(file: Path, package: str, extra: str) -> None:
+    if find_spec(package) is None:
+        what = f"{package} makes ONNX of it, and is not installed"
+        raise InputError(f"{file}: {what}; pip install 'perennial[{extra}]', or give an ONNX file")
+
+
 def as_onnx(file: Path, model_file: ModelFile, scratch: Path, trust: bool) -> tuple[Path, str]:
     """The ONNX file itself, or one in `scratch` that was made of it, and what made it.
 
-    A pickle is loaded with `trust` alone: loading runs code. Raises InputError where a converter is missing or fails.
+    Raises InputError where it has no converter, see `require_converter`, or that fails.
     """
-    suffix, target = file.suffix.lower(), scratch / CONVERTED
-    if file.is_dir() and not (file / SAVED_MODEL).is_file():
-        raise InputError(f"{file}: a folder without {SAVED_MODEL}; give an ONNX file, or a SavedModel's folder")
+    target = scratch / CONVERTED
+    if not require_converter(file, trust):
+        return file, ""
     if file.is_dir():
         return target, _of_saved_model(file, target)
-    if suffix in PICKLES:
-        return target, _of_pickle(file, model_file, target, trust)
-    return (target, _of_keras(file, target)) if suffix in KERAS else (file, "")
-
-
-def _require(file: Path, package: str, install: str) -> None:
-    """Raises InputError where the converter is not installed."""
-    if find_spec(package) is None:
-        raise InputError(f"{file}: {package} makes ONNX of it, and is not installed; {install}, or give an ONNX file")
+    if file.suffix.lower() in PICKLES:
+        return target, _of_pickle(file, model_file, target)
+    return target, _of_keras(file, target)
 
 
 @contextmanager
@@ -64,7 +89,6 @@ def _converting(file: Path, converter: str) -> Iterator[None]:
 
 def _of_keras(file: Path, target: Path) -> str:
     """By Keras itself, which refuses code that is kept in the file."""
-    _require(file, "keras", "pip install 'perennial[keras]'")
     # Read when Keras is imported, which is here at the earliest; its settings are written to no home folder.
     os.environ.setdefault("KERAS_BACKEND", "torch")
     os.environ.setdefault("KERAS_HOME", str(target.parent))
@@ -80,8 +104,6 @@ def _of_keras(file: Path, target: Path) -> str:
 
 def _of_saved_model(folder: Path, target: Path) -> str:
     """By tf2onnx, of the signature that TensorFlow serves."""
-    for package in ("tf2onnx", "tensorflow"):
-        _require(folder, package, "pip install 'perennial[tensorflow]'")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _converting(folder, "tf2onnx"):
         import tensorflow
@@ -100,14 +122,8 @@ def _of_saved_model(folder: Path, target: Path) -> str:
     return f"TensorFlow {tensorflow.__version__}"
 
 
-def _of_pickle(file: Path, model_file: ModelFile, target: Path, trust: bool) -> str:
-    """By skl2onnx, from a fitted pipeline or estimator of scikit-learn."""
-    if not trust:
-        raise InputError(
-            f"{file}: a pickle, and loading it runs whatever code is in it, as yourself; where you trust its source, "
-            "say --trust, or else have it converted where it was made (skl2onnx.to_onnx)"
-        )
-    _require(file, "skl2onnx", "pip install 'perennial[sklearn]'")
+def _of_pickle(file: Path, model_file: ModelFile, target: Path) -> str:
+    """By skl2onnx, from a fitted pipeline or estimator of scikit-learn; loading it runs the code that it holds."""
     with _converting(file, "scikit-learn"):
         import joblib
 

@@ -34,7 +34,7 @@ def opsets_of(model: ModelProto) -> dict[str, int]:
     for opset in (*model.opset_import, *(each for function in model.functions for each in function.opset_import)):
         domain = AI_ONNX if opset.domain == "ai.onnx" else opset.domain
         stated.setdefault(domain, opset.version)
-    return {domain: version for domain, version in stated.items() if domain in used or domain == AI_ONNX}
+    return {domain: version for domain, version in sorted(stated.items()) if domain in used or domain == AI_ONNX}
 
 
 def operators_of(model: ModelProto) -> Mapping[str, int]:

@@ -13,7 +13,7 @@ from models.errors import InputError
 from models.graphsection import Graph
 from models.modelfile import ModelFile
 from tasks.importing.answers import find_answer
-from tasks.importing.converting import as_onnx
+from tasks.importing.converting import as_onnx, require_converter
 from tasks.importing.feeding import Feeding, plan_feeding
 from tasks.importing.locales import rewrite_locales
 from tasks.importing.ports import inputs_of
@@ -40,6 +40,14 @@ class Original:
         """The graph, and what was rewritten in it, a line each. Raises InputError for what can't be run here."""
         model = read_graph(self.graph)
         return model, rewrite_locales(model, str(self.file))
+
+
+def look_at(file: Path, model_file: ModelFile, spec: Path, trust: bool) -> None:
+    """Raises InputError for all that can be known before anything is converted, or any row is read."""
+    graph_section(model_file)
+    digest_of(file)
+    if not require_converter(file, trust):
+        plan_inputs(read_graph(file), model_file, spec)
 
 
 @contextmanager

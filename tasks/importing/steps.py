@@ -27,8 +27,8 @@ LONGEST_TAG = 5000
 
 @task(name="split", cache_policy=NO_CACHE)
 def split_rows(model_file: ModelFile, data: Ingested) -> SplitSpec:
-    """How the snapshot's rows are assigned. None need validate: nothing is stopped or calibrated by them."""
-    return fit_split(model_file, open_snapshot(data.manifest), ("train", "test"))
+    """How the snapshot's rows are assigned."""
+    return fit_split(model_file, open_snapshot(data.manifest))
 
 
 @task(name="open run", cache_policy=NO_CACHE, **TRIED_AGAIN)

@@ -191,3 +191,7 @@ def test_a_keras_file_is_converted_here(tmp_path: Path, monkeypatch: pytest.Monk
     assert found.imported.facts.framework == f"Keras {keras.__version__}"
     answers = network.predict(frame[["torque", "wear"]].to_numpy(np.float32), verbose=0)[:, 0]
     np.testing.assert_allclose(found.probabilities(frame, ["yes"])[:, 0], answers, atol=1e-5)
+    inner = keras.layers.Lambda(lambda x: x * 2)(inputs)
+    keras.Model(inputs, keras.layers.Dense(1)(inner)).save(tmp_path / "code.keras")
+    with pytest.raises(InputError, match=r"code\.keras: Keras can't read or convert it: .*[Ll]ambda"):
+        bring(tmp_path / "code.keras", tmp_path / "foreign.toml")

@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from models.errors import InputError
 from models.modelfile import read_model_file
+from tasks.importing import converting
 from tasks.importing.original import taken_in
 from tasks.importing.package import import_graph
 from tests.imports import bring, quoted, write_spec
@@ -58,9 +59,9 @@ def rows(count: int = 80) -> pd.DataFrame:
 COLUMNS = '"a" = "number"\n"b" = "number"'
 
 
-def problems_of(given: object, spec: Path) -> list[str]:
+def problems_of(given: object, spec: Path, trust: bool = False) -> list[str]:
     with pytest.raises(InputError) as caught:
-        bring(given, spec)  # type: ignore[arg-type]
+        bring(given, spec, trust)  # type: ignore[arg-type]
     assert all("\n" not in problem and len(problem) < 700 for problem in caught.value.problems)
     return list(caught.value.problems)
 
@@ -302,3 +303,26 @@ def test_a_graph_may_not_change_while_it_is_imported(tmp_path: Path) -> None:
         path.write_bytes(passed("Relu", "").SerializeToString())
         with pytest.raises(InputError, match="was changed while it was imported"):
             import_graph(original, settings, None, None, None, tmp_path)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "extra"), [("network.keras", "keras"), ("pipeline.pkl", "sklearn"), ("saved", "tensorflow")]
+)
+def test_a_converter_that_is_not_installed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, extra: str
+) -> None:
+    monkeypatch.setattr(converting, "find_spec", lambda _: None)
+    if name == "saved":
+        (tmp_path / name).mkdir()
+    (tmp_path / name / "saved_model.pb" if name == "saved" else tmp_path / name).write_bytes(b"x")
+    (problem,) = problems_of(tmp_path / name, spec_of(tmp_path), trust=True)
+    assert f"is not installed; pip install 'perennial[{extra}]'" in problem
+
+
+def test_a_trusted_pickle_of_something_else_is_one_plain_line(tmp_path: Path) -> None:
+    (tmp_path / "dict.pkl").write_bytes(pickle.dumps({"a": 1}))
+    (problem,) = problems_of(tmp_path / "dict.pkl", spec_of(tmp_path), trust=True)
+    assert "dict.pkl: skl2onnx can't read or convert it" in problem
+    (tmp_path / "torn.joblib").write_bytes(pickle.dumps(list(range(100)))[:-30])
+    (problem,) = problems_of(tmp_path / "torn.joblib", spec_of(tmp_path), trust=True)
+    assert "torn.joblib: scikit-learn can't read or convert it" in problem
