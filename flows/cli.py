@@ -9,6 +9,8 @@ from flows.deploy_command import EXAMPLE as DEPLOY_EXAMPLE
 from flows.deploy_command import deploy
 from flows.environment import keep_off_screen, prepare
 from flows.loading import watched
+from flows.measure_command import EXAMPLE as MEASURE_EXAMPLE
+from flows.measure_command import measure
 from flows.monitor_command import EXAMPLE as MONITOR_EXAMPLE
 from flows.monitor_command import monitor
 from flows.options import (
@@ -218,6 +220,7 @@ def retrain(
 app.command(epilog=TUNE_EXAMPLE)(tune)
 app.command(epilog=EXAMPLE)(score)
 app.command(epilog=MONITOR_EXAMPLE)(monitor)
+app.command(epilog=MEASURE_EXAMPLE)(measure)
 app.command(epilog=UP_EXAMPLE)(up)
 
 

@@ -30,6 +30,7 @@ from models.sections import (
     Data,
     Evaluation,
     Gate,
+    Hardware,
     Monitor,
     Network,
     Notify,
@@ -84,6 +85,7 @@ class ModelFile(Section):
     gates: dict[str, Gate] = Field(default_factory=dict)
     behaviour: tuple[Behaviour, ...] = ()
     promotion: Promotion = Promotion()
+    hardware: Hardware = Hardware()
     evaluation: Evaluation = Evaluation()
     actions: tuple[Action, ...] = ()
     schedule: Schedule = Schedule()
@@ -124,12 +126,11 @@ class ModelFile(Section):
     def digest(self) -> str:
         """SHA-256 of what the file means: comments, order of keys and spelled-out defaults don't change it.
 
-        Neither does when a model retrains or is monitored, who is told, or where secrets are: that is not what it
-        becomes. Actions count, since a version carries its own, and so do the limits of drift.
+        Neither does when a model retrains or is monitored, who is told, where secrets are, or what it may cost to run:
+        that is not what it becomes. Actions count, since a version carries its own, and so do the limits of drift.
         """
-        meaning = self.model_dump(
-            mode="json", exclude={"schedule": True, "notify": True, "secrets": True, "monitor": {"input", "retrain"}}
-        )
+        apart = dict.fromkeys(("schedule", "notify", "secrets", "hardware"), True)
+        meaning = self.model_dump(mode="json", exclude={**apart, "monitor": {"input", "retrain"}})
         return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()
 
 
