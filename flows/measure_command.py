@@ -95,9 +95,11 @@ def measure(
     Providers, precisions, batch sizes and threads are measured on the version's test rows. What was chosen is used by
     score and serve from then on. The exit code is 1 when nothing keeps within the limits of the model file.
     """
-    if compare or forget:
-        prepare()
-        _forget(model, as_json) if forget else _compare(model, [*(compare or []), *(more or [])], output, as_json)
+    if forget:
+        _forget(model, as_json)
+        return
+    if compare:
+        _compare(model, [*compare, *(more or [])], output, as_json)
         return
     if more:
         raise InputError(f"measure: {more[0]}: is of no use without --compare")
@@ -148,14 +150,14 @@ def _next(done: Measured) -> list[str]:
 
 
 def _compare(model: str, files: list[Path], output: Path | None, as_json: bool) -> None:
-    from flows.environment import state_folder
+    home = prepare()
     from tasks.hardware.asked import name_of
     from tasks.hardware.report import headline, write_report
     from tasks.hardware.results import read_results
 
     name = name_of(model)[0].partition("@")[0].partition("/")[0]
     results = read_results(files, name)
-    report = write_report(results, output or state_folder() / "hardware" / name / "compared")
+    report = write_report(results, output or home / "hardware" / name / "compared")
     machines = {result.machine.name: result.best.name if result.best else None for result in results}
     told = headline(results)
     show(
@@ -166,6 +168,7 @@ def _compare(model: str, files: list[Path], output: Path | None, as_json: bool) 
 
 
 def _forget(model: str, as_json: bool) -> None:
+    prepare()
     from tasks.hardware.asked import name_of
     from tasks.hardware.variant import forget_settings
     from tasks.registry.versions import resolve

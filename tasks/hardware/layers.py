@@ -7,6 +7,7 @@ from functools import cached_property
 from onnx import ModelProto, NodeProto, TensorProto
 
 WEIGHTED = {"Conv", "MatMul", "Gemm"}
+FEWEST_CHANNELS = 8
 CARRIED = frozenset({"Relu", "MaxPool"})
 """Operators that take and give 8-bit numbers as well as others."""
 
@@ -37,7 +38,7 @@ class Layers:
         """Those of `weighted` that pay in 8 bits and bear it: not the last ones, which decide, nor batched matrices.
 
         Batched matrices are the embeddings of raw numbers, where a rounded value may cross a threshold, and the heads
-        of the members.
+        of the members. A convolution over the three colours of a picture has too few channels to gain anything.
         """
         last = {name for name in self.weighted if not self._leads_to(name, set(self.weighted) - {name})}
         return tuple(name for name in self.weighted if name not in last and self._is_plain(self.nodes[name]))
@@ -68,7 +69,12 @@ class Layers:
 
     def _is_plain(self, node: NodeProto) -> bool:
         weights = self._weights(node)
-        return weights is not None and (node.op_type == "Conv" or len(weights.dims) == 2)
+        if weights is None:
+            return False
+        if node.op_type == "Conv":
+            groups = next((each.i for each in node.attribute if each.name == "group"), 1)
+            return groups > 1 or weights.dims[1] >= FEWEST_CHANNELS
+        return len(weights.dims) == 2
 
     @cached_property
     def _makers(self) -> Mapping[str, tuple[str, ...]]:

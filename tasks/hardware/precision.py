@@ -53,7 +53,7 @@ def convert(graph: bytes, precision: Precision, calibration: Sequence[Feed], nar
     with tempfile.TemporaryDirectory() as scratch:
         target = Path(scratch) / "quantised.onnx"
         if precision == "int8-dynamic":
-            _quantise_dynamic(layers.model, target, chosen, narrow)
+            _quantise_dynamic(layers, target, chosen, narrow)
         else:
             nodes = (*chosen, *layers.carrying(chosen))
             _quantise_static(layers, target, nodes, calibration, precision == "int8-channel", narrow)
@@ -72,12 +72,24 @@ def prepared(graph: bytes) -> ModelProto:
         options.log_severity_level = 3
         onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         model = onnx.load(path)
+    _import_once(model)
     taken = {node.name for node in model.graph.node}
     for position, node in enumerate(model.graph.node):
         if not node.name:
             node.name = next(name for name in _names(node.op_type, position) if name not in taken)
             taken.add(node.name)
     return model
+
+
+def _import_once(model: ModelProto) -> None:
+    """Each domain that nodes are of is imported once: merged graphs name one twice, and ONNX Runtime all it knows."""
+    used = {node.domain for node in model.graph.node}
+    versions: dict[str, int] = {}
+    for each in model.opset_import:
+        if each.domain in used | {""}:
+            versions[each.domain] = max(each.version, versions.get(each.domain, 0))
+    del model.opset_import[:]
+    model.opset_import.extend(onnx.helper.make_opsetid(domain, version) for domain, version in versions.items())
 
 
 def _names(kind: str, position: int) -> Iterator[str]:
@@ -90,13 +102,19 @@ def _multiplied(layers: Layers) -> tuple[str, ...]:
     return tuple(name for name in layers.dense if layers.nodes[name].op_type != "Conv")
 
 
-def _quantise_dynamic(model: ModelProto, target: Path, nodes: Sequence[str], narrow: bool) -> None:
+def _quantise_dynamic(layers: Layers, target: Path, nodes: Sequence[str], narrow: bool) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
+    # It makes a MatMul of each Gemm before it looks for the nodes, under this name.
+    named = [f"{name}_MatMul" if layers.nodes[name].op_type == "Gemm" else name for name in nodes]
     quantize_dynamic(
-        model, target, op_types_to_quantize=["MatMul", "Gemm"], nodes_to_quantize=list(nodes), reduce_range=narrow,
+        layers.model,
+        target,
+        op_types_to_quantize=["MatMul"],
+        nodes_to_quantize=named,
+        reduce_range=narrow,
         weight_type=QuantType.QInt8,
-    )  # fmt: skip
+    )
 
 
 def _quantise_static(

@@ -150,7 +150,7 @@ def start_session(graph: bytes, execution: Execution, profile: str | None = None
     if execution.provider not in onnxruntime.get_available_providers():
         raise ProviderError(absent(execution.provider, onnxruntime.get_available_providers()))
     given = [(execution.provider, dict(execution.options))]
-    rest = [] if execution.provider == CPU else [(CPU, {})]
+    rest: list[tuple[str, dict[str, str]]] = [] if execution.provider == CPU else [(CPU, {})]
     try:
         session = onnxruntime.InferenceSession(graph, options, providers=[*given, *rest])
     except (RuntimeError, ValueError) as error:

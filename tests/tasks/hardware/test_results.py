@@ -82,7 +82,8 @@ def test_the_page_escapes_names_and_loads_nothing() -> None:
     machine = MACHINE.model_copy(update={"name": HOSTILE, "processor": HOSTILE})
     page = render_hardware([result(model=HOSTILE, why=HOSTILE, machine=machine), result(machine=machine)])
     assert "<script" not in page
-    for outside in ("http://", "https://", "src=", "@import", "url("):
+    # Figures refer to parts of themselves.
+    for outside in ("http://", "https://", "src=", "@import", "url(h"):
         assert outside not in page.replace("http://www.w3.org", ""), outside
 
 
