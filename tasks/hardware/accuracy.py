@@ -53,7 +53,7 @@ def summed_up(
     rounds, run = sampled.rounds, sampled.point.execution
     latencies = np.concatenate([each.latencies_ms for each in rounds])
     p50, p95, p99 = (float(value) for value in np.quantile(latencies, [0.5, 0.95, 0.99]))
-    speed = float(np.median([each.rows / each.seconds for each in rounds]))
+    speed = float(np.median([each.rows_per_second for each in rounds]))
     return Measured(
         precision=sampled.point.precision,
         execution={name: value if name != "options" else dict(value) for name, value in vars(run).items()},

@@ -36,8 +36,7 @@ class Round:
 
     load_seconds: float
     latencies_ms: tuple[float, ...]
-    rows: int
-    seconds: float
+    rows_per_second: float
     peak_mb: float
     beside: float | None = None
     """How far a row's prediction alone is from that among others; in the first round alone."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from models.errors import InputError
+from tasks.hardware.apart import held_apart
 from tasks.hardware.half import in_half
 from tasks.hardware.layers import Layers
 
@@ -55,8 +56,9 @@ def convert(graph: bytes, precision: Precision, calibration: Sequence[Feed], nar
         if precision == "int8-dynamic":
             _quantise_dynamic(layers, target, chosen, narrow)
         else:
-            nodes = (*chosen, *layers.carrying(chosen))
-            _quantise_static(layers, target, nodes, calibration, precision == "int8-channel", narrow)
+            apart = held_apart(layers, chosen)
+            nodes = (*chosen, *apart.carrying(chosen))
+            _quantise_static(apart, target, nodes, calibration, precision == "int8-channel", narrow)
         return _checked(onnx.load(target), graph)
 
 

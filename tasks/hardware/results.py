@@ -45,7 +45,7 @@ class Measured(Section):
     precision: Precision
     execution: dict[str, Any]
     rows_per_second: float
-    """Median of the rounds."""
+    """The best call of a round; the median of the rounds."""
     latency_p50_ms: float
     latency_p95_ms: float
     latency_p99_ms: float

@@ -1,7 +1,8 @@
 """Graphs in other precisions: the layers change, and nothing in front of them or behind."""
 
-from collections import Counter
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -93,10 +94,6 @@ def feeds() -> Sequence[dict[str, NDArray[Any]]]:
     return [{"x": ROWS[start : start + 64]} for start in range(0, 256, 64)]
 
 
-def operators(graph: bytes) -> Counter[str]:
-    return Counter(node.op_type for node in onnx.load_from_string(graph).graph.node)
-
-
 @pytest.mark.parametrize(
     ("precision", "allowed"),
     [("float32", 1e-5), ("float16", 5e-3), ("int8-dynamic", 0.03), ("int8-tensor", 0.03), ("int8-channel", 0.03)],
@@ -116,12 +113,12 @@ def test_float32_is_the_graph_itself() -> None:
 def test_only_layers_before_the_last_are_quantised() -> None:
     layers = Layers(prepared(GRAPH))
     weights = {layers.nodes[name].input[1] for name in layers.dense}
-    assert weights == {"a", "b", "c"}
+    assert weights == {"b", "c"}, "not the last one, nor that of three colours"
     model = onnx.load_from_string(convert(GRAPH, "int8-tensor", feeds()))
     floats = {
         each.name for each in model.graph.initializer if each.data_type == TensorProto.FLOAT and len(each.dims) > 1
     }
-    assert floats == {"d"}
+    assert {name for name in floats if not name.endswith("/zeros")} == {"a", "d"}
 
 
 def test_scaling_in_front_and_the_decision_behind_stay_as_they_are() -> None:
@@ -142,14 +139,6 @@ def test_pixels_far_beyond_float16_survive_since_scaling_comes_first() -> None:
     constants = convert(GRAPH, "float16", [])
     assert np.abs(large).max() > np.finfo(np.float16).max
     assert np.isfinite(run(constants, large)).all()
-
-
-def test_numbers_between_two_layers_stay_in_8_bits() -> None:
-    """Conv, Relu and MaxPool hand 8-bit numbers on: the pool is between its own pair of conversions."""
-    model = onnx.load_from_string(convert(GRAPH, "int8-tensor", feeds()))
-    nodes = {node.output[0]: node for node in model.graph.node}
-    (pool,) = [node for node in model.graph.node if node.op_type == "MaxPool"]
-    assert nodes[pool.input[0]].op_type == "DequantizeLinear"
 
 
 def test_weights_have_a_scale_for_each_channel_where_that_is_asked_for() -> None:
@@ -174,3 +163,18 @@ def test_a_graph_without_layers_says_so(precision: Precision) -> None:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     with pytest.raises(InputError, match=NO_LAYERS):
         convert(bytes(model.SerializeToString()), precision, [{"x": np.zeros((2, 4), dtype=np.float32)}])
+
+
+def test_a_pool_behind_colours_is_not_moved_to_8_bits() -> None:
+    """ONNX Runtime itself would put the rounding in front of the pool, where its kernel for 8 bits is slow."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    with tempfile.TemporaryDirectory() as scratch:
+        options.optimized_model_filepath = str(Path(scratch) / "optimised.onnx")
+        quantised = convert(GRAPH, "int8-channel", feeds())
+        onnxruntime.InferenceSession(quantised, options, providers=["CPUExecutionProvider"])
+        graph = onnx.load(options.optimized_model_filepath).graph
+    makers = {value: node for node in graph.node for value in node.output}
+    (pool,) = [node for node in graph.node if "MaxPool" in node.op_type]
+    assert makers[pool.input[0]].op_type != "QuantizeLinear"
+    assert "QLinearConv" in {node.op_type for node in graph.node}
