@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from matplotlib.ticker import ScalarFormatter
+
 from tasks.evaluation.metrics import NAMES
 from tasks.evaluation.plots.style import FAINT, INK, MODEL, RIVAL, literal, new_figure
 from tasks.hardware.choose import loss_of, pareto
@@ -62,6 +64,8 @@ def latency_figure(results: Sequence[Result]) -> "Figure":
     axes.set_xlabel("99 of 100 single rows take at most, ms")
     axes.set_ylabel("rows per second")
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.xaxis.set_minor_formatter(ScalarFormatter())
     return figure
 
 

@@ -9,7 +9,7 @@ from models.errors import InputError
 from models.problems import near_match
 from tasks.hardware.machine import present_providers, short
 from tasks.hardware.precision import PRECISION_NAMES, PRECISIONS, Precision
-from tasks.scoring.execution import LEVELS, Execution, provider_named
+from tasks.scoring.execution import LEVELS, Execution, ProviderError, provider_named
 
 USUAL_BATCHES = (64, 512)
 """Rows of a batch that are tried beside the usual size."""
@@ -111,8 +111,8 @@ def _providers(names: Sequence[str], problems: list[str]) -> Iterator[str]:
     for name in names:
         try:
             yield provider_named(name)
-        except InputError as error:
-            problems += error.problems
+        except ProviderError as error:
+            problems.append(str(error))
 
 
 def _options(given: Sequence[str], problems: list[str]) -> Iterator[tuple[str, str]]:

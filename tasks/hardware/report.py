@@ -1,10 +1,9 @@
 """One HTML file about one version: which machine and setting to deploy, and what was measured of all others."""
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from models.errors import OutsideError
 from tasks.evaluation.metrics import NAMES
@@ -50,9 +49,7 @@ def render_hardware(results: Sequence[Result]) -> str:
         headline=headline(results),
         lines=[line for result in results for line in _lines(result)],
         best=[(result, result.best) for result in results],
-        placements=[
-            (result.machine.name, place, _operators(place)) for result in results for place in result.placements
-        ],
+        nodes=[_node_table(result) for result in results],
         figures=[(name, to_svg(figure)) for name, figure in drawn.items()],
         precisions=PRECISION_NAMES,
         providers=PROVIDERS,
@@ -103,9 +100,23 @@ def _lines(result: Result) -> Iterator[Line]:
         yield Line(result.machine.name, point, place == result.chosen, problems, gain)
 
 
-def _operators(placement: Placement) -> list[dict[str, Any]]:
-    """A row for each operator: nodes that the provider took, and those that fell back."""
-    counted: dict[str, dict[str, int]] = defaultdict(lambda: {"taken": 0, "fell": 0})
-    for each in placement.nodes:
-        counted[each.operator]["taken" if each.provider == placement.asked else "fell"] += each.nodes
-    return [{"operator": operator, **counts} for operator, counts in sorted(counted.items())]
+@dataclass(frozen=True)
+class NodeTable:
+    """A row for each operator, a column for each graph and provider that was asked for."""
+
+    machine: str
+    placements: tuple[Placement, ...]
+    rows: tuple[tuple[str, tuple[tuple[int, int], ...]], ...]
+    """Operators, each with the nodes that the provider took and those that fell back, by column."""
+
+
+def _node_table(result: Result) -> NodeTable:
+    operators = sorted({each.operator for placement in result.placements for each in placement.nodes})
+    rows = tuple((name, tuple(_counted(placement, name) for placement in result.placements)) for name in operators)
+    return NodeTable(result.machine.name, result.placements, rows)
+
+
+def _counted(placement: Placement, operator: str) -> tuple[int, int]:
+    of = [each for each in placement.nodes if each.operator == operator]
+    taken = sum(each.nodes for each in of if each.provider == placement.asked)
+    return taken, sum(each.nodes for each in of) - taken

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Protocol
 
-from models.errors import InputError
+from models.errors import InputError, PerennialError
 from models.problems import near_match
 
 if TYPE_CHECKING:
@@ -26,8 +26,10 @@ EXECUTION = "execution"
 NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"
 
 
-class ProviderError(InputError):
-    """An execution provider is not there, or can't be started."""
+class ProviderError(PerennialError):
+    """An execution provider that was asked for is not there, or can't be started."""
+
+    exit_code = InputError.exit_code
 
 
 class Tagged(Protocol):

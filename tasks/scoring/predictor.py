@@ -56,7 +56,7 @@ class Predictor:
     def __init__(
         self, graph: bytes, contract: Contract, threads: int | None = None, execution: Execution | None = None
     ) -> None:
-        """`threads` are those of the execution if not given. Raises InputError where its provider is not there."""
+        """`threads` are those of the execution if not given. Raises ProviderError where its provider is not there."""
         self.contract = contract
         self.execution = execution or Execution()
         self.threads = threads or self.execution.threads or usable_cores()

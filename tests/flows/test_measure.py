@@ -78,7 +78,6 @@ def test_from_a_version_to_a_cheaper_one_that_is_promoted_and_scores(
     copy(name, **RULES)
     assert cli("promote", name).code == 0
     # The network is too small for 8 bits to pay; which point wins is tested elsewhere.
-    monkeypatch.setattr("tasks.hardware.choose.NEAR", 1e-9)
     monkeypatch.setattr("tasks.hardware.choose._time", lambda point: 0.1 if point.precision == "int8-tensor" else 1.0)
     words = ("measure", name, *QUICK, "--precision", "float32", "--precision", "int8-tensor", "--register", "--json")
     done = cli(*words, "--output", tmp_path / "out", "--machine", "two-cores")
