@@ -11,6 +11,8 @@ from flows.environment import keep_off_screen, prepare
 from flows.import_command import EXAMPLE as IMPORT_EXAMPLE
 from flows.import_command import import_model
 from flows.loading import watched
+from flows.measure_command import EXAMPLE as MEASURE_EXAMPLE
+from flows.measure_command import measure
 from flows.monitor_command import EXAMPLE as MONITOR_EXAMPLE
 from flows.monitor_command import monitor
 from flows.options import (
@@ -224,6 +226,7 @@ app.command("import", epilog=IMPORT_EXAMPLE)(import_model)
 app.command(epilog=EXAMPLE)(score)
 app.command(epilog=MONITOR_EXAMPLE)(monitor)
 app.command(epilog=SERVE_EXAMPLE)(serve)
+app.command(epilog=MEASURE_EXAMPLE)(measure)
 app.command(epilog=UP_EXAMPLE)(up)
 
 

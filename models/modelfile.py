@@ -31,6 +31,7 @@ from models.sections import (
     Data,
     Evaluation,
     Gate,
+    Hardware,
     Monitor,
     Network,
     Notify,
@@ -86,6 +87,7 @@ class ModelFile(Section):
     gates: dict[str, Gate] = Field(default_factory=dict)
     behaviour: tuple[Behaviour, ...] = ()
     promotion: Promotion = Promotion()
+    hardware: Hardware = Hardware()
     evaluation: Evaluation = Evaluation()
     actions: tuple[Action, ...] = ()
     schedule: Schedule = Schedule()
@@ -126,12 +128,12 @@ class ModelFile(Section):
     def digest(self) -> str:
         """SHA-256 of what the file means: comments, order of keys and spelled-out defaults don't change it.
 
-        Neither does when a model retrains or is monitored, who is told, or where secrets are: that is not what it
-        becomes. Actions count, since a version carries its own, and so do the limits of drift.
+        Neither does when a model retrains or is monitored, who is told, where secrets are, or what it may cost to run:
+        that is not what it becomes. Actions count, since a version carries its own, and so do the limits of drift.
         """
-        left_out: dict[str, Any] = {"schedule": True, "notify": True, "secrets": True, "monitor": {"input", "retrain"}}
+        left_out: dict[str, Any] = dict.fromkeys(("schedule", "notify", "secrets", "hardware"), True)
         # A file without the section means what it meant before there was one.
-        left_out["graph"] = {"recorded"} if self.graph else True
+        left_out |= {"monitor": {"input", "retrain"}, "graph": {"recorded"} if self.graph else True}
         meaning = self.model_dump(mode="json", exclude=left_out)
         return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()
 

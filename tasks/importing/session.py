@@ -1,6 +1,5 @@
 """Running graphs while they are looked at, with the errors of ONNX Runtime in plain words."""
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -9,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import InputError
-from tasks.scoring.predictor import NO_TELEMETRY
+from tasks.scoring.execution import import_quietly
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -38,7 +37,7 @@ class Running:
 
 
 def _start(graph: bytes, where: str) -> "InferenceSession":
-    os.environ.setdefault(NO_TELEMETRY, "1")
+    import_quietly()
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
