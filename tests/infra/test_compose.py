@@ -202,10 +202,13 @@ def without(image: str) -> str:
 def test_what_the_serving_image_has_is_enough_to_score(small: Small, rows_csv: Path) -> None:
     program = (
         f"{without('serving')}\n"
-        "import mlflow, pandas as pd, flows.score, flows.monitor\n"
+        "import mlflow, pandas as pd, flows.score, flows.monitor, tasks.serving.worker, tasks.serving.server\n"
+        "from perennial import Predictor\n"
         f"frame = pd.read_csv({str(rows_csv)!r}).drop([2, 6]).astype({{'load': float}})\n"
         f"print(mlflow.pyfunc.load_model({str(small.downloaded)!r}).predict(frame).shape)\n"
+        "row = frame.iloc[:1].astype(object).where(frame.iloc[:1].notna(), None).to_dict('records')\n"
+        f"print(len(Predictor.load({str(small.downloaded)!r}).predict(row)))\n"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip().splitlines()[-1] == "(198, 4)"
+    assert done.stdout.strip().splitlines()[-2:] == ["(198, 4)", "1"]
