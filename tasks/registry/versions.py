@@ -132,15 +132,20 @@ def find_version(model: str, number: str) -> Version:
 
 def find_alias(model: str, alias: str) -> Version | None:
     """The version that has the alias now, or None."""
+    number = number_of(model, alias)
+    # The look-up by alias leaves the version's other aliases out.
+    return None if number is None else find_version(model, number)
+
+
+def number_of(model: str, alias: str) -> str | None:
+    """The number of the version that has the alias now, or None."""
     with plain_errors(f"looking up {model!r}"):
         try:
-            found = connect().get_model_version_by_alias(model, alias)
+            return str(connect().get_model_version_by_alias(model, alias).version)
         except MlflowException as error:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 return None
             raise
-        # The look-up by alias leaves the version's other aliases out.
-        return find_version(model, str(found.version))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ row is read here as it is read in files.
 import base64
 import binascii
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
@@ -29,8 +29,8 @@ Cells = Sequence[Any]
 NUMERIC = frozenset((float, int, type(None)))
 REMEMBERED = frozenset(("category", "boolean", "datetime"))
 """Kinds whose cells are short and come again."""
-MOST_REMEMBERED, LONGEST_REMEMBERED = 4096, 100
-"""Cells of a column, and characters of one."""
+MOST_REMEMBERED, LONGEST_REMEMBERED, MOST_AT_ONCE = 4096, 100, 256
+"""Cells of a column, characters of one, and rows from which on Arrow reads faster than a memory is searched."""
 MOST_FINDINGS = 20
 """That are told of a column."""
 NOT_BASE64 = "not base64"
@@ -68,15 +68,18 @@ class RowReader:
         self.plain = not any(isinstance(s, LargeSettings) for s in self.columns.values())
         """Whether no column holds texts, pictures or recordings, which take longer to read."""
         self._missing = contract.missing
-        self._cells = itemgetter(*self.columns)
+        self._cells = _getter(tuple(self.columns))
         numbers = {n: s for n, s in self.columns.items() if isinstance(s, NumberSettings)}
         self._numbers = tuple(numbers)
+        self._number_cells = _getter(self._numbers)
         self._low = np.array([[max(-LARGEST, -np.inf if s.min is None else s.min)] for s in numbers.values()])
         self._high = np.array([[min(LARGEST, np.inf if s.max is None else s.max)] for s in numbers.values()])
         self._others = tuple(name for name in self.columns if name not in numbers)
-        self._remembered: dict[str, dict[Any, Any]] = {
+        self._remembered: dict[str, dict[Any, NDArray[Any]]] = {
             name: {} for name in self._others if self.columns[name].kind in REMEMBERED
         }
+        self._all_remembered = len(self._remembered) == len(self._others)
+        """Inputs [1] by cell."""
 
     def read_rows(self, rows: Sequence[Row]) -> dict[str, NDArray[Any]]:
         """Graph inputs [N, ...] of N > 0 rows that have every column of the model; others are ignored.
@@ -86,9 +89,10 @@ class RowReader:
         that the first row lacks which lacks any, or the first cells that break a rule.
         """
         try:
-            cells = (
-                zip(*map(self._cells, rows), strict=True) if len(self.columns) > 1 else [list(map(self._cells, rows))]
-            )
+            feed = self._read_one(rows[0]) if len(rows) == 1 and self._all_remembered else None
+            if feed is not None:
+                return feed
+            cells = zip(*map(self._cells, rows), strict=True)
             return self.read_columns(dict(zip(self.columns, cells, strict=True)))
         except KeyError:
             raise RowsError(self._absent(rows)) from None
@@ -122,11 +126,33 @@ class RowReader:
         number, row = next((n, row) for n, row in enumerate(rows, 1) if not row.keys() >= self.columns.keys())
         return self.absent(row, number)
 
+    def _read_one(self, row: Row) -> dict[str, NDArray[Any]] | None:
+        """One row without a list for each of its columns, or None where a cell is not plain or new."""
+        numbers = self._to_numbers(self._number_cells(row)) if self._numbers else np.empty((0, 1))
+        if numbers is None:
+            return None
+        feed = dict(zip(self._numbers, numbers.astype(np.float32), strict=True))
+        try:
+            for name, known in self._remembered.items():
+                cell = row[name]
+                found = known.get(cell if type(cell) is str or cell is None else (type(cell), cell))
+                if found is None:
+                    return None
+                feed[name] = found
+        except TypeError:
+            return None
+        return feed
+
     def _read_numbers(self, columns: Mapping[str, Cells]) -> dict[str, NDArray[Any]] | None:
         """All columns of numbers, or None where a cell is no plain number within its limits."""
         cells: list[Any] = []
         for name in self._numbers:
             cells += columns[name]
+        numbers = self._to_numbers(cells)
+        return None if numbers is None else dict(zip(self._numbers, numbers.astype(np.float32), strict=True))
+
+    def _to_numbers(self, cells: Cells) -> NDArray[np.float64] | None:
+        """[C, N] for the cells of C columns one behind the other; None where one is no plain number in its limits."""
         if not NUMERIC.issuperset(map(type, cells)):
             return None
         try:
@@ -134,28 +160,27 @@ class RowReader:
         except OverflowError:
             return None
         # A NaN is never outside.
-        if ((numbers < self._low) | (numbers > self._high)).any():
-            return None
-        return dict(zip(self._numbers, numbers.astype(np.float32), strict=True))
+        return None if ((numbers < self._low) | (numbers > self._high)).any() else numbers
 
     def _recall(self, name: str, cells: Cells) -> NDArray[Any] | None:
         """What the cells came to before, or None where one is new."""
         known = self._remembered.get(name)
-        if known is None:
+        if known is None or len(cells) > MOST_AT_ONCE:
             return None
         try:
             found = [known[cell] if type(cell) is str or cell is None else known[type(cell), cell] for cell in cells]
         except (KeyError, TypeError):
             return None
-        return np.array(found, KINDS[self.columns[name].kind].input_type)
+        return found[0] if len(found) == 1 else np.concatenate(found)
 
     def _remember(self, name: str, cells: Cells, feed: NDArray[Any]) -> None:
         known = self._remembered.get(name)
-        if known is None:
+        if known is None or len(cells) > MOST_AT_ONCE:
             return
         if len(known) > MOST_REMEMBERED:
             known.clear()
-        for cell, value in zip(cells, feed, strict=True):
+        feed.flags.writeable = False
+        for cell, value in zip(cells, np.split(feed, len(feed)), strict=True):
             if (type(cell) is str and len(cell) <= LONGEST_REMEMBERED) or cell is None:
                 known[cell] = value
             elif type(cell) in (bool, int, float):
@@ -178,6 +203,13 @@ class RowReader:
         if findings:
             raise RowsError(findings)
         return feed
+
+
+def _getter(names: tuple[str, ...]) -> Callable[[Row], tuple[Any, ...]]:
+    """What takes the cells of these columns out of a row, in their order. It raises KeyError."""
+    if len(names) > 1:
+        return itemgetter(*names)
+    return lambda row: tuple(row[name] for name in names)
 
 
 def _hint(name: str, unknown: Sequence[str]) -> str:

@@ -21,7 +21,7 @@ from tasks.serving.beside.courier import Courier
 from tasks.serving.beside.withheld import check_logging
 from tasks.serving.limits import Limits
 from tasks.serving.models import Wanted, write_wanted
-from tasks.serving.sources import Source, as_words, contracts_of, find_sources, moved
+from tasks.serving.sources import Source, as_words, contracts_of, find_sources, forget_others, moved
 from tasks.serving.worker_settings import READY, Logging, Settings
 
 LOG = logging.getLogger("perennial.serve")
@@ -105,6 +105,8 @@ def _follow(
         workers.restart()
         courier.look()
         if time.monotonic() >= look:
+            # What is replaced now stays until the next look: a worker may be about to load it.
+            forget_others(sources, scratch)
             changed = [source for source in sources if _takes(source, moved(source, scratch), courier)]
             if changed:
                 _want(sources, workers.wanted)

@@ -1,6 +1,7 @@
 """Where the served versions come from: folders, and aliases in the registry, which are followed."""
 
 import logging
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -52,8 +53,6 @@ def _find(place: str, scratch: Path) -> Source:
 
 def _fetch(model: str, number: str, scratch: Path) -> Wanted:
     """The version's files under `scratch`, where they stay. Raises InputError where they were tampered with."""
-    import shutil
-
     from tasks.registry.versions import downloaded, find_version
 
     version = find_version(model, number)
@@ -74,22 +73,23 @@ def moved(source: Source, scratch: Path) -> Wanted | None:
 
     That the registry can't be reached is said once, and changes nothing.
     """
-    from tasks.registry.versions import find_alias, parse_name
+    from tasks.registry.versions import number_of, parse_name
 
     if source.wanted is None or source.wanted.version == FROM_FOLDER:
         return None
     reference = parse_name(source.asked)
     if reference.number:
         return None
+    number = None
     try:
-        version = find_alias(reference.model, reference.alias)
-        if version is None or version.number in (source.wanted.version, source.refused):
+        number = number_of(reference.model, reference.alias)
+        if number is None or number in (source.wanted.version, source.refused):
             source.troubled = False
             return None
-        found = _fetch(version.model, version.number, scratch)
+        found = _fetch(reference.model, number, scratch)
     except InputError as error:
-        LOG.error("%s: the new version is not taken, version %s goes on: %s", source.name, source.wanted.version, error)
-        source.refused = version.number if version else None
+        LOG.error("%s version %s is not taken, %s goes on: %s", source.name, number, source.wanted.version, error)
+        source.refused = number
         return None
     except PerennialError as error:
         if not source.troubled:
@@ -98,6 +98,14 @@ def moved(source: Source, scratch: Path) -> Wanted | None:
         return None
     source.troubled = False
     return found
+
+
+def forget_others(sources: Sequence[Source], scratch: Path) -> None:
+    """Removes the files of versions that nobody asks for any more."""
+    needed = {Path(source.wanted.folder) for source in sources if source.wanted}
+    for folder in scratch.glob("*/*"):
+        if folder not in needed:
+            shutil.rmtree(folder)
 
 
 def as_words(wanted: Wanted) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 from PIL import Image
 
@@ -55,6 +55,7 @@ def as_in_files(name: str, cell: Any) -> tuple[Any, tuple[str, ...]]:
     return kind.to_input(parsed.values, settings), tuple(refusal.reason for refusal in parsed.refusals)
 
 
+@settings(deadline=None)
 @given(some.data())
 def test_a_row_means_what_it_means_in_a_file(data: Any) -> None:
     reading = reader()
