@@ -109,8 +109,11 @@ def _as_text(cell: Any) -> str:
 
 def together(tables: Sequence[pa.Table]) -> list[pa.Table]:
     """All rows in as few tables as columns of one type each allow; nothing is a value of every type."""
-    found: list[pa.Table] = []
+    alike: dict[str, list[pa.Table]] = {}
     for table in tables:
+        alike.setdefault(table.schema.to_string(), []).append(table)
+    found: list[pa.Table] = []
+    for table in map(pa.concat_tables, alike.values()):
         for place, before in enumerate(found):
             try:
                 found[place] = pa.concat_tables([before, table], promote_options="permissive")

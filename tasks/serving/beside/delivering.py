@@ -24,12 +24,14 @@ from tasks.actions.outbox import ACTIONS_FILE, write_outbox
 from tasks.actions.whole import OpenTable
 from tasks.aside import HeldError, flush_to_disk, held
 from tasks.serving.beside.decisions import NEW, together
-from tasks.serving.beside.segments import left_segments, read_segment
+from tasks.serving.beside.segments import ENDING, left_segments, read_segment
 
 LOG = logging.getLogger("perennial.serve")
 LIVE = Pace(silences=3, probes=1 << 40)
 """As in batch scoring, but a place that does not answer is waited for as long as it takes."""
-LOOK_SECONDS, TROUBLE_SECONDS, HELD_SECONDS = 0.1, 5.0, 0.5
+LOOK_SECONDS, TROUBLE_SECONDS, HELD_SECONDS, OLD_SECONDS = 0.1, 5.0, 0.5, 60.0
+GATHER_SECONDS = 5.0
+"""In which rows come together that go to a folder or a table, where a parcel is a file or a transaction."""
 AT_ONCE = 4
 """Lots of parcels: rows that are refused for a while keep no later ones from being delivered."""
 MOST_SEGMENTS = 500
@@ -60,6 +62,7 @@ class Delivery:
         self._settled: set[Path] = set()
         """Parcels with dead letters, which wait for somebody to look at them."""
         self._seen: OrderedDict[Named, None] = OrderedDict()
+        self._rolled = -GATHER_SECONDS
         self._pool = ThreadPoolExecutor(AT_ONCE)
         self._busy: dict[Future[Delivered], list[Parcel]] = {}
 
@@ -84,7 +87,7 @@ class Delivery:
                 if not recovered:
                     self._recover()
                     recovered = True
-                begun = len(self._busy) < AT_ONCE and self._begin(again)
+                begun = len(self._busy) < AT_ONCE and self._begin(again, ending)
                 again = again and not begun
             except (PerennialError, OSError) as error:
                 self._rest(error, asked_to_end)
@@ -97,9 +100,11 @@ class Delivery:
             else:
                 time.sleep(LOOK_SECONDS)
 
-    def _begin(self, again: bool) -> bool:
+    def _begin(self, again: bool, ending: bool) -> bool:
         """Whether there are parcels that nobody delivers yet, which are delivered now."""
-        self._roll()
+        if ending or self._action.carriage == "http" or time.monotonic() - self._rolled >= GATHER_SECONDS:
+            self._rolled = time.monotonic()
+            self._roll()
         busy = {parcel.outbox for parcels in self._busy.values() for parcel in parcels}
         parcels = [parcel for parcel in self._parcels() if parcel.outbox not in busy | self._settled]
         if parcels:
@@ -148,6 +153,10 @@ class Delivery:
         """Takes away what a killed process has left half done, and learns which rows are there already."""
         for path in self._folder.glob(".*.partial"):
             path.unlink(missing_ok=True)
+        for path in (self._folder / NEW).glob(f".*{ENDING}"):
+            # Nothing was ever written to it, unless somebody is about to.
+            if time.time() - path.stat().st_mtime > OLD_SECONDS:
+                path.unlink(missing_ok=True)
         for path in self._folder.glob("*.receipts.jsonl"):
             if not path.with_name(path.name.replace(".receipts.jsonl", ".parquet")).exists():
                 path.unlink()

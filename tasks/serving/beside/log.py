@@ -24,10 +24,10 @@ from tasks.serving.beside.names import folder_name
 from tasks.serving.worker_settings import Logging
 
 LOG = logging.getLogger("perennial.serve")
-PART_ROWS = 50_000
-"""Rows after which a part is written before its time."""
-MOST_ROWS = 4 * PART_ROWS
-"""Rows of a version that wait for a disk that refuses them; of more the oldest are let go."""
+PART_ROWS, PART_BYTES = 50_000, 32 << 20
+"""After which a part is written before its time."""
+MOST_BYTES = 4 * PART_BYTES
+"""Of a version that wait for a disk that refuses them; of more the oldest are let go."""
 AGAIN_SECONDS = 5.0
 """Between tries of a disk that refuses."""
 TEXT = pa.dictionary(pa.int32(), pa.string())
@@ -39,6 +39,7 @@ class _Waiting:
 
     tables: list[pa.Table] = field(default_factory=list)
     rows: int = 0
+    bytes: int = 0
     due: float = 0.0
 
 
@@ -68,6 +69,7 @@ class RequestLog:
         table = log_table(block, frozenset(self._how.keep))
         waiting.tables.append(table)
         waiting.rows += len(table)
+        waiting.bytes += table.nbytes
 
     def lose(self, rows: int) -> None:
         """Takes note of rows that came faster than they could be logged."""
@@ -79,7 +81,8 @@ class RequestLog:
         """Writes what is due."""
         now = time.monotonic()
         for (name, _), waiting in self._waiting.items():
-            if waiting.tables and (now >= waiting.due or (waiting.rows >= PART_ROWS and not self._refused)):
+            full = waiting.rows >= PART_ROWS or waiting.bytes >= PART_BYTES
+            if waiting.tables and (now >= waiting.due or (full and not self._refused)):
                 self._write(name, waiting)
 
     def close(self) -> None:
@@ -100,15 +103,16 @@ class RequestLog:
                 LOG.error("%s: the log can't be written (%s); answers go on", where, error.strerror or error)
             self._refused = True
             waiting.due = time.monotonic() + AGAIN_SECONDS
-            while waiting.rows > MOST_ROWS:
-                rows = len(waiting.tables.pop(0))
-                waiting.rows -= rows
-                self._lost += rows
+            while waiting.bytes > MOST_BYTES:
+                oldest = waiting.tables.pop(0)
+                waiting.rows -= len(oldest)
+                waiting.bytes -= oldest.nbytes
+                self._lost += len(oldest)
             return
         if self._refused:
             LOG.info("the log goes on%s", f"; {self._lost} rows are not in it" if self._lost else "")
             self._refused, self._lost = False, 0
-        waiting.tables, waiting.rows = [], 0
+        waiting.tables, waiting.rows, waiting.bytes = [], 0, 0
 
 
 def write_part(folder: Path, table: pa.Table) -> Path:

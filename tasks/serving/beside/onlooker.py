@@ -17,6 +17,8 @@ from tasks.serving.served import Served
 LOG = logging.getLogger("perennial.serve")
 MOST_BYTES = 64 << 20
 """Of rows that wait for the thread, about; of more only the number is known."""
+MOST_WAITING = 200_000
+"""Requests; more come only while a disk hangs, and are not seen at all."""
 WAKING_BYTES = 4 << 20
 """From which on the thread is woken before its time."""
 SECONDS, SHARING_SECONDS = 0.25, 1.0
@@ -44,6 +46,8 @@ class Onlooker:
         logged = self._log is not None and self._log.chosen(asked.id)
         if not (logged or (asked.endpoint and self._endpoints)):
             return
+        if len(self._queue) >= MOST_WAITING:
+            return
         size = size_of(answered)
         fits = self._put - self._taken + size <= MOST_BYTES
         self._put += size if fits else 0
@@ -54,7 +58,7 @@ class Onlooker:
 
     def refused(self, served: Served, asked: Asked, findings: Sequence[Finding]) -> None:
         """Keeps what an endpoint has sent in vain."""
-        if asked.endpoint and self._endpoints:
+        if asked.endpoint and self._endpoints and len(self._queue) < MOST_WAITING:
             self._queue.append((Sent(served, asked.endpoint, len(asked.rows), time.time(), tuple(findings)), False))
 
     def close(self) -> None:

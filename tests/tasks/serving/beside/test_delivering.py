@@ -26,6 +26,7 @@ def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delivering, "LOOK_SECONDS", 0.01)
     monkeypatch.setattr(delivering, "TROUBLE_SECONDS", 0.05)
     monkeypatch.setattr(delivering, "HELD_SECONDS", 0.05)
+    monkeypatch.setattr(delivering, "GATHER_SECONDS", 0.05)
 
 
 def rows(*named: tuple[str, int], run_id: str = RUN, **more: object) -> pa.Table:

@@ -20,7 +20,7 @@ from tasks.monitoring.drift import compare
 from tasks.monitoring.window import Window, find_sources, profile_window
 from tasks.scoring.request import Options
 from tasks.serving.beside.block import Block
-from tasks.serving.beside.log import RequestLog
+from tasks.serving.beside.log import RequestLog, log_table
 from tasks.serving.beside.names import folder_name
 from tasks.serving.beside.withheld import check_logging, withheld
 from tasks.serving.served import Served
@@ -210,3 +210,19 @@ def test_cells_of_several_types_are_read_as_each_is_by_itself(tmp_path: Path) ->
     alone = [parsed(served, [{"load": 0.0, "shop": shop}])["shop"].to_pylist()[0] for shop in shops]
     assert together == alone
     assert COLUMNS["shop"].kind == "category"
+
+
+def test_only_so_much_waits_for_a_disk_that_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_version(tmp_path / "version")
+    served, place = load(tmp_path / "version"), tmp_path / "log"
+    place.write_text("no folder")
+    block = Block(served, [answer(served, some_rows(100))])
+    monkeypatch.setattr("tasks.serving.beside.log.MOST_BYTES", 3 * log_table(block, frozenset()).nbytes)
+    monkeypatch.setattr("tasks.serving.beside.log.AGAIN_SECONDS", 0)
+    log = RequestLog(Logging(str(place), seconds=0))
+    for number in range(5):
+        log.take(Block(served, [answer(served, some_rows(100), str(number))]))
+        log.tick()
+    place.unlink()
+    log.close()
+    assert sorted(pd.read_parquet(place / "by-hand")["request_id"].unique()) == ["2", "3", "4"]
