@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from models.errors import InputError
 from models.modelfile import read_model_file
-from tasks.importing import converting
+from tasks.importing import converting, reading
 from tasks.importing.original import taken_in
 from tasks.importing.package import import_graph
 from tests.imports import bring, quoted, write_spec
@@ -342,3 +342,14 @@ def test_a_batch_that_decides_the_answer_is_not_freed(tmp_path: Path) -> None:
     given = model(nodes, [info("x", FLOAT, 4, 2)], [info("y", FLOAT, 4, 1)], tensors)
     (problem,) = problems_of(given, spec_of(tmp_path))
     assert "answers 4 rows at once otherwise than more of them (they differ by 1)" in problem
+
+
+def test_a_graph_that_no_single_file_can_hold_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "weights.bin").write_bytes(np.array([2, 1], np.float32).tobytes())
+    path = write_external(tmp_path, "weights.bin")
+    monkeypatch.setattr(reading, "LARGEST", path.stat().st_size + 1)
+    (problem,) = problems_of(path, spec_of(tmp_path / "rows"))
+    assert "with the files beside it; a graph in one file has at most 2 GB" in problem
+    monkeypatch.setattr(reading, "LARGEST", path.stat().st_size - 1)
+    (problem,) = problems_of(path, spec_of(tmp_path / "rows"))
+    assert "a graph in one file has at most 2 GB" in problem
