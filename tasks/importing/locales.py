@@ -41,11 +41,11 @@ def rewrite_locales(model: ModelProto, where: str) -> tuple[str, ...]:
 
 
 def _needs_locale(node: NodeProto) -> bool:
-    """Whether it changes the case of letters."""
+    """Whether it changes the case of letters, or looks past it."""
     given = {attribute.name: attribute for attribute in node.attribute}
     changes = "case_change_action" in given and given["case_change_action"].s not in (b"NONE", b"")
     sensitive = "is_case_sensitive" in given and given["is_case_sensitive"].i
-    return changes or (not sensitive and "stopwords" in given)
+    return changes or not sensitive
 
 
 def _locale(node: NodeProto) -> str:

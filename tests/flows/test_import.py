@@ -19,7 +19,7 @@ from tests.small import cli, plain, table, write_model
 NUMBERS = ["load", "heat"]
 COLUMNS = '[columns]\n"load" = { kind = "number", min = -50, max = 50 }\n"heat" = "number"\n'
 QUICK = "[network]\nwidth = 8\nmembers = 2\n[training]\nepochs = 2\nbatch_size = 64\nlearning_rate = 0.02\n"
-RULES = "[gates]\naccuracy = { min = 0.6, margin = 0.2 }\n[evaluation]\nresamples = 50\n"
+RULES = "[gates]\naccuracy = { min = 0.4, margin = 0.5 }\n[evaluation]\nresamples = 50\n"
 RULES += "[promotion]\nmin_rows = 50\nresamples = 100\n"
 GRAPH = '[graph]\nrecorded = "recorded.csv"\n'
 
@@ -51,15 +51,15 @@ def fitted_elsewhere(folder: Path) -> Pipeline:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.usefixtures("server")
-def test_versions_of_both_frameworks_are_judged_against_each_other(tmp_path: Path) -> None:
+def test_versions_of_both_frameworks_are_judged_against_each_other(
+    request: pytest.FixtureRequest, server: str, tmp_path: Path
+) -> None:
     own, spec = written(tmp_path / "own", "both", QUICK), written(tmp_path / "foreign", "both", "", GRAPH)
     fitted = fitted_elsewhere(tmp_path / "foreign")
-    assert cli("train", own).code == 0
-    assert cli("promote", "both").code == 0
-    done = cli("import", tmp_path / "foreign" / "elsewhere.onnx", "--spec", spec, "--json")
+    bring = ("import", tmp_path / "foreign" / "elsewhere.onnx", "--spec", spec, "--json")
+    done = cli(*bring)
     assert done.code == 0, done.both
-    assert (done.json["model"], done.json["version"]) == ("both", "2")
+    assert (done.json["model"], done.json["version"]) == ("both", "1")
     assert done.json["framework"].startswith("skl2onnx ")
     assert done.json["opsets"]["ai.onnx"] >= 7 and done.json["operators"]["ai.onnx.ml.LinearClassifier"] == 1
     assert done.json["recorded"].endswith("on 200 rows (allowed 0.0001)")
@@ -67,18 +67,20 @@ def test_versions_of_both_frameworks_are_judged_against_each_other(tmp_path: Pat
     right = (fitted.predict(unseen[NUMBERS].to_numpy(np.float32)) == unseen["broken"]).mean()
     assert done.json["metrics"]["accuracy"] == pytest.approx(right)
     _is_on_record(done.json["run_id"])
-    promoted = cli("promote", "both", "--json")
-    assert promoted.code == 0, promoted.both
-    assert any("the champion's" in reason for reason in promoted.json["reasons"])
+    assert cli("promote", "both").code == 0
     _scores_as(fitted, "both", tmp_path)
-    again = cli("train", own)
-    assert again.code == 0, again.both
-    judged = cli("promote", "both")
-    assert judged.code in (0, 1) and "the champion's (95 % interval" in judged.out, judged.both
+    request.getfixturevalue("no_evaluation")
+    for words in (("train", own), bring):
+        made = cli(*words)
+        assert made.code == 0, made.both
+        promoted = cli("promote", "both", "--json")
+        assert promoted.code == 0, promoted.both
+        assert any("the champion's (95 % interval" in reason for reason in promoted.json["reasons"])
+    assert promoted.json["version"] == "3"
 
 
 def _is_on_record(run_id: str) -> None:
-    version = find_version("both", "2")
+    version = find_version("both", "1")
     assert version.tags["original.file"] == "elsewhere.onnx" and len(version.tags["original.sha256"]) == 64
     assert "as recorded within" in version.tags["recorded"]
     graph = runs.read_json(run_id, "graph.json")
@@ -92,7 +94,7 @@ def _scores_as(fitted: Pipeline, model: str, folder: Path) -> None:
     frame.to_csv(folder / "new.csv", index=False)
     scored = cli("score", model, "--input", folder / "new.csv", "--output", folder / "out", "--keep", "id", "--json")
     assert scored.code == 0, scored.both
-    assert (scored.json["version"], scored.json["scored"], scored.json["rejected"]) == ("2", 599, 1)
+    assert (scored.json["version"], scored.json["scored"], scored.json["rejected"]) == ("1", 599, 1)
     found = pd.read_parquet(scored.json["predictions"])
     features = rows()[NUMBERS].to_numpy(np.float32)[found["id"].astype(int)]
     np.testing.assert_allclose(found["probability_yes"], fitted.predict_proba(features)[:, 1], atol=1e-5)

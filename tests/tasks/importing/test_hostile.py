@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from models.errors import InputError
 from models.modelfile import read_model_file
-from tasks.importing import converting
+from tasks.importing import converting, reading
 from tasks.importing.original import taken_in
 from tasks.importing.package import import_graph
 from tests.imports import bring, quoted, write_spec
@@ -326,3 +326,30 @@ def test_a_trusted_pickle_of_something_else_is_one_plain_line(tmp_path: Path) ->
     (tmp_path / "torn.joblib").write_bytes(pickle.dumps(list(range(100)))[:-30])
     (problem,) = problems_of(tmp_path / "torn.joblib", spec_of(tmp_path), trust=True)
     assert "torn.joblib: scikit-learn can't read or convert it" in problem
+
+
+def test_a_batch_that_decides_the_answer_is_not_freed(tmp_path: Path) -> None:
+    """Alone and among others rows are answered alike, but not as in the batches of 4 that the graph was made for."""
+    nodes = [
+        helper.make_node("Shape", ["x"], ["sizes"]),
+        helper.make_node("Gather", ["sizes", "first"], ["count"]),
+        helper.make_node("Equal", ["count", "four"], ["whole"]),
+        helper.make_node("Cast", ["whole"], ["more"], to=FLOAT),
+        helper.make_node("MatMul", ["x", "w"], ["z"]),
+        helper.make_node("Add", ["z", "more"], ["y"]),
+    ]
+    tensors = {"first": np.array(0), "four": np.array(4), "w": np.ones((2, 1), np.float32)}
+    given = model(nodes, [info("x", FLOAT, 4, 2)], [info("y", FLOAT, 4, 1)], tensors)
+    (problem,) = problems_of(given, spec_of(tmp_path))
+    assert "answers 4 rows at once otherwise than more of them (they differ by 1)" in problem
+
+
+def test_a_graph_that_no_single_file_can_hold_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "weights.bin").write_bytes(np.array([2, 1], np.float32).tobytes())
+    path = write_external(tmp_path, "weights.bin")
+    monkeypatch.setattr(reading, "LARGEST", path.stat().st_size + 1)
+    (problem,) = problems_of(path, spec_of(tmp_path / "rows"))
+    assert "with the files beside it; a graph in one file has at most 2 GB" in problem
+    monkeypatch.setattr(reading, "LARGEST", path.stat().st_size - 1)
+    (problem,) = problems_of(path, spec_of(tmp_path / "rows"))
+    assert "a graph in one file has at most 2 GB" in problem

@@ -46,13 +46,13 @@ def small_network() -> nn.Sequential:
     ).eval()  # fmt: skip
 
 
-def exported(network: nn.Module, folder: Path, dynamic: bool, dynamo: bool = True) -> Path:
-    """By plain torch.onnx, with open or fixed batch."""
+def exported(network: nn.Module, folder: Path, dynamic: bool) -> Path:
+    """By plain torch.onnx: its newer exporter with an open batch, or its older one with a fixed one."""
     path, example = folder / "network.onnx", torch.zeros(1 if not dynamic else 2, 3, SIDE, SIDE)
     how = {"dynamic_shapes": ({0: torch.export.Dim("batch")},)} if dynamic else {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.onnx.export(network, (example,), path, dynamo=dynamo, verbose=False, external_data=False, **how)
+        torch.onnx.export(network, (example,), path, dynamo=dynamic, verbose=False, external_data=False, **how)
     return path
 
 
@@ -71,7 +71,13 @@ def graph_section(model: Path, rest: str = "") -> str:
     return f"{logits}\n{rest}\n[graph.inputs.{shown.input[0].name!r}]\n{how}"
 
 
-@pytest.mark.parametrize("dynamic", [True, False], ids=["open batch", "batch of 1"])
+@pytest.mark.parametrize(
+    "dynamic",
+    [
+        pytest.param(True, marks=pytest.mark.slow, id="torch.export, open batch"),
+        pytest.param(False, id="tracing, batch of 1"),
+    ],
+)
 def test_a_convolutional_network_exported_by_plain_torch(tmp_path: Path, dynamic: bool) -> None:
     frame, pixels = pictures()
     network = small_network()
