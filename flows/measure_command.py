@@ -126,6 +126,7 @@ def _lines(done: Measured) -> list[str]:
     if best is None:
         return [f"{who}: {done.why}", f"report: {done.report}", f"results: {done.result}"]
     price = f", {best['cost']:.3g} {done.currency} a million predictions" if best["cost"] is not None else ""
+    busy = ["warning: the machine was busy with other work; measure again when it is quiet"] if done.busy else []
     left = [f"not measured: {what}: {why}" for what, why in done.not_measured.items()]
     told = [
         f"{who}: {best['name']}",
@@ -134,7 +135,7 @@ def _lines(done: Measured) -> list[str]:
         f"{best['size_mb']:.3g} MB of graph",
         f"  {done.metric.replace('_', ' ')} {_number(best['value'])}, {_number(best['difference'], '+')} to float32",
     ]
-    return [*told, *left, f"report: {done.report}", f"results: {done.result}", *_next(done)]
+    return [*told, *busy, *left, f"report: {done.report}", f"results: {done.result}", *_next(done)]
 
 
 def _number(value: float | None, sign: str = "") -> str:

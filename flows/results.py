@@ -245,7 +245,7 @@ def measured(
     return Measured(
         version.model, version.number, run_id, result.metric, len(result.points), chosen, result.why, settings,
         variant.number if variant else None, result.price.currency if result.price else None,
-        {each.what: each.why for each in result.not_measured}, written.report, written.result,
+        {each.what: each.why for each in result.not_measured}, result.was_busy, written.report, written.result,
     )  # fmt: skip
 
 
@@ -268,5 +268,7 @@ class Measured:
     currency: str | None
     not_measured: dict[str, str]
     """What, and why."""
+    busy: bool
+    """Whether so much else ran on the machine that speeds can't be trusted."""
     report: Path
     result: Path

@@ -1,5 +1,6 @@
 """What is known of the machine that measures."""
 
+import os
 import platform
 import socket
 from collections.abc import Mapping
@@ -39,6 +40,8 @@ class Machine:
     system: str
     onnxruntime: str
     """Its release."""
+    busy: float = 0.0
+    """Load of the minute before over the cores: processes that ran, or waited to, for each of them."""
 
 
 def this_machine(name: str | None = None) -> Machine:
@@ -53,6 +56,7 @@ def this_machine(name: str | None = None) -> Machine:
         memory_gb=round(psutil.virtual_memory().total / 1e9, 1),
         system=f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         onnxruntime=str(onnxruntime.__version__),
+        busy=round(os.getloadavg()[0] / usable_cores(), 2),
     )
 
 

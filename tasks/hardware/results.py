@@ -16,6 +16,8 @@ from tasks.hardware.precision import Precision
 from tasks.scoring.execution import Execution
 
 FORMAT_VERSION = 1
+BUSY = 0.5
+"""Processes waiting for each core above which a machine is too busy to be measured."""
 
 
 class MachineFacts(Section):
@@ -27,6 +29,8 @@ class MachineFacts(Section):
     memory_gb: float
     system: str
     onnxruntime: str
+    busy: float = 0.0
+    """Processes that waited for each core in the minute before, see `Machine`."""
 
 
 class PriceFacts(Section):
@@ -45,7 +49,7 @@ class Measured(Section):
     precision: Precision
     execution: dict[str, Any]
     rows_per_second: float
-    """The best call of a round; the median of the rounds."""
+    """The best call of all rounds: whatever else ran on the machine only made others slower."""
     latency_p50_ms: float
     latency_p95_ms: float
     latency_p99_ms: float
@@ -142,6 +146,11 @@ class Result(Section):
     """Place of the chosen one among the points."""
     why: str
     """Why it was chosen, or why none was."""
+
+    @property
+    def was_busy(self) -> bool:
+        """Whether so much else ran on the machine that speeds can't be trusted."""
+        return self.machine.busy > BUSY
 
     @property
     def best(self) -> Measured | None:

@@ -87,6 +87,12 @@ def test_the_page_escapes_names_and_loads_nothing() -> None:
         assert outside not in page.replace("http://www.w3.org", ""), outside
 
 
+def test_a_busy_machine_is_told_of() -> None:
+    busy = result(machine=MACHINE.model_copy(update={"busy": 3.5}))
+    assert "3.5 processes for each core: measure again when it is quiet" in render_hardware([busy])
+    assert "measure again when" not in render_hardware([result()])
+
+
 def test_nothing_in_the_limits_is_said_in_the_headline() -> None:
     assert headline([result(chosen=None)]) == "Nothing that was measured keeps within the limits of the model file."
     assert "Nothing that was measured" in render_hardware([result(chosen=None)])
