@@ -181,6 +181,16 @@ def no_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(steps, "judge_graph", judged)
 
 
+@pytest.fixture
+def no_export(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings of the small model's columns that register its graph, for tests that look at something else."""
+    from tasks.export import export
+
+    graph = (small.package / "model.onnx").read_bytes()
+    monkeypatch.setattr(export, "export_graph", lambda *_: graph)
+    monkeypatch.setattr(export, "check_parity", lambda *_: Parity(1, 0.0, 0))
+
+
 Copy = Callable[..., ModelFile]
 
 
