@@ -60,6 +60,7 @@ def instead(run: FlowRun) -> str:
     return f"the run of the same schedule that was due at {run.expected_start_time:%Y-%m-%d %H:%M} UTC does the work"
 
 
+@pytest.mark.usefixtures("no_evaluation", "no_export")
 def test_only_the_newest_of_late_retrainings_trains(client: SyncPrefectClient, tmp_path: Path, home: Path) -> None:
     first, *others, newest = late_runs(client, write_model(tmp_path, "hourly", rest=HOURLY))
     assert len(others) >= 2
@@ -84,6 +85,7 @@ def test_a_run_gives_way_to_none_that_will_not_do_the_work(
     assert late.newer_run() is None
 
 
+@pytest.mark.usefixtures("no_evaluation", "no_export")
 def test_a_run_that_somebody_starts_is_never_late(client: SyncPrefectClient, tmp_path: Path) -> None:
     file = write_model(tmp_path, "by-hand", rest=HOURLY)
     deployment = late_runs(client, file)[0].deployment_id
@@ -96,7 +98,7 @@ def test_a_run_that_somebody_starts_is_never_late(client: SyncPrefectClient, tmp
     assert carry_out(unchanged) == ("Skipped", said)
 
 
-@pytest.mark.usefixtures("no_evaluation")
+@pytest.mark.usefixtures("no_evaluation", "no_export")
 def test_a_run_gives_way_to_one_that_is_at_the_same_training(client: SyncPrefectClient, tmp_path: Path) -> None:
     """Whenever it starts: while the other one looks whether to train, trains, or judges what it has trained."""
     from flows import retrain as module
