@@ -239,11 +239,11 @@ async def _metrics(state: State, request: Request) -> Response:
 
 async def _endpoints(state: State, request: Request) -> Response:
     served = {name: live.served for name, live in state.models.live.items()}
-    return _json(await asyncio.to_thread(state.beside.telling.all, served))
+    return _json(await state.beside.telling.tell_all(served))
 
 
 async def _endpoints_of(state: State, request: Request) -> Response:
-    return _json(await asyncio.to_thread(state.beside.telling.of, _asked_for(state, request).served))
+    return _json(await state.beside.telling.tell(_asked_for(state, request).served))
 
 
 async def _openapi(state: State, request: Request) -> Response:

@@ -28,3 +28,4 @@ class Beside:
         if self._acting:
             self._acting.close()
         self._onlooker.close()
+        self.telling.close()

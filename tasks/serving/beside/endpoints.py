@@ -1,13 +1,11 @@
 """What a process knows of the endpoints that send to it, and shares with the other processes of the server."""
 
-import logging
 import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from models.errors import PerennialError
 from tasks.serving.beside.counts import EndpointCounts
 from tasks.serving.beside.sent import Sent
 from tasks.serving.beside.shared import State, write_state
@@ -15,8 +13,6 @@ from tasks.serving.served import Served
 
 if TYPE_CHECKING:
     from tasks.serving.beside.windows import Windows
-
-LOG = logging.getLogger("perennial.serve")
 
 
 class _Model:
@@ -64,11 +60,7 @@ class _Model:
         from tasks.serving.beside.windows import Expected, Windows
 
         self.served, self.windows = served, None
-        try:
-            expected = Expected.of(served)
-        except PerennialError as error:
-            LOG.error("%s version %s: drift of endpoints is not told: %s", served.name, served.version, error)
-            return
+        expected = Expected.known_of(served)
         if expected:
             self.counts.most = min(self.counts.most, expected.most_endpoints)
             self.windows = Windows(expected, self.counts.capacity)

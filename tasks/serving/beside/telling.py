@@ -1,8 +1,9 @@
 """What is told of endpoints to whoever asks: all processes together, and what has drifted."""
 
-import threading
+import asyncio
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,15 +22,27 @@ BREATH = 0.001
 
 
 class Telling:
-    """Of one process; threads may ask at once."""
+    """Of one process. What takes long is done in a thread of its own, one after the other, however many ask."""
 
     def __init__(self, folder: Path) -> None:
         """`folder` is that which the processes of the server share."""
         self._folder = folder
-        self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(1, "telling")
         self._expected: dict[str, tuple[Served, Expected | None]] = {}
         self._known: dict[tuple[str, str], tuple[tuple[int, int], Told | None]] = {}
         """What was told of an endpoint's drift, and of how many rows; nothing is computed twice."""
+
+    async def tell_all(self, served: Mapping[str, Served]) -> Told:
+        """Of all names, to who asks in the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self.all, served)
+
+    async def tell(self, served: Served) -> Told:
+        """Of one name, to who asks in the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self.of, served)
+
+    def close(self) -> None:
+        """Ends the thread."""
+        self._pool.shutdown(cancel_futures=True)
 
     def all(self, served: Mapping[str, Served]) -> Told:
         """Of all names."""
@@ -37,17 +50,14 @@ class Telling:
 
     def of(self, served: Served) -> Told:
         """Of one name: counts, rates, rejects, and drift from the training of the version that answers now."""
-        with self._lock:
-            states = read_states(self._folder, served.name)
-            now = time.time()
-            merged = merge(states, served.version, now)
-            expected = self._expected_of(served)
-            return {
-                "model": served.name,
-                "version": served.version,
-                "let_go": sum(state.let_go for state in states),
-                "endpoints": [self._told(served, expected, name, each) for name, each in merged.items()],
-            }
+        states = read_states(self._folder, served.name)
+        merged, expected = merge(states, served.version, time.time()), self._expected_of(served)
+        return {
+            "model": served.name,
+            "version": served.version,
+            "let_go": sum(state.let_go for state in states),
+            "endpoints": [self._told(served, expected, name, each) for name, each in merged.items()],
+        }
 
     def _expected_of(self, served: Served) -> "Expected | None":
         # Late: a server that nobody asks does without.
@@ -55,7 +65,7 @@ class Telling:
 
         known = self._expected.get(served.name)
         if known is None or known[0] is not served:
-            self._expected[served.name] = known = (served, Expected.of(served))
+            self._expected[served.name] = known = (served, Expected.known_of(served))
             self._known = {key: value for key, value in self._known.items() if key[0] != served.name}
         return known[1]
 

@@ -1,11 +1,13 @@
 """How the last rows of each endpoint are distributed, in the cells of the served version's profile."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.columns.kind import FileSettings
+from models.errors import PerennialError
 from models.packaged import MODEL_FILE, read_model_settings
 from models.profile import Profile, read_profile
 from models.sections import Monitor
@@ -16,6 +18,7 @@ from tasks.serving.beside.counts import MOST_ENDPOINTS, EndpointCounts, grown
 from tasks.serving.beside.sent import Sent
 from tasks.serving.served import Served
 
+LOG = logging.getLogger("perennial.serve")
 HALF = 2000
 """Rows of half a window: a window has the last half that is full, and the one that is filled now."""
 AT_ONCE, FILES_AT_ONCE = 200, 4
@@ -39,6 +42,15 @@ class Expected:
         """None of a version without a profile. Raises InputError where its files are damaged."""
         profile = read_profile(served.folder)
         return None if profile is None else cls(served, profile)
+
+    @classmethod
+    def known_of(cls, served: Served) -> "Expected | None":
+        """The same; None, and a line in the log, where the files are damaged."""
+        try:
+            return cls.of(served)
+        except PerennialError as error:
+            LOG.error("%s version %s: drift of endpoints is not told: %s", served.name, served.version, error)
+            return None
 
     @property
     def most_endpoints(self) -> int:

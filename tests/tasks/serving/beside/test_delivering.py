@@ -114,6 +114,24 @@ def test_a_kill_at_any_step_loses_and_doubles_nothing(
     assert left(tmp_path / "box") == []
 
 
+def test_a_kill_between_two_parcels_loses_and_doubles_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writing, written = delivering.write_outbox, []
+
+    def write(path: Path, table: pa.Table) -> None:
+        if written:
+            raise KilledError
+        written.append(path)
+        writing(path, table)
+
+    put(tmp_path / "box", rows(("a", 1), ("b", 1), id=1), rows(("c", 1), id="x"))
+    with monkeypatch.context() as patched, pytest.raises(KilledError):
+        patched.setattr(delivering, "write_outbox", write)
+        run(tmp_path / "box", to_folder(tmp_path))
+    run(tmp_path / "box", to_folder(tmp_path))
+    assert kept(tmp_path) == [("a", 1), ("b", 1), ("c", 1)]
+    assert left(tmp_path / "box") == []
+
+
 def test_a_disk_that_is_full_for_a_while_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(tmp_path / "box", rows(("a", 1)))
     writing, refusals = delivering.write_outbox, [True, True]

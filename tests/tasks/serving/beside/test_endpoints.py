@@ -180,3 +180,15 @@ def test_a_sample_is_spread_over_the_rows_of_each_group() -> None:
     assert np.bincount(groups[found])[[2, 5, 9]].tolist() == [7, 50, 50]
     assert (np.diff(found) > 0).all()
     assert np.diff(found[groups[found] == 5]).max() <= 47
+
+
+def test_a_damaged_profile_is_told_in_the_log_and_harms_nothing_else(
+    served: Served, shared: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (served.folder / "profile.json").write_text("{")
+    endpoints = Endpoints(shared)
+    endpoints.take([sent(served, "a", some_rows(3))])
+    endpoints.tick()
+    told = told_of(Telling(shared).of(served))["a"]
+    assert (told["rows"], told["drift"]) == (3, None)
+    assert "drift of endpoints is not told" in caplog.messages[0]
