@@ -5,6 +5,7 @@ from pathlib import Path
 import joblib
 import lightgbm
 import numpy as np
+import onnx
 import onnxmltools
 import pandas as pd
 import pytest
@@ -74,6 +75,8 @@ def test_a_scikit_learn_pipeline_of_texts_categories_and_numbers(tmp_path: Path)
     found = bring(converted(fitted), spec)
     ours = found.probabilities(frame, list(fitted.classes_))
     np.testing.assert_allclose(ours, fitted.predict_proba(frame[FEATURES]), atol=1e-5)
+    onnx.checker.check_model(onnx.load(found.imported.folder / "model.onnx"), full_check=True)
+    assert bring(converted(fitted), spec).imported.sha256 == found.imported.sha256
 
 
 def test_a_pickled_pipeline_is_unpickled_with_trust_alone(tmp_path: Path) -> None:
