@@ -2,25 +2,24 @@
 
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from models.columns import ColumnSettings
 from models.errors import InputError
-from models.graphsection import TEXTS
 from models.modelfile import ModelFile
+from tasks.importing.pipelines import input_types, record_answers, with_columns_joined
 
 PICKLES = (".pkl", ".pickle", ".joblib")
 KERAS = (".keras", ".h5", ".hdf5")
 SAVED_MODEL = "saved_model.pb"
-CONVERTED = "converted.onnx"
+CONVERTED, ANSWERS = "converted.onnx", "answers.parquet"
 OPSET = 18
 """Of the main domain, in what is converted here."""
-NUMBERS = ("number", "boolean")
 LONGEST = 300
 """Characters of a converter's message that are shown."""
 
@@ -56,19 +55,28 @@ def _require(file: Path, package: str, extra: str) -> None:
         raise InputError(f"{file}: {what}; pip install 'perennial[{extra}]', or give an ONNX file")
 
 
-def as_onnx(file: Path, model_file: ModelFile, scratch: Path, trust: bool) -> tuple[Path, str]:
-    """The ONNX file itself, or one in `scratch` that was made of it, and what made it.
+@dataclass(frozen=True)
+class Converted:
+    """An ONNX file, and where it comes from."""
+
+    graph: Path
+    by: str = ""
+    """What made it here; empty where it was given."""
+    answers: Path | None = None
+    """What the original said about some rows, where it was asked."""
+
+
+def as_onnx(file: Path, model_file: ModelFile, scratch: Path, trust: bool) -> Converted:
+    """The ONNX file itself, or one in `scratch` that was made of it.
 
     Raises InputError where it has no converter, see `require_converter`, or that fails.
     """
     target = scratch / CONVERTED
     if not require_converter(file, trust):
-        return file, ""
+        return Converted(file)
     if file.is_dir():
-        return target, _of_saved_model(file, target)
-    if file.suffix.lower() in PICKLES:
-        return target, _of_pickle(file, model_file, target)
-    return target, _of_keras(file, target)
+        return _of_saved_model(file, target)
+    return _of_pickle(file, model_file, target) if file.suffix.lower() in PICKLES else _of_keras(file, target)
 
 
 @contextmanager
@@ -87,7 +95,7 @@ def _converting(file: Path, converter: str) -> Iterator[None]:
         raise InputError(f"{file}: {converter} can't read or convert it: {text[:LONGEST]}") from error
 
 
-def _of_keras(file: Path, target: Path) -> str:
+def _of_keras(file: Path, target: Path) -> Converted:
     """By Keras itself, which refuses code that is kept in the file."""
     # Read when Keras is imported, which is here at the earliest; its settings are written to no home folder.
     os.environ.setdefault("KERAS_BACKEND", "torch")
@@ -99,10 +107,10 @@ def _of_keras(file: Path, target: Path) -> str:
         blanks = [keras.ops.zeros([size or 1 for size in t.shape], dtype=t.dtype) for t in model.inputs]
         model(blanks if len(blanks) > 1 else blanks[0])
         model.export(str(target), format="onnx", verbose=False, opset_version=OPSET)
-    return f"Keras {keras.__version__}"
+    return Converted(target, f"Keras {keras.__version__}")
 
 
-def _of_saved_model(folder: Path, target: Path) -> str:
+def _of_saved_model(folder: Path, target: Path) -> Converted:
     """By tf2onnx, of the signature that TensorFlow serves."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _converting(folder, "tf2onnx"):
@@ -119,10 +127,10 @@ def _of_saved_model(folder: Path, target: Path) -> str:
 
         function = tensorflow.function(call, input_signature=signature)
         tf2onnx.convert.from_function(function, signature, opset=OPSET, output_path=str(target))
-    return f"TensorFlow {tensorflow.__version__}"
+    return Converted(target, f"TensorFlow {tensorflow.__version__}")
 
 
-def _of_pickle(file: Path, model_file: ModelFile, target: Path) -> str:
+def _of_pickle(file: Path, model_file: ModelFile, target: Path) -> Converted:
     """By skl2onnx, from a fitted pipeline or estimator of scikit-learn; loading it runs the code that it holds."""
     with _converting(file, "scikit-learn"):
         import joblib
@@ -132,36 +140,9 @@ def _of_pickle(file: Path, model_file: ModelFile, target: Path) -> str:
         import sklearn
         from skl2onnx import convert_sklearn
 
-        model = convert_sklearn(pipeline, initial_types=_types(pipeline, model_file), target_opset={"": OPSET})
+        types, whole = input_types(pipeline, model_file), with_columns_joined(pipeline)
+        model = convert_sklearn(whole, initial_types=types, target_opset={"": OPSET})
         target.write_bytes(model.SerializeToString())
-    return f"scikit-learn {sklearn.__version__}"
-
-
-def _types(pipeline: Any, model_file: ModelFile) -> list[tuple[str, Any]]:
-    """Inputs of the graph: one a column where the pipeline knows its columns by name, else one for all of them."""
-    from skl2onnx.common.data_types import FloatTensorType, StringTensorType
-
-    unused = model_file.graph.unused if model_file.graph else ()
-    columns = {name: settings for name, settings in model_file.columns.items() if name not in unused}
-    names = getattr(pipeline, "feature_names_in_", None)
-    if names is not None:
-        absent = [name for name in names if name not in columns]
-        if absent:
-            raise InputError(f"columns: the pipeline was fitted on {absent[0]!r}, which [columns] does not have")
-        return [(name, _type_of(name, columns)) for name in names]
-    text = all(settings.kind in TEXTS for settings in columns.values())
-    width = len(columns)
-    return [("input", StringTensorType([None, width]) if text else FloatTensorType([None, width]))]
-
-
-def _type_of(name: str, columns: Mapping[str, ColumnSettings]) -> Any:
-    from skl2onnx.common.data_types import FloatTensorType, StringTensorType
-
-    makes: Mapping[str, Callable[[list[int | None]], Any]] = {
-        **dict.fromkeys(NUMBERS, FloatTensorType),
-        **dict.fromkeys(TEXTS, StringTensorType),
-    }
-    kind = columns[name].kind
-    if kind not in makes:
-        raise InputError(f"columns.{name!r}: a {kind}, which skl2onnx has no type for; convert the pipeline yourself")
-    return makes[kind]([None, 1])
+    with _converting(file, "scikit-learn"):
+        answers = record_answers(pipeline, model_file, target.with_name(ANSWERS))
+    return Converted(target, f"scikit-learn {sklearn.__version__}", answers)

@@ -35,6 +35,8 @@ class Original:
     """The model file."""
     converter: str = ""
     """What made ONNX of it here."""
+    answers: Path | None = None
+    """What it said itself about some rows before it was converted."""
 
     def read(self) -> tuple[ModelProto, tuple[str, ...]]:
         """The graph, and what was rewritten in it, a line each. Raises InputError for what can't be run here."""
@@ -59,8 +61,8 @@ def taken_in(file: Path, model_file: ModelFile, spec: Path, trust: bool) -> Iter
     """
     sha256 = digest_of(file)
     with tempfile.TemporaryDirectory(prefix="perennial-import-") as scratch:
-        graph, converter = as_onnx(file, model_file, Path(scratch), trust)
-        original = Original(file, sha256, graph, spec, converter)
+        converted = as_onnx(file, model_file, Path(scratch), trust)
+        original = Original(file, sha256, converted.graph, spec, converted.by, converted.answers)
         model, _ = original.read()
         plan_inputs(model, model_file, spec)
         yield original

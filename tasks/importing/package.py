@@ -66,7 +66,8 @@ def import_graph(
     test = masked_batches(snapshot, assigned == TEST, list(feeding.columns))
     rows = check_answers(predictor, test, answer, where)
     section = graph_section(model_file)
-    recorded = compare_recorded(predictor, section.recorded, section.tolerance) if section.recorded else None
+    answers = section.recorded or (str(original.answers) if original.answers else None)
+    recorded = compare_recorded(predictor, answers, section.tolerance) if answers else None
     facts = facts_of(model, original, model_file, (*notes, *tried.notes))
     return Imported(folder, sha256, len(graph), rows, recorded, facts)
 

@@ -170,7 +170,10 @@ def _check_probabilities(found: NDArray[np.float32], answer: Answer, where: str)
     if inside and np.abs(found.sum(axis=1) - 1).max(initial=0) <= SUMS:
         return
     what = f"{answer.output!r} holds no probabilities: they are not between 0 and 1, or not 1 in all"
-    raise InputError(f"{where}: {what}; if they are logits, say graph.logits = {answer.output!r}")
+    advice = (
+        f"if they are logits, say graph.logits = {answer.output!r}, else name the output with the class as graph.label"
+    )
+    raise InputError(f"{where}: {what}; {advice}")
 
 
 def check_logits(values: NDArray[Any], answer: Answer, where: str) -> None:

@@ -64,6 +64,9 @@ def with_front(model: ModelProto, feeds: Sequence[Feed], answer: Answer, where: 
     graph.initializer.extend(nodes.constants)
     graph.input.extend(inputs)
     graph.output.append(ValueInfoProto(name=own + answer.tensor))
+    # ONNX itself doesn't know this operator, and crashes where the type of a value is not stated.
+    split = [node.output[0] for node in graph.node if node.op_type == "Tokenizer"]
+    graph.value_info.extend(helper.make_tensor_value_info(name, TensorProto.STRING, None) for name in split)
     graph.name = "perennial"
     return Fronted(wrapped, front, fed, own + answer.tensor, root)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import joblib
 import lightgbm
 import numpy as np
+import onnx
 import onnxmltools
 import pandas as pd
 import pytest
@@ -15,12 +16,13 @@ from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_wine
 from sklearn.ensemble import GradientBoostingRegressor
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
 
 from models.errors import InputError
+from tasks.importing.recorded import DiffersError
 from tests.imports import bring, quoted, write_spec
 
 WORDS = ["refund", "broken", "late", "thanks", "great", "Müller", "delivery", "screen", "cable", "price"]
@@ -74,6 +76,8 @@ def test_a_scikit_learn_pipeline_of_texts_categories_and_numbers(tmp_path: Path)
     found = bring(converted(fitted), spec)
     ours = found.probabilities(frame, list(fitted.classes_))
     np.testing.assert_allclose(ours, fitted.predict_proba(frame[FEATURES]), atol=1e-5)
+    onnx.checker.check_model(onnx.load(found.imported.folder / "model.onnx"), full_check=True)
+    assert bring(converted(fitted), spec).imported.sha256 == found.imported.sha256
 
 
 def test_a_pickled_pipeline_is_unpickled_with_trust_alone(tmp_path: Path) -> None:
@@ -85,8 +89,49 @@ def test_a_pickled_pipeline_is_unpickled_with_trust_alone(tmp_path: Path) -> Non
         bring(tmp_path / "pipeline.joblib", spec)
     found = bring(tmp_path / "pipeline.joblib", spec, trust=True)
     assert found.imported.facts.framework.startswith("scikit-learn ")
+    assert found.imported.recorded is not None and found.imported.recorded.rows == len(frame) / 2
     ours = found.probabilities(frame, list(fitted.classes_))
     np.testing.assert_allclose(ours, fitted.predict_proba(frame[FEATURES]), atol=1e-5)
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["by names of columns", "by their places"])
+@pytest.mark.parametrize("kind", ["classes", "labels", "values", "texts"])
+def test_a_converted_pipeline_is_asked_itself(tmp_path: Path, kind: str, named: bool) -> None:
+    frame = tickets().drop(columns="plan" if kind != "texts" else ["plan", "price", "age in days"])
+    features = frame[["message"] if kind == "texts" else ["age in days", "price"]]
+    truth = frame["price"] * 2.0 if kind == "values" else frame["queue"] == "sales"
+    learnt = features["message"] if kind == "texts" else features if named else features.to_numpy()
+    fitted = {
+        "classes": LogisticRegression(max_iter=500),
+        "labels": RidgeClassifier(),
+        "values": GradientBoostingRegressor(n_estimators=5),
+        "texts": make_pipeline(TfidfVectorizer(token_pattern=r"[a-zA-Zü]+"), LogisticRegression()),
+    }[kind].fit(learnt, truth)
+    joblib.dump(fitted, tmp_path / "fitted.pkl")
+    # In another order than the pipeline's, where that has names to go by.
+    numbers = ['"age in days" = "number"', '"price" = "number"'][:: -1 if named else 1]
+    columns = '"message" = "text"' if kind == "texts" else "\n".join(numbers)
+    graph = "missing = 0\nlabel = 'label'" if kind == "labels" else "missing = 0"
+    spec = write_spec(tmp_path, features.assign(y=truth), 'column = "y"', columns, graph)
+    found = bring(tmp_path / "fitted.pkl", spec, trust=True).imported.recorded
+    assert found is not None and found.rows == len(frame) / 2 and found.labels_differ == 0
+
+
+def test_a_conversion_that_answers_otherwise_than_the_pipeline_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As that of a linear discriminant analysis of two classes does in skl2onnx 1.20 with scikit-learn 1.9."""
+    frame = tickets()[["age in days", "price", "queue"]]
+    fitted = LogisticRegression(max_iter=500).fit(frame[["age in days", "price"]], frame["queue"] == "sales")
+    joblib.dump(fitted, tmp_path / "fitted.pkl")
+    spec = write_spec(
+        tmp_path, frame.assign(queue=frame["queue"] == "sales"), 'column = "queue"',
+        '"age in days" = "number"\n"price" = "number"', "missing = 0",
+    )  # fmt: skip
+    real = LogisticRegression.predict_proba
+    monkeypatch.setattr(LogisticRegression, "predict_proba", lambda self, rows: real(self, rows)[:, ::-1])
+    with pytest.raises(DiffersError, match="answers differ from those in"):
+        bring(tmp_path / "fitted.pkl", spec, trust=True)
 
 
 def test_a_classifier_without_probabilities_answers_by_its_label(tmp_path: Path) -> None:
