@@ -2,13 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnxruntime
 import pyarrow as pa
 import pytest
 
+from models.columns.cells import as_array
 from models.errors import InputError
+from tasks.data.batches import RawBatch
+from tasks.data.checks import check_batch
+from tasks.registry.versions import Version
+from tasks.scoring import score
 from tasks.scoring.execution import (
     CPU,
     EXECUTION,
@@ -19,11 +26,19 @@ from tasks.scoring.execution import (
     session_options,
     start_session,
 )
+from tasks.scoring.inputs import look_at
+from tasks.scoring.ledger import Pinned, pinned_of
+from tasks.scoring.outputs import claimed, manifest_of, wanted_output
 from tasks.scoring.predictor import BATCH, Predictor
+from tasks.scoring.request import Options, Request
+from tasks.scoring.score import score_into
+from tasks.scoring.steps import pinned_executions
 from tests.conftest import Small
 from tests.small import table
+from tests.tasks.scoring.scored_files import STAMP, new_rows
 
 CUDA = "CUDAExecutionProvider"
+FIELDS = set(Pinned.__annotations__)
 MUCH = Execution(CUDA, {"device_id": "1"}, "basic", 2, 3, 64)
 absent = pytest.mark.skipif(CUDA in onnxruntime.get_available_providers(), reason="CUDA is in this build")
 
@@ -116,12 +131,6 @@ def test_settings_reach_the_session() -> None:
 
 
 def parsed(predictor: Predictor, rows: int) -> dict[str, pa.Array]:
-    import numpy as np
-
-    from models.columns.cells import as_array
-    from tasks.data.batches import RawBatch
-    from tasks.data.checks import check_batch
-
     columns = {column.name: column.settings for column in predictor.contract.columns}
     raw = pa.Table.from_pandas(table(rows).astype(str).replace("nan", None), preserve_index=False)
     checked = check_batch(RawBatch("t", np.arange(rows), raw), columns, predictor.contract.missing)
@@ -157,3 +166,50 @@ def test_rows_that_are_equal_may_be_scored_each(small: Small) -> None:
     each, usual = predictor.predict_each(columns), predictor.predict(columns)
     assert each.index is not None and usual.index is not None
     assert each.index.tolist() == usual.index.tolist()
+
+
+def scored_with(small: Small, folder: Path, execution: Execution, **options: int) -> dict[str, Any]:
+    """The manifest of a run over 50 rows, as if they were many."""
+    new_rows(50).to_parquet(folder / "in.parquet")
+    sources, wanted = (
+        look_at([str(folder / "in.parquet")], wanted_output(folder / "out")),
+        wanted_output(folder / "out"),
+    )
+    request = Request.of("small/1", [str(folder / "in.parquet")], Options(**options), None)
+    predictor = Predictor.load(small.downloaded, execution=execution)
+    with claimed(wanted, overwrite=False) as sink:
+        score_into(sink, predictor, sources, STAMP, request)
+    return dict(manifest_of(str(folder / "out")))
+
+
+@pytest.fixture
+def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
+    def choose(*_: object) -> None:
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr(score, "MANY", 10)
+    monkeypatch.setattr(score, "choose", choose)
+
+
+@pytest.mark.usefixtures("unmeasured")
+def test_a_run_takes_the_settings_of_its_version_and_keeps_them(small: Small, tmp_path: Path) -> None:
+    execution = Execution(batch_rows=7, threads=1)
+    found = scored_with(small, tmp_path, execution)
+    assert (found["batch_rows"], found["threads"]) == (7, 1)
+    assert [Execution.of(each) for each in found["executions"]] == [execution]
+
+
+@pytest.mark.usefixtures("unmeasured")
+def test_what_the_command_says_wins(small: Small, tmp_path: Path) -> None:
+    found = scored_with(small, tmp_path, Execution(batch_rows=7, threads=1), batch_rows=5, threads=2)
+    assert (found["batch_rows"], found["threads"]) == (5, 2)
+
+
+def test_a_run_that_was_begun_goes_on_with_the_settings_it_had(small: Small, tmp_path: Path) -> None:
+    began, now = Execution(batch_rows=7), Version("m", "1", "", "", {EXECUTION: MUCH.to_json()}, ())
+    pinned = pinned_of(
+        {name: found for name, found in scored_with(small, tmp_path, began).items() if name in FIELDS}, ""
+    )
+    assert pinned_executions(pinned, now, None) == (began, Execution())
+    assert pinned_executions(None, now, now) == (MUCH, MUCH)
+    assert pinned_executions(replace(pinned, executions=()), now, now) == (Execution(), Execution()), "earlier releases"
