@@ -21,6 +21,7 @@ from benchmarks.measuring.prefect_server import running_server
 from benchmarks.measuring.reporting import Figure, report, temporary_home
 from benchmarks.measuring.servers_up import FINAL, Up
 from benchmarks.measuring.tables import NUMBERS, TARGET, write_table
+from flows.up import runs_at_once
 
 MODEL = "hourly"
 HOURS, ROWS = 24, 2_000
@@ -108,10 +109,15 @@ def late_runs(up: Up) -> list[Any]:
 
 @contextmanager
 def working(home: Path, environment: dict[str, str]) -> Iterator[None]:
-    """A worker runs during the block; it has the runs' own output in a log."""
-    words = ("worker", "start", "--pool", POOL, "--type", "process", "--install-policy", "never")
+    """A worker like that of `perennial up` runs during the block; it has the runs' own output in a log."""
+    words = ("worker", "start", "--pool", POOL, "--type", "process", "--limit", str(runs_at_once()))
     with (home / "worker.log").open("w") as log:
-        worker = subprocess.Popen([str(COMMAND.with_name("prefect")), *words], env=environment, stdout=log, stderr=log)
+        worker = subprocess.Popen(
+            [str(COMMAND.with_name("prefect")), *words, "--install-policy", "never"],
+            env=environment,
+            stdout=log,
+            stderr=log,
+        )
         try:
             yield
         finally:
@@ -125,7 +131,7 @@ def wait_for_all(up: Up) -> None:
     while any(run["state_type"] not in FINAL for run in late_runs(up)):
         if time.monotonic() > until:
             raise RuntimeError(f"late runs have not ended in {PATIENCE_SECONDS} s")
-        time.sleep(1)
+        time.sleep(2)
 
 
 def _ended(up: Up, run: Any) -> LateRun:

@@ -93,6 +93,14 @@ def test_nothing_is_kept_after_a_refusal(own: Path, taken: int) -> None:
     assert not (own / "up.lock").exists()
 
 
+@pytest.mark.parametrize(("cores", "runs"), [(1, 4), (16, 16)])
+def test_the_worker_carries_out_as_many_runs_at_once_as_there_are_cores(
+    monkeypatch: pytest.MonkeyPatch, cores: int, runs: int
+) -> None:
+    monkeypatch.setattr(up, "usable_cores", lambda: cores)
+    assert up.runs_at_once() == runs
+
+
 def test_what_people_are_told() -> None:
     lines = Up(1, "http://127.0.0.1:4200", "http://127.0.0.1:5000", "perennial", 12.345).lines()
     assert lines[0].startswith("all healthy after 12.3 s")
@@ -179,6 +187,8 @@ def test_all_start_work_for_other_commands_and_end_together(running: "subprocess
     assert asked_from_elsewhere(home, "env")["settings"]["PREFECT_API_URL"] == f"{addresses['prefect']}/api"
     assert asked_from_elsewhere(home, "ui", "--print-uri") == {"tracking_uri": addresses["mlflow"]}
     asked_from_elsewhere(home, "deploy", write_model(tmp_path, "deployed"))
+    (worker,) = [process for process in marked("worker", home) if "start" in process.cmdline()]
+    assert f"--limit {up.runs_at_once()}" in " ".join(worker.cmdline())
     pool = json.loads(fetched(f"{addresses['prefect']}/api/work_pools/perennial"))
     assert (pool["type"], pool["status"]) == ("process", "READY")
     assert json.loads(fetched(f"{addresses['prefect']}/api/deployments/count", b"{}")) == 5
