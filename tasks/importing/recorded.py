@@ -35,10 +35,18 @@ class Recorded:
     labels_differ: int
     """Rows with another most likely class although the next is further from it than the tolerance."""
     tolerance: float
+    labels_alone: bool = False
+    """No number was recorded that could differ."""
 
     def line(self) -> str:
         """For people."""
+        if self.labels_alone:
+            return f"{self.rows:,} recorded labels agree; no probabilities were recorded"
         return f"as recorded within {self.difference:.2g} on {self.rows:,} rows (allowed {self.tolerance:g})"
+
+    def metrics(self) -> dict[str, float]:
+        """For the run: the difference, where one was measured."""
+        return {} if self.labels_alone else {"recorded_difference": self.difference}
 
 
 def compare_recorded(predictor: Predictor, uri: str, tolerance: float) -> Recorded:
@@ -59,7 +67,8 @@ def compare_recorded(predictor: Predictor, uri: str, tolerance: float) -> Record
     apart, spread, margin, other = (np.concatenate(each) for each in zip(*parts, strict=True))
     scale = float(np.std(spread)) or 1.0 if contract.task == "regression" else 1.0
     differ = other & (margin > tolerance)
-    found = Recorded(len(other), float(apart.max(initial=0.0)) / scale, int(differ.sum()), tolerance)
+    difference = float(apart.max(initial=0.0)) / scale
+    found = Recorded(len(other), difference, int(differ.sum()), tolerance, [*answers] == ["label"])
     if not found.difference <= tolerance:
         worst = int(np.argmax(apart)) + 1
         beyond = int((apart / scale > tolerance).sum())

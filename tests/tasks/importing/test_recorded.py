@@ -40,3 +40,14 @@ def test_recorded_labels_are_the_most_likely_classes_whatever_mistakes_cost(
     write_recorded(tmp_path, labels, probabilities)
     with pytest.raises(DiffersError, match=r"the label of 1 of 80 rows is another than in .*, the first of them row 7"):
         bring(classifier("Softmax"), spec)
+
+
+def test_labels_alone_are_told_as_labels(tmp_path: Path) -> None:
+    spec = write_spec(tmp_path, rows(), 'column = "kind"', COLUMNS, GRAPH)
+    write_recorded(tmp_path, most_likely(), probabilities=False)
+    alone = bring(classifier("Softmax"), spec).imported.recorded
+    assert alone is not None and alone.line() == "80 recorded labels agree; no probabilities were recorded"
+    assert alone.metrics() == {}
+    write_recorded(tmp_path, most_likely(), probabilities=True)
+    both = bring(classifier("Softmax"), spec).imported.recorded
+    assert both is not None and both.line().startswith("as recorded within ") and both.metrics()
