@@ -7,6 +7,7 @@ from google.protobuf.message import DecodeError
 from onnx import ModelProto, TensorProto, checker
 
 from models.errors import InputError, OutsideError
+from tasks.importing.converting import KERAS, PICKLES
 from tasks.importing.graphs import tensors_of
 from tasks.importing.operators import operator_problems
 
@@ -41,6 +42,19 @@ def read_graph(path: Path) -> ModelProto:
     if problems:
         raise InputError(*(f"{path}: {problem}" for problem in problems))
     return model
+
+
+def files_beside(path: Path) -> set[Path]:
+    """Files in its folder that hold weights of a graph; none of what is no graph, or may not be read."""
+    if path.suffix.lower() in (*PICKLES, *KERAS) or path.stat().st_size > LARGEST:
+        return set()
+    try:
+        model = onnx.load_model_from_string(path.read_bytes())
+    except DecodeError:
+        return set()
+    outside = [tensor for tensor in tensors_of(model) if tensor.data_location == TensorProto.EXTERNAL]
+    named = {entry.value for tensor in outside for entry in tensor.external_data if entry.key == "location"}
+    return {path.parent / place for place in named if not _place_problem(path.parent, place)}
 
 
 def _content(path: Path) -> bytes:
