@@ -40,8 +40,9 @@ class Original:
 
     def read(self) -> tuple[ModelProto, tuple[str, ...]]:
         """The graph, and what was rewritten in it, a line each. Raises InputError for what can't be run here."""
-        model = read_graph(self.graph)
-        return model, rewrite_locales(model, str(self.file))
+        where = str(self.file)
+        model = read_graph(self.graph, where)
+        return model, rewrite_locales(model, where)
 
 
 def look_at(file: Path, model_file: ModelFile, spec: Path, trust: bool) -> None:

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from tasks.importing import converting
 from tests.imports import bring, quoted, write_spec
-from tests.tasks.importing.test_hostile import COLUMNS, rows
+from tests.tasks.importing.test_hostile import COLUMNS, passed, problems_of, rows, spec_of
 
 CLASSES = f"missing = 0\nclasses = {quoted('p', 'q')}"
 
@@ -61,3 +62,30 @@ def test_a_keras_file_that_scales_and_normalizes_itself(tmp_path: Path, monkeypa
     found = bring(tmp_path / "network.keras", spec)
     wanted = network.predict(rows()[["a", "b"]].to_numpy(np.float32), verbose=0)
     np.testing.assert_allclose(found.probabilities(rows(), ["p", "q"]), wanted, atol=1e-5)
+
+
+def test_errors_of_a_converted_file_name_the_file_that_was_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_nonsense(file: Path, target: Path) -> converting.Converted:
+        target.write_bytes(passed("Nonsense", "com.microsoft", com_microsoft=1).SerializeToString())
+        return converting.Converted(target, "Keras")
+
+    monkeypatch.setattr(converting, "require_converter", lambda *_: True)
+    monkeypatch.setattr(converting, "_of_keras", write_nonsense)
+    (tmp_path / "network.keras").write_bytes(b"PK")
+    (problem,) = problems_of(tmp_path / "network.keras", spec_of(tmp_path))
+    assert problem.startswith(f"{tmp_path / 'network.keras'}: operator 'Nonsense'")
+
+
+@pytest.mark.slow
+def test_a_layer_of_code_is_refused_without_advice_to_run_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    import keras
+
+    inputs = keras.Input((2,), name="x")
+    keras.Model(inputs, keras.layers.Lambda(lambda x: x * 2)(inputs)).save(tmp_path / "code.keras")
+    (problem,) = problems_of(tmp_path / "code.keras", spec_of(tmp_path))
+    assert problem.startswith(f"{tmp_path / 'code.keras'}: Keras can't read or convert it: it holds Python code")
+    assert "a Lambda layer" in problem and "safe_mode" not in problem
