@@ -96,8 +96,9 @@ def _take_in(model: ModelProto, path: Path, where: str) -> None:
             problems[problem] = f"{where}: {problem}"
             continue
         file = path.parent / stated["location"]
-        offset, length = _stated(stated, "offset", 0), _stated(stated, "length", file.stat().st_size)
-        if min(offset, length) < 0 or offset + length > file.stat().st_size:
+        offset, size = _stated(stated, "offset", 0), file.stat().st_size
+        length = _stated(stated, "length", size - offset)
+        if min(offset, length) < 0 or offset + length > size:
             problems[str(file)] = f"{file}: holds fewer bytes than the graph asks for; copy or export it again"
         total += max(length, 0)
     if total > LARGEST:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tasks.importing.original import digest_of
-from tests.tasks.importing.test_hostile import linear, write_external
+from tests.imports import bring
+from tests.tasks.importing.test_hostile import linear, rows, spec_of, write_external
 
 
 def written(folder: Path, weights: list[float], **more: int) -> Path:
@@ -37,3 +38,9 @@ def test_a_graph_in_one_file_has_the_digest_of_that_file(tmp_path: Path) -> None
 def test_what_is_no_graph_has_a_digest_too(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "given").write_bytes(content)
     assert len(digest_of(tmp_path / "given")) == 64
+
+
+def test_data_reaches_to_the_end_of_its_file_where_no_length_is_said(tmp_path: Path) -> None:
+    path = written(tmp_path / "model", [7, 2, 1], offset=4)
+    found = bring(path, spec_of(tmp_path / "rows"))
+    np.testing.assert_allclose(found.predict(rows()).values, rows()["y"], atol=1e-5)
