@@ -59,7 +59,7 @@ def _lines(done: ImportedVersion) -> list[str]:
     figures = [f"  {name.replace('_', ' ')}: {value:.4f}" for name, value in done.metrics.items()]
     return [
         f"from {done.framework}: opset {opsets}; operators {used}{more}",
-        *(f"changed: {note}" for note in done.notes),
+        *(f"note: {note}" for note in done.notes),
         f"answers: {done.recorded}",
         f"{done.model} version {done.version} is imported and waits as challenger; on unseen rows:",
         *figures,

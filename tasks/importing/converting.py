@@ -70,6 +70,8 @@ class Converted:
     """What made it here; empty where it was given."""
     answers: Path | None = None
     """What the original said about some rows, where it was asked."""
+    notes: tuple[str, ...] = ()
+    """What is to be known of it, in words."""
 
 
 def as_onnx(file: Path, model_file: ModelFile, scratch: Path, trust: bool) -> Converted:
@@ -153,9 +155,10 @@ def _of_saved_model(folder: Path, target: Path) -> Converted:
 
 def _of_pickle(file: Path, model_file: ModelFile, target: Path) -> Converted:
     """By skl2onnx, from a fitted pipeline or estimator of scikit-learn; loading it runs the code that it holds."""
-    with _converting(file, "scikit-learn"):
+    with _converting(file, "scikit-learn"), warnings.catch_warnings(record=True) as told:
         import joblib
 
+        warnings.simplefilter("always")
         pipeline = joblib.load(file)
     with _converting(file, "skl2onnx"):
         import sklearn
@@ -166,4 +169,16 @@ def _of_pickle(file: Path, model_file: ModelFile, target: Path) -> Converted:
         target.write_bytes(model.SerializeToString())
     with _converting(file, "scikit-learn"):
         answers = record_answers(pipeline, model_file, target.with_name(ANSWERS))
-    return Converted(target, f"scikit-learn {sklearn.__version__}", answers)
+    return Converted(target, f"scikit-learn {sklearn.__version__}", answers, _other_versions(told))
+
+
+def _other_versions(told: list[warnings.WarningMessage]) -> tuple[str, ...]:
+    """A line for each version of scikit-learn that fitted parts of a pipeline and is not the one that loaded it."""
+    from sklearn.exceptions import InconsistentVersionWarning
+
+    found = [each.message for each in told if isinstance(each.message, InconsistentVersionWarning)]
+    pairs = sorted({(each.original_sklearn_version, each.current_sklearn_version) for each in found})
+    return tuple(
+        f"fitted by scikit-learn {fitted} and loaded by {loaded}, which may answer otherwise"
+        for fitted, loaded in pairs
+    )

@@ -22,7 +22,7 @@ class Facts:
     parameters: int
     """Numbers in its weights."""
     notes: tuple[str, ...]
-    """What was changed in it, in words."""
+    """What was changed in it or is to be known of it, in words."""
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON values."""

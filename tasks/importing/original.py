@@ -37,12 +37,17 @@ class Original:
     """What made ONNX of it here."""
     answers: Path | None = None
     """What it said itself about some rows before it was converted."""
+    notes: tuple[str, ...] = ()
+    """What its converter told of it."""
 
     def read(self) -> tuple[ModelProto, tuple[str, ...]]:
-        """The graph, and what was rewritten in it, a line each. Raises InputError for what can't be run here."""
+        """The graph, and what is to be known of it or was rewritten in it, a line each.
+
+        Raises InputError for what can't be run here.
+        """
         where = str(self.file)
         model = read_graph(self.graph, where)
-        return model, rewrite_locales(model, where)
+        return model, (*self.notes, *rewrite_locales(model, where))
 
 
 def look_at(file: Path, model_file: ModelFile, spec: Path, trust: bool) -> None:
@@ -63,7 +68,7 @@ def taken_in(file: Path, model_file: ModelFile, spec: Path, trust: bool) -> Iter
     sha256 = digest_of(file)
     with tempfile.TemporaryDirectory(prefix="perennial-import-") as scratch:
         converted = as_onnx(file, model_file, Path(scratch), trust)
-        original = Original(file, sha256, converted.graph, spec, converted.by, converted.answers)
+        original = Original(file, sha256, converted.graph, spec, converted.by, converted.answers, converted.notes)
         model, _ = original.read()
         plan_inputs(model, model_file, spec)
         yield original

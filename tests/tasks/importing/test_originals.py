@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pytest
+import sklearn
+from sklearn.linear_model import LinearRegression
 
 from models.errors import InputError
 from tasks.importing import converting
@@ -57,3 +60,15 @@ def test_a_saved_model_is_a_program_and_not_loaded_without_trust(
     with pytest.raises(InputError, match=r"saved: a SavedModel, and loading it runs .* --trust, .*tf2onnx"):
         converting.require_converter(tmp_path / "saved", trust=False)
     assert converting.require_converter(tmp_path / "saved", trust=True)
+
+
+def test_another_scikit_learn_that_fitted_a_pipeline_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = rows()
+    fitted = LinearRegression().fit(frame[["a", "b"]], frame["y"])
+    joblib.dump(fitted, tmp_path / "same.pkl")
+    monkeypatch.setattr(sklearn.base, "__version__", "1.2.3")
+    joblib.dump(fitted, tmp_path / "other.pkl")
+    monkeypatch.undo()
+    assert bring(tmp_path / "same.pkl", spec_of(tmp_path), trust=True).imported.facts.notes == ()
+    (note,) = bring(tmp_path / "other.pkl", spec_of(tmp_path), trust=True).imported.facts.notes
+    assert note.startswith(f"fitted by scikit-learn 1.2.3 and loaded by {sklearn.__version__}")
