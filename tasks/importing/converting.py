@@ -10,8 +10,9 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from models.errors import InputError
+from models.errors import InputError, RefusedError
 from models.modelfile import ModelFile
+from tasks.importing.networks import compare_with_network
 from tasks.importing.pipelines import input_types, record_answers, with_columns_joined
 
 PICKLES = (".pkl", ".pickle", ".joblib")
@@ -96,7 +97,7 @@ def _converting(file: Path, converter: str) -> Iterator[None]:
         with warnings.catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
             warnings.simplefilter("ignore")
             yield
-    except InputError:
+    except (InputError, RefusedError):
         raise
     except Exception as error:
         text = " ".join(str(error).split()) or type(error).__name__
@@ -115,7 +116,8 @@ def _of_keras(file: Path, target: Path) -> Converted:
         blanks = [keras.ops.zeros([size or 1 for size in t.shape], dtype=t.dtype) for t in model.inputs]
         model(blanks if len(blanks) > 1 else blanks[0])
         model.export(str(target), format="onnx", verbose=False, opset_version=OPSET)
-    return Converted(target, f"Keras {keras.__version__}")
+        notes = compare_with_network(model, target, str(file))
+    return Converted(target, f"Keras {keras.__version__}", notes=notes)
 
 
 def _without_code(file: Path) -> Any:

@@ -97,12 +97,12 @@ def _require_alike(found: NDArray[Any], wanted: NDArray[Any], what: str, where: 
     if wanted.dtype.kind not in "fc":
         apart = float((found != wanted).any())
     else:
-        apart = float(np.max(_apart(found, wanted), initial=0.0))
+        apart = float(np.max(differences(found, wanted), initial=0.0))
     if apart > CLOSE:
         raise InputError(f"{where}: {what} (they differ by {apart:.2g})")
 
 
-def _apart(found: NDArray[Any], wanted: NDArray[Any]) -> NDArray[np.float64]:
+def differences(found: NDArray[Any], wanted: NDArray[Any]) -> NDArray[np.float64]:
     """Differences, as shares of values above 1; none where both are no number, infinite where one is."""
     ours, theirs = found.astype(np.float64), wanted.astype(np.float64)
     same = (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))

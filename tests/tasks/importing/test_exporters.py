@@ -4,10 +4,13 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
+from onnx import numpy_helper
 
 from tasks.importing import converting
+from tasks.importing.recorded import DiffersError
 from tests.imports import bring, quoted, write_spec
 from tests.tasks.importing.test_hostile import COLUMNS, passed, problems_of, rows, spec_of
 
@@ -89,3 +92,32 @@ def test_a_layer_of_code_is_refused_without_advice_to_run_it(tmp_path: Path, mon
     (problem,) = problems_of(tmp_path / "code.keras", spec_of(tmp_path))
     assert problem.startswith(f"{tmp_path / 'code.keras'}: Keras can't read or convert it: it holds Python code")
     assert "a Lambda layer" in problem and "safe_mode" not in problem
+
+
+@pytest.mark.slow
+def test_a_conversion_that_answers_otherwise_than_keras_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    import keras
+
+    keras.utils.set_random_seed(0)
+    network = keras.Sequential([keras.Input((2,), name="x"), keras.layers.Dense(2, activation="softmax")])
+    network.save(tmp_path / "network.keras")
+    spec = write_spec(tmp_path, rows(), 'column = "kind"', COLUMNS, CLASSES)
+    (note,) = bring(tmp_path / "network.keras", spec).imported.facts.notes
+    assert note.startswith("answers rows of random numbers as Keras does, within ")
+    real = keras.Model.export
+
+    def export_otherwise(self: object, path: str, **how: object) -> None:
+        real(self, path, **how)
+        model = onnx.load(path)
+        for tensor in model.graph.initializer:
+            if list(tensor.dims) == [2, 2]:
+                tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) * np.float32(1.01), tensor.name))
+        onnx.save(model, path)
+
+    monkeypatch.setattr(keras.Model, "export", export_otherwise)
+    with pytest.raises(DiffersError, match=r"network\.keras: what Keras made of it answers otherwise than it does"):
+        bring(tmp_path / "network.keras", spec)
