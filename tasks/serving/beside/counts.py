@@ -56,7 +56,7 @@ class EndpointCounts:
         counted = self.reasons.setdefault(place, Counter())
         for reason in reasons:
             # What stands behind may be the caller's own words.
-            name = reason.partition(", did you mean")[0].partition(";")[0]
+            name = reason.partition(" (did you mean")[0].partition(";")[0]
             counted[name if name in counted or len(counted) < MOST_REASONS else OTHER] += 1
 
     def _turn_to(self, second: int) -> None:
