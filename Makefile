@@ -7,14 +7,17 @@ TESTABLE := $(VENV)/.testable
 PYTEST := $(BIN)/pytest --dist loadscope --no-loadscope-reorder
 FAST := $(PYTEST) --numprocesses logical -m "not slow and not soak"
 SOURCES := models tasks flows infra tests benchmarks
+# Tests start a hundred processes, which need not compile the sources anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage test-slow test-soak lint audit ui bench clean clean-state
+.PHONY: help demo test tests coverage test-slow test-soak lint audit ui bench clean clean-state
 
 help:
 	@echo "make demo              the whole life of a model on real data, in a minute or two"
 	@echo "make ui                the MLflow UI on all runs"
 	@echo "make test              style, types, import rules and the fast tests; with SLOW=yes the slow ones among them"
+	@echo "make tests             the same tests without style, types and import rules"
 	@echo "make coverage          the fast tests again, with the share of lines that they reach"
 	@echo "make test-slow         the tests that start servers, kill processes and train for longer"
 	@echo "make test-soak         those that take minutes each: production, the closed loop, kills at every step"
@@ -57,8 +60,12 @@ audit: $(TESTABLE)
 test-soak: $(TESTABLE)
 	$(BIN)/pytest --numprocesses 2 --dist worksteal -m soak
 
+# Types are checked by one core, beside which the tests have the other ones. Both have to pass.
+test: $(TESTABLE)
+	$(MAKE) --no-print-directory --jobs 2 lint tests
+
 # Slow tests wait more than they work: one process more than there are cores keeps these busy.
-test: lint
+tests: $(TESTABLE)
 	$(if $(SLOW),$(PYTEST) --numprocesses 3 -m "not soak",$(FAST))
 
 # Counting lines takes as long again as half of the tests.

@@ -59,7 +59,7 @@ class Asked:
 def automations_of(asked: Asked) -> list[AutomationCore]:
     """What the model file asks for: drift starts a retraining, and blocks are told."""
     model_file = asked.model_file
-    retrains = [_retraining(asked)] if model_file.monitor.retrain else []
+    retrains = [_retraining(asked)] if model_file.monitor.retrain and not model_file.graph else []
     told = model_file.notify.webhook or model_file.notify.slack
     return [*retrains, *(_notification(asked, topic) for topic in model_file.notify.on if told)]
 

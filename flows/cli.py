@@ -8,7 +8,11 @@ import typer
 from flows.deploy_command import EXAMPLE as DEPLOY_EXAMPLE
 from flows.deploy_command import deploy
 from flows.environment import keep_off_screen, prepare
+from flows.import_command import EXAMPLE as IMPORT_EXAMPLE
+from flows.import_command import import_model
 from flows.loading import watched
+from flows.measure_command import EXAMPLE as MEASURE_EXAMPLE
+from flows.measure_command import measure
 from flows.monitor_command import EXAMPLE as MONITOR_EXAMPLE
 from flows.monitor_command import monitor
 from flows.options import (
@@ -143,10 +147,10 @@ def train(
         show(planned, as_json, list(describe(planned)))
         return
     with prefect_ready():
-        from models.modelfile import read_model_file
+        from models.modelfile import read_trainable
 
         choose_engine(engine, workers, address)
-        read_model_file(file)
+        read_trainable(file)
         from flows.train import train as flow
 
     trained = watched(flow)(file.resolve(), fresh, engine, workers, address)
@@ -205,10 +209,10 @@ def retrain(
     The exit code is 1 when the new version is refused, undecided, or is the one that has to be approved.
     """
     with prefect_ready():
-        from models.modelfile import read_model_file
+        from models.modelfile import read_trainable
 
         choose_engine(engine, workers, address)
-        read_model_file(file)
+        read_trainable(file)
         from flows.retrain import retrain as flow
 
     done = watched(flow)(file.resolve(), engine, workers, address)
@@ -218,9 +222,11 @@ def retrain(
 
 
 app.command(epilog=TUNE_EXAMPLE)(tune)
+app.command("import", epilog=IMPORT_EXAMPLE)(import_model)
 app.command(epilog=EXAMPLE)(score)
 app.command(epilog=MONITOR_EXAMPLE)(monitor)
 app.command(epilog=SERVE_EXAMPLE)(serve)
+app.command(epilog=MEASURE_EXAMPLE)(measure)
 app.command(epilog=UP_EXAMPLE)(up)
 
 

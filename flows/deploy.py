@@ -109,15 +109,21 @@ def _change(deployment: Deployment, there: DeploymentResponse | None) -> Change:
 
 
 def deployments_of(path: Path, model_file: ModelFile) -> list[Deployment]:
-    """Training, promotion and scoring of one model file; retraining and monitoring on the file's schedule."""
+    """Training, promotion and scoring of one model file; retraining and monitoring on the file's schedule.
+
+    A model that was made elsewhere has no training here.
+    """
     name, file, schedule = model_file.name, {"model_file": str(path)}, model_file.schedule
     watched = {"input": list(model_file.monitor.input), "new": True} if model_file.monitor.input else {}
-    deployments = [
+    trainings = [
         Deployment("train", name, file, f"Trains {name} and registers a challenger."),
         Deployment(
             "retrain", name, file, f"Trains {name} again if anything changed, and promotes it if better.",
             _cron(schedule.retrain, schedule.timezone),
         ),
+    ]  # fmt: skip
+    deployments = [
+        *([] if model_file.graph else trainings),
         Deployment("promote", name, {"model": name}, f"Judges the challenger of {name} against its champion."),
         Deployment("score", name, {"model": name}, f"Scores files with {name}."),
         Deployment(

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from models.errors import InputError
-from models.modelfile import read_model_file
+from models.modelfile import read_trainable
 from tasks.data.snapshot import ingest, open_snapshot
 from tasks.training.estimate import Estimate, estimate_training
 
@@ -15,7 +15,7 @@ def plan(path: Path) -> Estimate:
 
     Raises InputError for what keeps the data from being ingested.
     """
-    model_file = read_model_file(path)
+    model_file = read_trainable(path)
     with tempfile.TemporaryDirectory() as home:
         try:
             ingested = ingest(model_file, Path(home))

@@ -1,5 +1,7 @@
 """Runs that nobody needs: those that come too late after an outage, and those whose work another run is at."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar, cast
 from uuid import UUID
@@ -18,7 +20,7 @@ from prefect.client.schemas.sorting import FlowRunSort
 from prefect.runtime import deployment, flow_run
 from prefect.states import Completed
 
-from tasks.training.job import Job, is_trained_now
+from tasks.training.job import BusyError, Job, alone
 
 T = TypeVar("T")
 AT_WORK = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.COMPLETED]
@@ -44,11 +46,15 @@ def newer_run() -> str | None:
     return f"the run of the same schedule that was due at {due:%Y-%m-%d %H:%M} UTC does the work" if due else None
 
 
-def trained_by_another(job: Job) -> str | None:
-    """Why nothing is to be done: another run is at the same training. Whoever gives a command is told as an error."""
-    if deployment.id is None or not is_trained_now(job):
-        return None
-    return "another run trains the same model on the same data now"
+@contextmanager
+def claimed(job: Job) -> Iterator[str | None]:
+    """Holds the training for this block, and yields why nothing is to be done: another run is at it.
+
+    From the question to the answer nobody else can take it, so that of runs that start at once one does the work.
+    Whoever gives a command is told as an error.
+    """
+    with ExitStack() as stack:
+        yield _claim(stack, job)
 
 
 def is_deployed() -> bool:
@@ -60,6 +66,16 @@ def skipped(result: T, why: str) -> T:
     """The result of a flow, in a state that Prefect shows as skipped, with the reason."""
     # Who calls the flow gets the result: Prefect takes it out of the state.
     return cast(T, Completed(name="Skipped", message=why, data=result))
+
+
+def _claim(stack: ExitStack, job: Job) -> str | None:
+    try:
+        stack.enter_context(alone(job))
+    except BusyError:
+        if deployment.id is None:
+            raise
+        return "another run trains the same model on the same data now"
+    return None
 
 
 def _due_after(me: FlowRun) -> FlowRunFilter:

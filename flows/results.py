@@ -1,18 +1,22 @@
 """What flows return: small, frozen, and what the command line prints as JSON."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tasks.actions.deliver import Delivered
     from tasks.data.snapshot import Ingested
+    from tasks.hardware.results import Result
+    from tasks.hardware.steps import Written
+    from tasks.importing.imported import Imported
     from tasks.monitoring.alarm import Alarm
     from tasks.monitoring.drift import Drift
     from tasks.monitoring.window import Window
     from tasks.registry.standing import Standing
     from tasks.registry.versions import Version
+    from tasks.scoring.execution import Execution
     from tasks.scoring.score import Scores
     from tasks.tuning.ended import Ended
     from tasks.tuning.plan import Asked
@@ -49,6 +53,30 @@ class Trained(OnRows):
     version: str
     run_id: str
     metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class ImportedVersion(Trained):
+    """A new version of a graph that was made elsewhere."""
+
+    framework: str
+    opsets: dict[str, int]
+    operators: dict[str, int]
+    notes: list[str]
+    """What was changed in the graph."""
+    recorded: str
+    """How far its answers are from those of the framework that it comes from, where these are recorded."""
+
+
+def imported_version(
+    version: "Version", run_id: str, metrics: dict[str, float], imported: "Imported", data: "Ingested"
+) -> ImportedVersion:
+    """What an import came to."""
+    facts, compared = imported.facts, imported.recorded
+    return ImportedVersion(
+        version.model, version.number, run_id, metrics, facts.framework, dict(facts.opsets), dict(facts.operators),
+        [*facts.notes], compared.line() if compared else "not compared with recorded ones", **rows_of(data),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -205,3 +233,42 @@ class Tuned:
     before: float | None
     """Validation loss of the settings as they were; None where the search does not hold them."""
     file: Path
+
+
+def measured(
+    version: "Version", run_id: str, result: "Result", written: "Written", kept: "Execution | None",
+    variant: "Version | None",
+) -> "Measured":  # fmt: skip
+    """What a measurement came to."""
+    best, settings = result.best, asdict(kept) if kept else None
+    chosen = {"name": best.name, **best.model_dump(mode="json")} if best else None
+    return Measured(
+        version.model, version.number, run_id, result.metric, len(result.points), chosen, result.why, settings,
+        variant.number if variant else None, result.price.currency if result.price else None,
+        {each.what: each.why for each in result.not_measured}, result.was_busy, written.report, written.result,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A measurement, and the way to run the version that it has chosen."""
+
+    model: str
+    version: str
+    run_id: str
+    metric: str
+    points: int
+    chosen: dict[str, Any] | None
+    """The cheapest point within the limits, with all of its figures."""
+    why: str
+    settings: dict[str, Any] | None
+    """What the version is scored and served with from here on."""
+    registered: str | None
+    """Number of the new version, where the chosen graph was registered."""
+    currency: str | None
+    not_measured: dict[str, str]
+    """What, and why."""
+    busy: bool
+    """Whether so much else ran on the machine that speeds can't be trusted."""
+    report: Path
+    result: Path

@@ -6,11 +6,11 @@ from prefect import flow
 
 from flows.approval import answer_given
 from flows.environment import state_folder
-from flows.late import newer_run, skipped, trained_by_another
+from flows.late import claimed, newer_run, skipped
 from flows.promote import promote_challenger
 from flows.results import Retrained, rows_of
 from flows.train import LONGEST, train_on
-from tasks.data.steps import ingest_data, read_model_file
+from tasks.data.steps import ingest_data, read_trainable
 from tasks.registry.promotion import is_settled
 from tasks.registry.record import Origin
 from tasks.registry.steps import find_standing, with_start
@@ -35,7 +35,7 @@ def retrain(model_file: Path, engine: EngineName = "local", workers: int = 1, ad
         address: With ray: a cluster that runs already, as HOST:PORT; without, one is started on this machine.
     """
     chosen = choose_engine(engine, workers, address)
-    settings = read_model_file(model_file)
+    settings = read_trainable(model_file)
     answer = answer_given(settings.name)
     if answer:
         return Retrained.of(promote_challenger(settings.name, answer.version, "retrain", answer.word))
@@ -44,12 +44,12 @@ def retrain(model_file: Path, engine: EngineName = "local", workers: int = 1, ad
         return skipped(Retrained.without(settings.name, late), late)
     data = ingest_data(settings, state_folder())
     job = with_start(plan_job(settings, data, state_folder(), chosen))
-    busy = trained_by_another(job)
-    if busy:
-        return skipped(Retrained.without(settings.name, busy), busy)
-    standing = find_standing(job, data, Origin.of(job))
-    if standing and is_settled(standing.version):
-        return skipped(Retrained.standing(standing, data), f"{standing.outcome}: {standing.why}")
-    version = standing.version.number if standing else train_on(job, data, fresh=False).version
-    verdict = promote_challenger(settings.name, version, "retrain")
+    with claimed(job) as busy:
+        if busy:
+            return skipped(Retrained.without(settings.name, busy), busy)
+        standing = find_standing(job, data, Origin.of(job))
+        if standing and is_settled(standing.version):
+            return skipped(Retrained.standing(standing, data), f"{standing.outcome}: {standing.why}")
+        version = standing.version.number if standing else train_on(job, data, fresh=False).version
+        verdict = promote_challenger(settings.name, version, "retrain")
     return Retrained(settings.name, version, False, verdict.promoted, verdict.outcome, verdict.reasons, **rows_of(data))

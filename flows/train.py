@@ -7,7 +7,7 @@ from prefect import flow
 from flows.environment import state_folder
 from flows.results import Trained, rows_of
 from tasks.data.snapshot import Ingested
-from tasks.data.steps import ingest_data, read_model_file
+from tasks.data.steps import ingest_data, read_trainable
 from tasks.evaluation.steps import evaluate_graph
 from tasks.export.steps import export_graph
 from tasks.monitoring.steps import profile_version
@@ -35,22 +35,23 @@ def train(
         address: With ray: a cluster that runs already, as HOST:PORT; without, one is started on this machine.
     """
     chosen = choose_engine(engine, workers, address)
-    settings = read_model_file(model_file)
+    settings = read_trainable(model_file)
     data = ingest_data(settings, state_folder())
-    return train_on(with_start(plan_job(settings, data, state_folder(), chosen)), data, fresh)
+    job = with_start(plan_job(settings, data, state_folder(), chosen))
+    with alone(job):
+        return train_on(job, data, fresh)
 
 
 def train_on(job: Job, data: Ingested, fresh: bool) -> Trained:
-    """The steps from a snapshot to a registered challenger, shared by `train` and `retrain`."""
+    """The steps from a snapshot to a registered challenger, shared by `train` and `retrain`, which hold the job."""
     origin = Origin.of(job)
-    with alone(job):
-        split = split_rows(job.model_file, data)
-        run_id = open_training_run(job, data, origin, fresh)
-        with finishing(run_id):
-            fitted = train_network(job, split, run_id)
-            exported = export_graph(job, split, run_id)
-            profile_version(job, data, split, exported)
-            metrics = evaluate_graph(job, data, split, fitted, exported)
-            version = register_version(job, exported, metrics, origin, run_id)
-        job.forget()
+    split = split_rows(job.model_file, data)
+    run_id = open_training_run(job, data, origin, fresh)
+    with finishing(run_id):
+        fitted = train_network(job, split, run_id)
+        exported = export_graph(job, split, run_id)
+        profile_version(job, data, split, exported)
+        metrics = evaluate_graph(job, data, split, fitted, exported)
+        version = register_version(job, exported, metrics, origin, run_id)
+    job.forget()
     return Trained(version.model, version.number, run_id, metrics, **rows_of(data))

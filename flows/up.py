@@ -17,10 +17,13 @@ from flows.marked import end_marked, start_watchdog
 from flows.parts import Parts
 from flows.ports import listener_on, port_of
 from flows.servers import POOL, Servers, alone
+from models.cores import usable_cores
 from models.errors import InputError
 from tasks.addresses import without_credentials
 
 PREFECT_PORT, MLFLOW_PORT = 4200, 5000
+FEWEST_AT_ONCE = 4
+"""Runs that the worker carries out at once where there are fewer cores: some wait more than they work."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 MEANWHILE = "leave it out, or start a worker alone: prefect worker start --pool " + POOL
 
@@ -94,8 +97,13 @@ def _start(parts: Parts, servers: Servers, listeners: Sequence[socket.socket]) -
         return False
     name, since = f"up on {socket.gethostname()}", datetime.now(UTC)
     words = ["prefect", "worker", "start", "--pool", POOL, "--type", "process", "--name", name]
-    parts.start("worker", [*words, "--install-policy", "never"], servers.settings)
+    parts.start("worker", [*words, "--limit", str(runs_at_once()), "--install-policy", "never"], servers.settings)
     return parts.wait_for({"worker": partial(worker_reports, f"{servers.prefect}/api", name, since)})
+
+
+def runs_at_once() -> int:
+    """How many the worker carries out at once, each in a process of its own: dozens are due after an outage."""
+    return max(FEWEST_AT_ONCE, usable_cores())
 
 
 def _server_settings(servers: Servers) -> dict[str, str]:

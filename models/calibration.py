@@ -8,7 +8,6 @@ from scipy.special import log_softmax
 from torch import Tensor, nn
 
 from models.network import FusionNetwork
-from models.sections import Cost
 
 Floats = NDArray[np.float64]
 LARGEST_LOG_TEMPERATURE = 3.0
@@ -34,15 +33,6 @@ def fit_temperature(logits: Floats, truth: NDArray[np.int64], weight: Floats | N
 
     found = minimize_scalar(surprise, bounds=(-LARGEST_LOG_TEMPERATURE, LARGEST_LOG_TEMPERATURE), method="bounded")
     return float(np.exp(found.x)) if found.fun < surprise(0.0) else 1.0
-
-
-def choose_threshold(cost: Cost | None) -> float:
-    """The probability from which calling the positive class costs less on average; 0.5 without costs.
-
-    The analytic optimum, false_alarm / (false_alarm + miss) (Elkan 2001), rather than the best cut on validation rows:
-    the probability is calibrated, so the two agree up to the noise of the cut, which is large where positives are rare.
-    """
-    return 0.5 if cost is None else cost.false_alarm / (cost.false_alarm + cost.miss)
 
 
 class CalibratedClasses(nn.Module):

@@ -24,12 +24,14 @@ from models.columns.kind import LargeSettings
 from models.columnsettings import settings_by_kind
 from models.consistency import cross_problems, section_of
 from models.errors import InputError
+from models.graphsection import Graph, graph_problems
 from models.problems import describe, near_match, shortened
 from models.sections import (
     SHARES,
     Data,
     Evaluation,
     Gate,
+    Hardware,
     Monitor,
     Network,
     Notify,
@@ -81,9 +83,11 @@ class ModelFile(Section):
     split: Split = Split()
     network: Network = Network()
     training: Training = Training()
+    graph: Graph | None = Field(None, description="of a model that was made elsewhere: how its graph is fed and read")
     gates: dict[str, Gate] = Field(default_factory=dict)
     behaviour: tuple[Behaviour, ...] = ()
     promotion: Promotion = Promotion()
+    hardware: Hardware = Hardware()
     evaluation: Evaluation = Evaluation()
     actions: tuple[Action, ...] = ()
     schedule: Schedule = Schedule()
@@ -124,12 +128,13 @@ class ModelFile(Section):
     def digest(self) -> str:
         """SHA-256 of what the file means: comments, order of keys and spelled-out defaults don't change it.
 
-        Neither does when a model retrains or is monitored, who is told, or where secrets are: that is not what it
-        becomes. Actions count, since a version carries its own, and so do the limits of drift.
+        Neither does when a model retrains or is monitored, who is told, where secrets are, or what it may cost to run:
+        that is not what it becomes. Actions count, since a version carries its own, and so do the limits of drift.
         """
-        meaning = self.model_dump(
-            mode="json", exclude={"schedule": True, "notify": True, "secrets": True, "monitor": {"input", "retrain"}}
-        )
+        left_out: dict[str, Any] = dict.fromkeys(("schedule", "notify", "secrets", "hardware"), True)
+        # A file without the section means what it meant before there was one.
+        left_out |= {"monitor": {"input", "retrain"}, "graph": {"recorded"} if self.graph else True}
+        meaning = self.model_dump(mode="json", exclude=left_out)
         return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()
 
 
@@ -146,7 +151,10 @@ def read_model_file(path: Path) -> ModelFile:
     sources = tuple(source.model_copy(update={"uri": _absolute(source.uri, path.parent)}) for source in parsed.sources)
     watched = tuple(_absolute(uri, path.parent) for uri in parsed.monitor.input)
     monitor = parsed.monitor.model_copy(update={"input": watched})
-    placed = {"sources": sources, "actions": actions, "monitor": monitor}
+    placed: dict[str, Any] = {"sources": sources, "actions": actions, "monitor": monitor}
+    if parsed.graph and parsed.graph.recorded:
+        recorded = _absolute(parsed.graph.recorded, path.parent)
+        placed["graph"] = parsed.graph.model_copy(update={"recorded": recorded})
     return with_own_code(parsed.model_copy(update=placed), path)
 
 
@@ -170,6 +178,15 @@ def with_own_code(model_file: ModelFile, path: Path) -> ModelFile:
             "own_code": {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in files.values()},
         }
     )
+
+
+def read_trainable(path: Path) -> ModelFile:
+    """As `read_model_file`. Raises InputError for a model that was made elsewhere too: nothing here could train it."""
+    model_file = read_model_file(path)
+    if model_file.graph:
+        again = f"train it there again, and `perennial import MODEL --spec {path}`"
+        raise InputError(f"{path}: a model with [graph] is trained elsewhere; {again}")
+    return model_file
 
 
 def read_model_files(paths: Sequence[Path]) -> list[ModelFile]:
@@ -222,6 +239,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 def _problems(raw: dict[str, Any]) -> list[str]:
     found = [*_shape_problems(raw), *cross_problems(raw, SHARES), *_gate_problems(raw), *behaviour_problems(raw)]
+    found += graph_problems(raw)
     return list(dict.fromkeys(map(shortened, found)))
 
 

@@ -185,6 +185,19 @@ class Promotion(Section):
     approval: bool = Field(False, description="a person has to approve what the gates let through")
 
 
+class Hardware(Section):
+    """What a cheaper way to run a version may cost in accuracy, time and memory."""
+
+    max_accuracy_loss: float = Field(
+        0.01,
+        ge=0,
+        lt=1,
+        description="how much worse than float32 the task's first metric may be; of a regression a share of the error",
+    )
+    max_latency_p99_ms: float | None = Field(None, gt=0, description="of one row")
+    max_memory_mb: float | None = Field(None, gt=0, description="of a process that loads the version and scores")
+
+
 class Evaluation(Section):
     """What the report looks at besides the whole test split."""
 

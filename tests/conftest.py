@@ -1,16 +1,21 @@
 """One state folder, one Prefect server and one small trained model for the whole session."""
 
+import gc
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from models.modelfile import ModelFile
+from tasks.export.exported import Exported, Parity
 from tasks.training.job import Job
+from tests.shared import Databases, make_databases, once
 from tests.small import table, write_model
 
 pytest_plugins = ["tests.servers"]
@@ -34,10 +39,19 @@ os.environ |= {
 }
 
 
+# Libraries and test modules are never garbage: looking through them each time they grow takes seconds.
+gc.disable()
+
+
 def pytest_sessionstart() -> None:
     from flows.environment import prepare
 
     prepare()
+
+
+def pytest_runtestloop() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_sessionfinish() -> None:
@@ -51,13 +65,28 @@ def home() -> Path:
 
 
 @pytest.fixture(scope="session")
-def server(home: Path) -> Iterator[str]:
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Databases:
+    """Empty ones, which a test may give to a state folder of its own."""
+    return Databases(once(tmp_path_factory, "databases", make_databases))
+
+
+@pytest.fixture(scope="session")
+def server(home: Path, databases: Databases) -> Iterator[str]:
     """The address of a Prefect server that flows of this process, and commands that are told of it, run against."""
     from prefect.settings import PREFECT_API_URL
-    from prefect.testing.utilities import prefect_test_harness
+    from prefect.testing import utilities
 
-    with prefect_test_harness(server_startup_timeout=180):
-        yield str(PREFECT_API_URL.value())
+    def with_database() -> str:
+        folder = tempfile.mkdtemp()
+        shutil.copyfile(databases.prefect, Path(folder) / "prefect-test.db")
+        return folder
+
+    databases.give(home)
+    with pytest.MonkeyPatch.context() as patch:
+        # Prefect's harness would make the tables in an empty folder, anew in each process.
+        patch.setattr(utilities, "mkdtemp", with_database)
+        with utilities.prefect_test_harness(server_startup_timeout=180):
+            yield str(PREFECT_API_URL.value())
 
 
 @dataclass(frozen=True)
@@ -73,25 +102,66 @@ class Small:
     metrics: dict[str, float]
 
 
+class Parts:
+    """The costly parts of a training that each process of the session repeats: the first one makes them for all.
+
+    They are the same in all, as promise 8 says: data, model file, code and seed are.
+    """
+
+    def __init__(self, once: Callable[[str, Callable[[Path], object]], Path]) -> None:
+        self._once = once
+
+    def exported(self, real: Callable[..., Exported], kept: Path) -> Callable[..., Exported]:
+        """In place of `export_model`; what is exported is copied to `kept` too."""
+
+        def export(*words: Any) -> Exported:
+            def make(folder: Path) -> None:
+                made = real(*words[:-1], folder / "package")
+                (folder / "exported.json").write_text(json.dumps(asdict(made), default=str))
+
+            found, folder = self._once("exported", make), words[-1]
+            for place in (folder, kept):
+                shutil.copytree(found / "package", place, dirs_exist_ok=True)
+            told = json.loads((found / "exported.json").read_text())
+            return Exported(folder, told["sha256"], told["size"], Parity(**told["parity"]))
+
+        return export
+
+    def judged(self, real: Callable[..., dict[str, float]]) -> Callable[..., dict[str, float]]:
+        """In place of `judge_graph`."""
+
+        def judge(job: Job, *words: Any) -> dict[str, float]:
+            def make(folder: Path) -> None:
+                metrics = real(job, *words)
+                shutil.copytree(job.results, folder / "results")
+                (folder / "metrics.json").write_text(json.dumps(metrics))
+
+            found = self._once("judged", make)
+            shutil.copytree(found / "results", job.results, dirs_exist_ok=True)
+            judged: dict[str, float] = json.loads((found / "metrics.json").read_text())
+            return judged
+
+        return judge
+
+
 @pytest.fixture(scope="session")
 def small(server: str, home: Path, tmp_path_factory: pytest.TempPathFactory) -> Small:
     """Trained by the real flow, in this process; version 1 is champion. Tests must not change it."""
     from flows.promote import promote
     from flows.train import train
+    from tasks.evaluation import steps
     from tasks.export import export
     from tasks.registry.versions import download, find_version
 
+    def write(folder: Path) -> None:
+        write_model(folder, "small", rest="[promotion]\nmin_rows = 50\nresamples = 100\n")
+
     folder = tmp_path_factory.mktemp("small")
-    file = write_model(folder, "small", rest="[promotion]\nmin_rows = 50\nresamples = 100\n")
-    real = export.export_model
-
-    def copied(*args: object) -> object:
-        exported = real(*args)  # type: ignore[arg-type]
-        shutil.copytree(exported.folder, folder / "package")
-        return exported
-
+    file = once(tmp_path_factory, "small-file", write) / "small.toml"
+    parts = Parts(lambda name, make: once(tmp_path_factory, f"small-{name}", make))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(export, "export_model", copied)
+        patch.setattr(export, "export_model", parts.exported(export.export_model, folder / "package"))
+        patch.setattr(steps, "judge_graph", parts.judged(steps.judge_graph))
         trained = train(file)
     assert promote("small").promoted
     downloaded = download(find_version("small", "1"), folder / "downloaded")
@@ -109,6 +179,16 @@ def no_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
         return {"accuracy": 0.5}
 
     monkeypatch.setattr(steps, "judge_graph", judged)
+
+
+@pytest.fixture
+def no_export(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings of the small model's columns that register its graph, for tests that look at something else."""
+    from tasks.export import export
+
+    graph = (small.package / "model.onnx").read_bytes()
+    monkeypatch.setattr(export, "export_graph", lambda *_: graph)
+    monkeypatch.setattr(export, "check_parity", lambda *_: Parity(1, 0.0, 0))
 
 
 Copy = Callable[..., ModelFile]

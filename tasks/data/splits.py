@@ -27,7 +27,8 @@ UNDECLARED = -1
 def fit_split(model_file: ModelFile, snapshot: Snapshot) -> SplitSpec:
     """The rule by which the rows of the snapshot, and any later row, are assigned.
 
-    Raises InputError when train, validation or test would be empty, saying which and what to do.
+    Raises InputError when train, validation or test would be empty, saying which and what to do. None need validate a
+    model that was made elsewhere: nothing is stopped or calibrated by them.
     """
     split = model_file.split
     sources = {source.uri: source.split for source in model_file.sources if source.split}
@@ -43,7 +44,8 @@ def fit_split(model_file: ModelFile, snapshot: Snapshot) -> SplitSpec:
         named = (split.group,) if split.group else split.key
         columns = tuple(stored_split_name(name) for name in named) or tuple(sorted(model_file.columns))
         spec = SplitSpec(rule="hash", columns=columns, **shares)
-    _require_all(count_splits(snapshot.batches(required_columns(spec)), spec)[: len(SPLITS)], spec)
+    needed: tuple[SplitName, ...] = ("train", "test") if model_file.graph else SPLITS
+    _require_all(count_splits(snapshot.batches(required_columns(spec)), spec)[: len(SPLITS)], spec, needed)
     return spec
 
 
@@ -199,8 +201,8 @@ def _cut_off(stamps: NDArray[np.float64], share: float) -> float | None:
     return float(instants[1:][np.abs(newer - share).argmin()]) if len(instants) > 1 else None
 
 
-def _require_all(counts: NDArray[np.int64], spec: SplitSpec) -> None:
-    empty = [name for name, count in zip(SPLITS, counts, strict=True) if not count]
+def _require_all(counts: NDArray[np.int64], spec: SplitSpec, needed: Collection[SplitName]) -> None:
+    empty = [name for name, count in zip(SPLITS, counts, strict=True) if name in needed and not count]
     if not empty:
         return
     columns = ", ".join(display_name(name) for name in spec.columns)

@@ -18,6 +18,12 @@ def read_model_file(path: Path) -> ModelFile:
     return modelfile.read_model_file(path)
 
 
+@task(name="read model file", cache_policy=NO_CACHE)
+def read_trainable(path: Path) -> ModelFile:
+    """The checked model file of a model that can be trained here."""
+    return modelfile.read_trainable(path)
+
+
 @task(name="ingest", cache_policy=NO_CACHE, **TRIED_AGAIN)
 def ingest_data(model_file: ModelFile, home: Path) -> Ingested:
     """The sources as a snapshot."""

@@ -29,7 +29,7 @@ from tasks.evaluation.report import GateFacts, ReportFacts, TrainingFacts, rende
 from tasks.evaluation.robustness import gated_metrics
 from tasks.evaluation.scored import Indices, Scored
 from tasks.evaluation.unseen import Unseen, summarised, unseen_rows
-from tasks.export.exported import Exported
+from tasks.export.exported import Packaged
 from tasks.registry.gates import Check, judge_floors
 from tasks.scoring.predictor import Predictor
 from tasks.training.fitted import Fitted
@@ -38,8 +38,13 @@ from tasks.training.job import Job, git_commit
 OUTCOMES = {"yes": True, "no": False, "undecided": None}
 
 
-def judge_graph(job: Job, data: Ingested, split: SplitSpec, fitted: Fitted, exported: Exported) -> dict[str, float]:
-    """The exported graph's metrics on the test rows. The others are read for the baselines alone."""
+def judge_graph(
+    job: Job, data: Ingested, split: SplitSpec, fitted: Fitted | None, exported: Packaged
+) -> dict[str, float]:
+    """The packaged graph's metrics on the test rows. The others are read for the baselines alone.
+
+    `fitted` is None where the graph was trained elsewhere.
+    """
     snapshot = open_snapshot(job.snapshot)
     assigned = assign_rows(snapshot, split)
     seed = job.model_file.training.seed
@@ -99,26 +104,34 @@ def _floors(evaluation: Evaluation, predictor: Predictor, test: Unseen, job: Job
 
 
 def _facts(
-    job: Job, data: Ingested, fitted: Fitted, counts: dict[str, int], floors: Sequence[Check], size_mb: float
+    job: Job, data: Ingested, fitted: Fitted | None, counts: dict[str, int], floors: Sequence[Check], size_mb: float
 ) -> ReportFacts:
-    training = TrainingFacts(
+    made_by = {
+        "git commit": git_commit(),
+        "MLflow run": job.interrupted_run(),
+        GRAPH_FILE: f"{size_mb:.3g} MB",
+        **job.made_of,
+    }
+    return ReportFacts(
+        rows=counts,
+        sources=[source.uri for source in job.model_file.sources],
+        rejects=data.reasons,
+        training=_training(fitted) if fitted else None,
+        cost=job.model_file.target.cost,
+        gates=[GateFacts(check.gate, OUTCOMES[check.outcome], check.text) for check in floors],
+        made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        versions={name: value for name, value in made_by.items() if value},
+    )
+
+
+def _training(fitted: Fitted) -> TrainingFacts:
+    return TrainingFacts(
         epochs=len(fitted.train_loss),
         best_epoch=fitted.best_epoch,
         seconds=fitted.seconds,
         parameters=fitted.parameters,
         train_loss=fitted.train_loss,
         validation_loss=fitted.validation_loss,
-    )
-    made_by = {"git commit": git_commit(), "MLflow run": job.interrupted_run(), GRAPH_FILE: f"{size_mb:.3g} MB"}
-    return ReportFacts(
-        rows=counts,
-        sources=[source.uri for source in job.model_file.sources],
-        rejects=data.reasons,
-        training=training,
-        cost=job.model_file.target.cost,
-        gates=[GateFacts(check.gate, OUTCOMES[check.outcome], check.text) for check in floors],
-        made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        versions={name: value for name, value in made_by.items() if value},
     )
 
 

@@ -22,7 +22,16 @@ def score_rows(predictor: Predictor, rows: pa.Table, judged_by: Contract | None 
     judge = judged_by or contract
     if judge.task != contract.task:
         raise InputError(f"one version is a {contract.task} model, the other a {judge.task} model")
-    predictions = predictor.predict({column.name: _parsed(rows, column, contract) for column in contract.columns})
+    return scored_of(predictor.predict(parsed_columns(rows, contract)), rows, contract, judge)
+
+
+def parsed_columns(rows: pa.Table, contract: Contract) -> dict[str, pa.Array]:
+    """The columns of the contract as the version reads them. Raises InputError where they are stored otherwise."""
+    return {column.name: _parsed(rows, column, contract) for column in contract.columns}
+
+
+def scored_of(predictions: Predictions, rows: pa.Table, contract: Contract, judge: Contract) -> Scored:
+    """As `score_rows`, of what the version of the contract says about the rows."""
     weight = as_array(rows.column(judge.weight)).to_numpy(zero_copy_only=False) if judge.weight else None
     target = as_array(rows.column(judge.target))
     if predictions.values is not None:

@@ -6,12 +6,14 @@ from prefect.cache_policies import NO_CACHE
 from models.contract import SplitSpec
 from tasks.data.snapshot import Ingested
 from tasks.evaluation.judgement import judge_graph
-from tasks.export.exported import Exported
+from tasks.export.exported import Packaged
 from tasks.training.fitted import Fitted
 from tasks.training.job import Job
 
 
 @task(name="evaluate", cache_policy=NO_CACHE)
-def evaluate_graph(job: Job, data: Ingested, split: SplitSpec, fitted: Fitted, exported: Exported) -> dict[str, float]:
+def evaluate_graph(
+    job: Job, data: Ingested, split: SplitSpec, fitted: Fitted | None, exported: Packaged
+) -> dict[str, float]:
     """The graph's metrics on the test rows; report and figures are in the job's folder."""
     return judge_graph(job, data, split, fitted, exported)

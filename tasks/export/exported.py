@@ -28,11 +28,17 @@ class Parity:
 
 
 @dataclass(frozen=True)
-class Exported:
-    """The exported folder and what was found about it."""
+class Packaged:
+    """A folder with graph and contract, from which a version can be made."""
 
     folder: Path
     sha256: str
     size: int
     """Bytes of the graph."""
+
+
+@dataclass(frozen=True)
+class Exported(Packaged):
+    """The folder of a network that was trained here, and what was found about it."""
+
     parity: Parity

@@ -18,7 +18,7 @@ from models.packaged import read_model_settings
 from models.profile import Profile, read_profile, write_profile
 from models.sections import Monitor
 from tasks.data.snapshot import Ingested
-from tasks.export.exported import Exported
+from tasks.export.exported import Packaged
 from tasks.monitoring import alarm, drift, window
 from tasks.monitoring.alarm import Alarm
 from tasks.monitoring.drift import Drift
@@ -56,7 +56,7 @@ class Expected:
 
 
 @task(name="profile", cache_policy=NO_CACHE)
-def profile_version(job: Job, data: Ingested, split: SplitSpec, exported: Exported) -> None:
+def profile_version(job: Job, data: Ingested, split: SplitSpec, exported: Packaged) -> None:
     """How training rows and predictions are distributed, in a file beside the contract."""
     # Late: it is of no use to whoever compares.
     from tasks.monitoring.training import profile_training

@@ -55,8 +55,13 @@ def _vocabularies(graph: Path, texts: Collection[str]) -> Mapping[str, Vocabular
         behind = next(node.output[0].rpartition("/")[0] for node in nodes if name in node.input)
         inner = (node for node in nodes if node.op_type == "LabelEncoder" and node.output[0].startswith(f"{behind}/"))
         look_ups = [{a.name: helper.get_attribute_value(a) for a in node.attribute} for node in inner]
-        coded = next(each for each in look_ups if "keys_strings" in each)
-        words = next(each for each in look_ups if each.get("default_int64") == UNKNOWN_WORD and each is not coded)
+        coded = next((each for each in look_ups if "keys_strings" in each and len(each.get("values_int64s", ()))), None)
+        words = next(
+            (each for each in look_ups if each.get("default_int64") == UNKNOWN_WORD and each is not coded), None
+        )
+        if coded is None or words is None:
+            # A graph that was made elsewhere has words of its own, which nobody knows.
+            continue
         codes = dict(zip((c.decode() for c in coded["keys_strings"]), coded["values_int64s"], strict=True))
         found[name] = Vocabulary(code_table(codes), np.array(words["keys_int64s"], dtype=np.int64))
     return found

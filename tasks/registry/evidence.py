@@ -13,6 +13,7 @@ from models.contract import Contract, SplitSpec
 from models.errors import InputError
 from models.modelfile import LATENCY, SIZE, ModelFile
 from models.packaged import read_model_settings
+from models.sections import Hardware
 from tasks.data.layout import SOURCE, slice_columns, stored_split_name
 from tasks.data.learnt import learnt_rows, may_change_sides
 from tasks.data.snapshot import Snapshot, open_snapshot, snapshot_folder
@@ -24,9 +25,9 @@ from tasks.evaluation.robustness import gated_metrics
 from tasks.evaluation.scored import Scored, joined
 from tasks.evaluation.slices import slice_rows
 from tasks.evaluation.unseen import Unseen, unseen_rows
-from tasks.registry.gates import Evidence
+from tasks.registry.gates import Evidence, Parent
 from tasks.registry.promotion import Contest
-from tasks.registry.versions import PARITY, Version, downloaded
+from tasks.registry.versions import PARENT, PARITY, Version, downloaded, list_versions
 from tasks.scoring import latency
 from tasks.scoring.predictor import Predictor
 
@@ -53,9 +54,11 @@ def gather(contest: Contest, home: Path) -> Case:
     snapshot = _snapshot_of(challenger, folder)
     unseen, obstacle = _unseen(snapshot, challenger, champion, folder)
     rival = _Rival(champion, predictor.contract, obstacle)
+    origin = _Rival(_parent_of(contest.challenger), predictor.contract, None)
 
     def score(rows: pa.Table) -> Scored:
         rival.score(rows)
+        origin.score(rows)
         return score_rows(predictor, rows)
 
     rows = unseen_rows(snapshot, unseen, score, predictor.contract)
@@ -67,6 +70,7 @@ def gather(contest: Contest, home: Path) -> Case:
         measured=_budgets(model_file, predictor, rows) | _under_shifts(model_file, predictor, rows),
         behaviour=_behaviour(model_file, predictor, rows),
         parity=_parity(contest.challenger),
+        parent=_parent(contest.challenger, origin, model_file.hardware),
         obstacle=rival.obstacle,
         groups=group_codes(rows.table.column(stored_split_name(group))) if group else None,
     )
@@ -110,7 +114,7 @@ def _load(version: Version) -> _Side:
 
 
 class _Rival:
-    """The champion, which scores the pieces that the challenger scores, or why it can't."""
+    """The champion or parent, which scores the pieces that the challenger scores, or why it can't."""
 
     def __init__(self, champion: _Side | None, judged_by: Contract, obstacle: str | None) -> None:
         self.obstacle = obstacle
@@ -169,3 +173,15 @@ def _behaviour(model_file: ModelFile, predictor: Predictor, rows: Unseen) -> lis
 def _parity(version: Version) -> float | None:
     recorded = version.tags.get(PARITY)
     return float(recorded) if recorded else None
+
+
+def _parent_of(version: Version) -> _Side | None:
+    """The version that this one is another form of; None where it is none, or that one is gone."""
+    number = version.tags.get(PARENT)
+    found = next((each for each in list_versions(version.model) if each.number == number), None) if number else None
+    return _load(found) if found else None
+
+
+def _parent(version: Version, origin: _Rival, limits: Hardware) -> Parent | None:
+    number = version.tags.get(PARENT)
+    return Parent(number, origin.scored, limits.max_accuracy_loss) if number else None

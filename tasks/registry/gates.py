@@ -29,6 +29,17 @@ ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
+class Parent:
+    """The version that the challenger is another form of, such as a quantised one."""
+
+    number: str
+    scored: Scored | None
+    """On the rows of the challenger; None where the version is gone."""
+    margin: float
+    """How much worse than it the challenger may be, see `Hardware.max_accuracy_loss`."""
+
+
+@dataclass(frozen=True)
 class Evidence:
     """What a judgement rests on. Row i of both models is the same row of data, unseen by either."""
 
@@ -42,6 +53,8 @@ class Evidence:
     """How the challenger behaves under the changes of its model file."""
     parity: float | None = None
     """Largest difference between torch and ONNX Runtime, where the version was trained here."""
+    parent: Parent | None = None
+    """Where the version is another form of one, which is asked in place of parity."""
     groups: NDArray[np.int64] | None = None
     """[N] which rows belong together, where the split keeps groups whole: they are resampled as one."""
     obstacle: str | None = None
@@ -103,6 +116,8 @@ def judge(evidence: Evidence, gates: Mapping[str, Gate], promotion: Promotion) -
         asked[METRICS[evidence.challenger.task][0]] = Gate()
     fairness = _fairness(evidence, promotion)
     checks = [fairness, *_parity(evidence)]
+    if evidence.parent and fairness.outcome == "yes":
+        checks.append(_against_parent(evidence, evidence.parent, promotion))
     for name, gate in asked.items():
         if name in BUDGETS or fairness.outcome == "yes":
             checks += _limits(name, gate, evidence)
@@ -147,6 +162,19 @@ def _parity(evidence: Evidence) -> Iterator[Check]:
         holds = evidence.parity <= TOLERANCE
         text = f"torch and ONNX Runtime {'agree within' if holds else 'differ by'} {evidence.parity:.1g}"
         yield Check("parity", "yes" if holds else "no", text, evidence.parity, TOLERANCE)
+
+
+def _against_parent(evidence: Evidence, parent: Parent, promotion: Promotion) -> Check:
+    """Not worse than its parent, by the interval of the task's first metric (promise 3)."""
+    name, whose = METRICS[evidence.challenger.task][0], f"that of its parent, version {parent.number}"
+    if parent.scored is None:
+        gone = (
+            f"its parent, version {parent.number}, is gone, and it can't be told whether it is as good; measure again"
+        )
+        return Check("parent", "undecided", gone)
+    gate = Gate(margin=parent.margin)
+    found, allowed = _difference(name, gate, evidence, parent.scored, promotion)
+    return _compare(name, found, -allowed, "parent", whose)
 
 
 def _limits(name: str, gate: Gate, evidence: Evidence) -> Iterator[Check]:
@@ -216,16 +244,18 @@ def _difference(
     return paired_difference(name, challenger, champion, resampling), (gate.margin or 0.0) * unit
 
 
-def _compare(name: str, found: Interval, floor: float | None) -> Check:
+def _compare(
+    name: str, found: Interval, floor: float | None, rival: str = "champion", whose: str = "the champion's"
+) -> Check:
     """Against the least lead that is accepted; None asks for any lead at all."""
     if np.isnan(found.low):
         return Check(name, "undecided", f"{name} can't be compared on these rows")
     limit = floor or 0.0
     holds = found.low > 0 if floor is None else found.low >= floor
     where = "above 0" if floor is None else f"at {limit:+.4f} or above"
-    text = f"{_lead(name, found)}; the interval {'lies' if holds else 'must lie'} {where}"
+    text = f"{_lead(name, found, whose)}; the interval {'lies' if holds else 'must lie'} {where}"
     return Check(
-        f"{name} against champion", "yes" if holds else "no", text, found.difference, limit, found.low, found.high
+        f"{name} against {rival}", "yes" if holds else "no", text, found.difference, limit, found.low, found.high
     )
 
 
@@ -240,8 +270,8 @@ def _compare_slice(name: str, where: str, found: Interval, limit: float) -> Chec
     )
 
 
-def _lead(what: str, found: Interval) -> str:
+def _lead(what: str, found: Interval, whose: str = "the champion's") -> str:
     """The difference in words; positive is better, whichever way the metric runs."""
     side = "better" if found.difference > 0 else "worse"
     interval = f"95 % interval {found.low:+.4f} to {found.high:+.4f}"
-    return f"{what} is {abs(found.difference):.4f} {side} than the champion's ({interval})"
+    return f"{what} is {abs(found.difference):.4f} {side} than {whose} ({interval})"

@@ -1,6 +1,5 @@
 """The registered folder: graph, contract, model file and MLflow's description of them. Nothing in it can run code."""
 
-import hashlib
 import json
 import platform
 import shutil
@@ -19,6 +18,7 @@ from models.modelfile import ModelFile
 from models.packaged import MODEL_FILE
 from models.profile import PROFILE_FILE
 from tasks.scoring.predictor import check_graph
+from tasks.scoring.sinks import sha256_of
 
 DESCRIPTION = "MLmodel"
 LOADER = "tasks.scoring.pyfunc"
@@ -56,7 +56,7 @@ def describe_package(folder: Path, contract: Contract, run_id: str, model_id: st
 def seals(folder: Path) -> dict[str, str]:
     """Tags of a version: the SHA-256 of each of its files beside the graph."""
     there = [folder / name for name in SEALED if (folder / name).exists()]
-    return {_seal(path.name): hashlib.sha256(path.read_bytes()).hexdigest() for path in there}
+    return {_seal(path.name): sha256_of(path) for path in there}
 
 
 def check_seals(paths: Iterable[Path], tags: Mapping[str, str]) -> None:

@@ -13,7 +13,7 @@ from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 from models.columns import KINDS, ColumnSettings
 from models.modelfile import ModelFile
 from tasks.data.snapshot import Ingested
-from tasks.export.exported import Exported
+from tasks.export.exported import Exported, Packaged
 from tasks.registry import runs
 from tasks.registry.history import new_event, record
 from tasks.registry.promotion import Contest
@@ -55,11 +55,13 @@ class Origin:
         return {**known, COMMIT: self.commit} if self.commit else known
 
 
-def open_training_run(model_file: ModelFile, origin: Origin, data: Ingested, home: Path, earlier: str | None) -> str:
-    """The run of this training: an interrupted one is taken up again, otherwise a new one starts."""
+def open_run(
+    model_file: ModelFile, origin: Origin, data: Ingested, home: Path, earlier: str | None, job: str = "train"
+) -> str:
+    """The run of this training or import: an interrupted one is taken up again, otherwise a new one starts."""
     if earlier and runs.resume_run(earlier):
         return earlier
-    title = RunTitle(model_file.name, f"train on {data.rows:,} rows", "train")
+    title = RunTitle(model_file.name, f"{job} on {data.rows:,} rows", job)
     run_id = runs.start_run(title, home, origin.tags())
     runs.log_params(run_id, _parameters(model_file))
     runs.log_metrics(run_id, {"rows": data.rows, "rejected_rows": data.rejected})
@@ -79,7 +81,8 @@ def _type(settings: ColumnSettings) -> str:
 
 def _parameters(model_file: ModelFile) -> dict[str, Any]:
     """The settings that one would compare runs by."""
-    settings = model_file.model_dump(mode="json", include={"network", "training", "split", "target", "data"})
+    learnt = set() if model_file.graph else {"network", "training"}
+    settings = model_file.model_dump(mode="json", include={"split", "target", "data"} | learnt)
     return {**settings, "columns": len(model_file.columns)}
 
 
@@ -98,26 +101,41 @@ def register_training(
     job: Job, exported: Exported, metrics: Mapping[str, float], origin: Origin, run_id: str
 ) -> Version:
     """The exported graph as challenger, described in words, with its figures and report on the run."""
-    runs.log_files(run_id, job.results)
-    primary = next(iter(metrics))
     weights = keep_weights(run_id, job.heritage)
     begun = {START: job.start.version} if job.start and job.start.version else {}
-    tags = {
-        **origin.tags(),
-        **weights,
-        **begun,
-        PARITY: f"{exported.parity.difference:.3g}",
-        "test." + primary: f"{metrics[primary]:.4f}",
-    }
+    made = Made("trained", exported.parity.rows, {**weights, **begun, PARITY: f"{exported.parity.difference:.3g}"})
+    return register_made(job, exported, made, metrics, origin, run_id)
+
+
+@dataclass(frozen=True)
+class Made:
+    """How a version came about, for the record."""
+
+    how: str
+    """Such as trained."""
+    rows: int
+    """Unseen rows that it was judged on."""
+    tags: Mapping[str, str]
+    about: str = ""
+    """A sentence more of its description."""
+
+
+def register_made(
+    job: Job, packaged: Packaged, made: Made, metrics: Mapping[str, float], origin: Origin, run_id: str
+) -> Version:
+    """The packaged graph as challenger, described in words, with its figures and report on the run."""
+    runs.log_files(run_id, job.results)
+    primary = next(iter(metrics))
+    tags = {**origin.tags(), **made.tags, "test." + primary: f"{metrics[primary]:.4f}"}
     description = (
         f"Predicts {job.model_file.target.column!r} from {len(job.model_file.columns)} columns. "
-        f"On {exported.parity.rows:,} unseen rows: {_in_words(metrics)}. "
+        f"On {made.rows:,} unseen rows: {_in_words(metrics)}. {made.about}"
         f"Data {origin.snapshot[:12]}, model file {origin.model_file[:12]}; the run holds report.html."
     )
-    version = register(exported.folder, job.model_file, run_id, tags, description)
+    version = register(packaged.folder, job.model_file, run_id, tags, description)
     measured = {f"test_{name}": value for name, value in metrics.items()}
     runs.log_metrics(run_id, measured, model_id=version.model_id)
-    record(job.model_file.name, new_event("registered", version.number, None, "trained", (_in_words(metrics),), run_id))
+    record(job.model_file.name, new_event("registered", version.number, None, made.how, (_in_words(metrics),), run_id))
     runs.rename_run(run_id, f"v{version.number}: {metrics[primary]:.4f} {primary.replace('_', ' ')}")
     runs.note_run(run_id, description)
     runs.set_tags(run_id, {"version": version.number})

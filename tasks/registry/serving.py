@@ -15,6 +15,8 @@ from tasks.scoring.predictor import Predictions
 MOST_ROWS, MOST_BYTES = 256, 1 << 25
 SAME = 1e-5
 """Difference of probabilities, or of values relative to the largest, that rounding in other batches explains."""
+STEP = 1e-2
+"""The same where activations are rounded to 8 bits: a last bit before may be a whole step behind."""
 
 
 def judge_case(case: Case, word: Word | None = None) -> Verdict:
@@ -38,17 +40,18 @@ def check_serving(case: Case) -> Check:
             )
     except RefusedError as error:
         return Check("serving", "no", f"{where} the version can't score: {error}")
-    differ = int(_differ(found, rows.scored.take(chosen), case.contract.threshold).sum())
+    same = SAME if case.evidence.parent is None else STEP
+    differ = int(_differ(found, rows.scored.take(chosen), case.contract.threshold, same).sum())
     if differ:
         text = f"{where} {differ:,} of {len(chosen):,} predictions are others than were judged"
         return Check("serving", "no", text, differ, 0.0)
     return Check("serving", "yes", f"{where} {len(chosen):,} rows are scored as they were judged", 0.0, 0.0)
 
 
-def _differ(found: Predictions, judged: Scored, threshold: float | None) -> NDArray[np.bool_]:
+def _differ(found: Predictions, judged: Scored, threshold: float | None, same: float = SAME) -> NDArray[np.bool_]:
     """[N] where they are not the same; labels may differ only where rounding decides them."""
     if found.values is not None:
-        unlike = np.abs(found.values - judged.values) > SAME * np.abs(judged.values).max(initial=0.0)
+        unlike = np.abs(found.values - judged.values) > same * np.abs(judged.values).max(initial=0.0)
         return np.asarray(unlike | np.isnan(found.values))
     if found.probabilities is None or found.index is None:
         return np.ones(len(judged), dtype=bool)
@@ -56,5 +59,5 @@ def _differ(found: Predictions, judged: Scored, threshold: float | None) -> NDAr
     margin = ordered[:, -1] - ordered[:, -2]
     if threshold is not None:
         margin = np.abs(judged.probabilities[:, 1] - threshold)
-    near = np.abs(found.probabilities - judged.probabilities).max(axis=1) <= SAME
-    return np.asarray(~near | ((found.index != judged.labels) & (margin > SAME)))
+    near = np.abs(found.probabilities - judged.probabilities).max(axis=1) <= same
+    return np.asarray(~near | ((found.index != judged.labels) & (margin > same)))

@@ -41,7 +41,7 @@ def open_training_run(job: Job, data: Ingested, origin: Origin, fresh: bool) -> 
     """The MLflow run of the job; that of an interrupted attempt unless everything is to start anew."""
     if fresh:
         job.forget()
-    run_id = record.open_training_run(job.model_file, origin, data, job.home, job.interrupted_run())
+    run_id = record.open_run(job.model_file, origin, data, job.home, job.interrupted_run())
     job.remember_run(run_id)
     return run_id
 

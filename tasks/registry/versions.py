@@ -29,6 +29,8 @@ MODEL_FILE_DIGEST = "model_file.digest"
 CODE_DIGEST = "code.digest"
 COMMIT = "git.commit"
 PARITY = "parity"
+PARENT = "parent"
+"""Number of the version that a quantised or otherwise optimised one was made from."""
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,7 @@ def _outboxes(there: Inventory, rule: Rule, now: float) -> Iterator[Item]:
 def _runs(there: Inventory, needed: Needed) -> Iterator[Item]:
     reasons = {
         "train": "no version that stays was trained in it",
+        "import": "no version that stays was imported in it",
         "promote": "judged no version that stays",
         "score": "its scoring is finished",
     }

@@ -55,7 +55,7 @@ class RunRecord:
     run_id: str
     at: float
     job: str = "train"
-    """train, promote, score or monitor."""
+    """train, import, promote, score or monitor."""
     status: str = "FINISHED"
     parent: str = ""
     versions: frozenset[tuple[str, int]] = frozenset()

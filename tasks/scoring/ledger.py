@@ -41,6 +41,8 @@ class Pinned:
     """Sources that earlier runs have scored, and this one was told to leave out."""
     share: float = 1.0
     """Of the rows, that is counted where the run is watched for drift."""
+    executions: tuple[Mapping[str, Any], ...] = ()
+    """How the graph of the version is run, and that of the second one; none where an earlier release began."""
     format_version: int = FORMAT_VERSION
 
 
@@ -139,7 +141,7 @@ def pinned_of(raw: Mapping[str, Any], where: str) -> Pinned:
             f"{where}: ledger of format version {raw['format_version']} is newer than {FORMAT_VERSION}, this "
             "release's; upgrade perennial"
         )
-    lists = {name: tuple(raw.get(name, ())) for name in ("inputs", "sources", "earlier")}
+    lists = {name: tuple(raw.get(name, ())) for name in ("inputs", "sources", "earlier", "executions")}
     also = tuple(raw["also"]) if raw["also"] else None
     return Pinned(**{**raw, **lists, "also": also})
 

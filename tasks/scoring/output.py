@@ -39,9 +39,7 @@ def own_scores(predictions: Predictions) -> NDArray[np.float32]:
 
 def no_predictions(contract: Contract) -> Predictions:
     """Those of no rows."""
-    if contract.task == "regression":
-        return Predictions(None, None, np.empty(0, dtype=np.float32))
-    return Predictions(np.empty(0, dtype=np.int64), np.empty((0, len(contract.classes)), dtype=np.float32), None)
+    return Predictions.of_no_rows(contract)
 
 
 def constant_column(value: str, length: int) -> pa.Array:

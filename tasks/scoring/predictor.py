@@ -1,7 +1,6 @@
 """A loaded version: the graph behind its contract, its hash checked, ready to score Arrow tables."""
 
 import hashlib
-import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from models.columns import KINDS
 from models.contract import GRAPH_FILE, Contract, output_names, read_contract
 from models.cores import usable_cores
 from models.errors import InputError
+from tasks.scoring.execution import Execution, start_session
 from tasks.scoring.lookups import Lookup, without_lookups
 from tasks.scoring.repeated import different_rows, may_repeat
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 Rows = slice | NDArray[np.int64]
-NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"
 BATCH = 1024
 """Rows that one thread scores at once: what a layer hands to the next still lies in the processor's cache."""
 NARROW = frozenset(("number", "category", "boolean", "datetime"))
@@ -44,6 +43,13 @@ class Predictions:
     values: NDArray[np.float32] | None
     """[N] for a regression; None for classes."""
 
+    @classmethod
+    def of_no_rows(cls, contract: Contract) -> "Predictions":
+        """Those of no rows."""
+        if contract.task == "regression":
+            return cls(None, None, np.empty(0, dtype=np.float32))
+        return cls(np.empty(0, dtype=np.int64), np.empty((0, len(contract.classes)), dtype=np.float32), None)
+
     def take(self, rows: NDArray[np.int64]) -> "Predictions":
         """Those at positions [M]."""
         return Predictions(
@@ -56,11 +62,15 @@ class Predictions:
 class Predictor:
     """Scores parsed columns with ONNX Runtime; holds no state between calls, so threads may share it."""
 
-    def __init__(self, graph: bytes, contract: Contract, threads: int | None = None) -> None:
+    def __init__(
+        self, graph: bytes, contract: Contract, threads: int | None = None, execution: Execution | None = None
+    ) -> None:
+        """`threads` are those of the execution if not given. Raises ProviderError where its provider is not there."""
         self.contract = contract
-        self.threads = threads or usable_cores()
-        self.batch_rows = BATCH
-        self.session = _start_session(graph)
+        self.execution = execution or Execution()
+        self.threads = threads or self.execution.threads or usable_cores()
+        self.batch_rows = self.execution.batch_rows or BATCH
+        self.session = start_session(graph, self.execution)
         self._graph = graph
         self.size_mb = len(graph) / 1e6
         """Of the graph, in millions of bytes."""
@@ -70,7 +80,13 @@ class Predictor:
         self._narrow = all(c.settings.kind in NARROW for c in contract.columns)
 
     @classmethod
-    def load(cls, folder: Path, expected_sha256: str | None = None, threads: int | None = None) -> "Predictor":
+    def load(
+        cls,
+        folder: Path,
+        expected_sha256: str | None = None,
+        threads: int | None = None,
+        execution: Execution | None = None,
+    ) -> "Predictor":
         """The version in `folder`; raises InputError when graph, contract and the registered hash disagree."""
         contract = read_contract(folder)
         path = folder / GRAPH_FILE
@@ -82,11 +98,12 @@ class Predictor:
         if expected_sha256 and expected_sha256 != contract.graph_sha256:
             named = f"{contract.graph_sha256[:12]} instead of {expected_sha256[:12]}"
             raise InputError(f"{folder}: the contract names another graph than the registry, SHA-256 {named}")
-        return cls(graph, contract, threads)
+        return cls(graph, contract, threads, execution)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Goes to another process as its graph: sessions are started there."""
-        return Predictor, (self._graph, self.contract, self.threads), {"batch_rows": self.batch_rows}
+        given = self._graph, self.contract, self.threads, self.execution
+        return Predictor, given, {"batch_rows": self.batch_rows}
 
     def predict(self, columns: Mapping[str, pa.Array]) -> Predictions:
         """Predictions for columns that `parse` of their kinds has accepted, each [N]."""
@@ -94,11 +111,13 @@ class Predictor:
             return self._predict(columns, self.session, {})
         found = different_rows(columns) if may_repeat({c.settings.kind for c in self.contract.columns}) else None
         if found is None:
-            return self._predict(columns, *self._behind_lookups)
+            return self.predict_each(columns)
         first, codes = found
-        return self._predict(
-            {name: values.take(first) for name, values in columns.items()}, *self._behind_lookups
-        ).take(codes)
+        return self.predict_each({name: values.take(first) for name, values in columns.items()}).take(codes)
+
+    def predict_each(self, columns: Mapping[str, pa.Array]) -> Predictions:
+        """As `predict`, without a look for rows that are equal."""
+        return self._predict(columns, *self._behind_lookups)
 
     def _predict(
         self, columns: Mapping[str, pa.Array], session: "InferenceSession", lookups: Mapping[str, Lookup]
@@ -122,12 +141,15 @@ class Predictor:
         """What computes the same from codes: strings cost one Python object a row."""
         categories = [column.name for column in self.contract.columns if column.settings.kind == "category"]
         graph, lookups = without_lookups(self._graph, categories) if categories else (self._graph, {})
-        return (_start_session(graph) if lookups else self.session), lookups
+        return (start_session(graph, self.execution) if lookups else self.session), lookups
 
     def _run(
         self, session: "InferenceSession", feed: Mapping[str, NDArray[Any]], renamed: Mapping[str, str]
     ) -> Predictions:
         """`renamed` are the columns that the session's graph calls otherwise."""
+        if not len(next(iter(feed.values()))):
+            # Graphs that were made elsewhere need not bear it.
+            return Predictions.of_no_rows(self.contract)
         batches, order = self._batches(feed)
 
         def run_batch(rows: Rows) -> list[NDArray[Any]]:
@@ -155,7 +177,10 @@ class Predictor:
         count = len(next(iter(feed.values())))
         sizes = np.asarray(sum(KINDS[c.settings.kind].sizes(feed[c.name]) for c in self.contract.columns))
         if not count or sizes.min() == sizes.max():
-            rows = min(self.batch_rows, max(1, BATCH_ELEMENTS // int(sizes.max(initial=1))))
+            # A batch that was measured is taken as it is.
+            measured = self.batch_rows == self.execution.batch_rows
+            most = self.batch_rows if measured else max(1, BATCH_ELEMENTS // int(sizes.max(initial=1)))
+            rows = min(self.batch_rows, most)
             return [slice(start, start + rows) for start in range(0, max(count, 1), rows)], None
         order = np.argsort(sizes, kind="stable")
         return list(_of_similar_size(order, sizes[order], self.batch_rows)), order
@@ -170,19 +195,6 @@ def _of_similar_size(order: NDArray[np.int64], sizes: NDArray[np.int64], most: i
         end = start + max(1, int(np.searchsorted(area, BATCH_ELEMENTS, side="right")))
         yield order[start:end]
         start = end
-
-
-def _start_session(graph: bytes) -> "InferenceSession":
-    """A session whose every call runs in one thread, and that reports nothing to anybody."""
-    # Read when the library is loaded, which is here at the earliest, also where MLflow loads a version by itself.
-    os.environ.setdefault(NO_TELEMETRY, "1")
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    # Each thread scores batches of its own: threads within a batch would wait for each other after every layer.
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
 def check_graph(path: Path, graph: bytes, expected_sha256: str) -> None:

@@ -187,6 +187,8 @@ def _reading(sources: Sources, pinned: Pinned, contracts: Sequence[Contract], co
 
 def _fastest(pinned: Pinned, predictor: Predictor, reading: Reading, options: Options) -> Pinned:
     """With rows that a thread scores at once, and threads, where not given: by a measurement on the first rows."""
+    if predictor.execution.batch_rows:
+        return pinned
     contract = predictor.contract
     columns = {column.name: column.settings for column in contract.columns}
     # Of texts, batches of similar lengths are made of many more rows than a measurement would have.
@@ -248,6 +250,7 @@ def _pin(
         started=time.time(),
         earlier=sources.earlier,
         share=watch.share if watch else 1.0,
+        executions=tuple(asdict(p.execution) for p in (predictor, *([shadow.predictor] if shadow else []))),
     )
 
 

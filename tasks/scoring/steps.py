@@ -29,6 +29,7 @@ from tasks.registry import runs, versions
 from tasks.registry.runs import RunTitle
 from tasks.registry.versions import Version
 from tasks.scoring.batch import Stamp
+from tasks.scoring.execution import Execution, ProviderError, execution_of
 from tasks.scoring.inputs import Sources, about_rows, look_at
 from tasks.scoring.ledger import Pinned
 from tasks.scoring.on_ray import Kept, RayCrew, ray_crew
@@ -151,11 +152,12 @@ def score_inputs(
     expected: Expected | None,
 ) -> Scores:
     """Every row of the inputs in predictions or rejects; counted too, where it is known what they should look like."""
-    predictor = _loaded(version)
+    known, known_of_second = pinned_executions(sink.pinned, version, also)
+    predictor = _loaded(version, known)
     watching = (
         _watching(version, predictor, expected.profile, rows_to_count(sources, request.options)) if expected else None
     )
-    shadow = Shadow(_loaded(also), also.model, also.number) if also else None
+    shadow = Shadow(_loaded(also, known_of_second), also.model, also.number) if also else None
     stamp = Stamp(version.model, version.number, run_id, request.options.why)
     title, started = f"scoring with {version.model} v{version.number}", time.monotonic()
     about = about_rows(sources)
@@ -194,9 +196,21 @@ def shown_in_prefect(title: str, total: int | None) -> Iterator[Advance]:
     update_progress_artifact(artifact, 100.0, title)
 
 
-def _loaded(version: Version) -> Predictor:
-    with versions.downloaded(version) as files:
-        return Predictor.load(files, version.sha256)
+def pinned_executions(pinned: Pinned | None, version: Version, also: Version | None) -> tuple[Execution, Execution]:
+    """How the graph of the version is run, and that of the second one: as an unfinished run began, else as measured."""
+    if pinned:
+        first, second, *_ = [*map(Execution.of, pinned.executions), Execution(), Execution()]
+        return first, second
+    return execution_of(version), execution_of(also) if also else Execution()
+
+
+def _loaded(version: Version, execution: Execution) -> Predictor:
+    try:
+        with versions.downloaded(version) as files:
+            return Predictor.load(files, version.sha256, execution=execution)
+    except ProviderError as error:
+        told = f"`perennial measure {version.model}/{version.number}` here chooses anew, with --forget it is the CPU"
+        raise InputError(f"{version.model}: version {version.number} was set to run on {error}; {told}") from None
 
 
 def _watching(version: Version, predictor: Predictor, frame: Profile, rows: int | None) -> Watching:

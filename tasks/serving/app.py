@@ -199,8 +199,8 @@ class Asking:
             response = _problem(RequestError(HTTPStatus.INTERNAL_SERVER_ERROR, "an error of the server"), request_id)
         finally:
             body.let_go()
-        await response(scope, receive, send)
         self._state.metrics.count(model, version, response.status_code, time.perf_counter() - started)
+        await response(scope, receive, send)
 
 
 async def _predict(state: State, body: Body, live: Live, request_id: str) -> bytes:

@@ -1,44 +1,17 @@
 """The models of one server process: which version of each answers now."""
 
-import json
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
 
 from models.errors import PerennialError
 from tasks.serving.batcher import Batcher
 from tasks.serving.problem import RequestError
 from tasks.serving.served import Served
+from tasks.serving.wanted import read_wanted
 
 LOG = logging.getLogger("perennial.serve")
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """A version that is to answer under a name."""
-
-    version: str
-    folder: str
-    sha256: str | None
-
-
-def write_wanted(path: Path, wanted: Mapping[str, Wanted]) -> None:
-    """Says in one step which versions are to answer."""
-    aside = path.with_suffix(".new")
-    aside.write_text(json.dumps({name: vars(one) for name, one in wanted.items()}), encoding="utf-8")
-    aside.replace(path)
-
-
-def read_wanted(path: Path) -> dict[str, Wanted]:
-    """What `write_wanted` has written; nothing before it has."""
-    try:
-        found: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    return {name: Wanted(**one) for name, one in found.items()}
 
 
 class Live:
@@ -88,7 +61,7 @@ class Models:
             if before and before.served.version == wanted.version:
                 continue
             try:
-                served = Served.load(name, wanted.version, Path(wanted.folder), wanted.sha256)
+                served = Served.load(name, wanted)
             except PerennialError as error:
                 if before is None:
                     raise

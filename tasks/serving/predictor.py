@@ -5,6 +5,7 @@ from pathlib import Path
 
 from models.contract import Contract
 from models.errors import InputError
+from tasks.scoring.execution import execution_of
 from tasks.scoring.predictor import Predictor as GraphPredictor
 from tasks.scoring.rows import Row, RowReader
 from tasks.serving.answers import Answer, Answers
@@ -25,7 +26,8 @@ class Predictor:
     def load(cls, place: str | Path) -> "Predictor":
         """The version in a folder, or of NAME, NAME@ALIAS, NAME/VERSION or a models:/ URI.
 
-        Raises InputError where there is none, or where its files are not those that were registered.
+        It runs as a measurement of the registered version has chosen. Raises InputError where there is none, or where
+        its files are not those that were registered, ProviderError where what it was measured on is not here.
         """
         if Path(place).is_dir():
             return cls(GraphPredictor.load(Path(place)))
@@ -36,7 +38,8 @@ class Predictor:
 
         version = resolve(place)
         with downloaded(version) as folder:
-            return cls(GraphPredictor.load(folder, version.sha256), version.number)
+            graph = GraphPredictor.load(folder, version.sha256, execution=execution_of(version))
+            return cls(graph, version.number)
 
     @property
     def contract(self) -> Contract:

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from models.contract import Contract
 from models.errors import InputError, RefusedError
+from tasks.scoring.execution import Execution
 from tasks.scoring.predictor import Predictions, Predictor
 from tasks.scoring.rows import RowReader
 from tasks.serving.answers import Answers
+from tasks.serving.wanted import Wanted
 
 TRIES = 5
 """Calls before a version answers: the first ones take longer."""
@@ -39,12 +41,15 @@ class Served:
         return self.graph.contract
 
     @classmethod
-    def load(cls, name: str, version: str, folder: Path, sha256: str | None) -> "Served":
+    def load(cls, name: str, wanted: Wanted) -> "Served":
         """Loads the version and has it answer a row in which all is missing.
 
-        Raises InputError where its files are not those that were registered, RefusedError where it can't answer.
+        Raises InputError where its files are not those that were registered, ProviderError where what it was measured
+        on is not there, RefusedError where it can't answer.
         """
-        graph = Predictor.load(folder, sha256)
+        version, folder = wanted.version, Path(wanted.folder)
+        execution = Execution.from_json(wanted.execution) if wanted.execution else None
+        graph = Predictor.load(folder, wanted.sha256, execution=execution)
         reader = RowReader(graph.contract)
         try:
             feed = reader.read_columns({column: [None] for column in reader.columns})

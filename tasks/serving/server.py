@@ -20,8 +20,8 @@ from models.errors import InputError, OutsideError
 from tasks.serving.beside.courier import Courier
 from tasks.serving.beside.withheld import check_logging
 from tasks.serving.limits import Limits
-from tasks.serving.models import Wanted, write_wanted
 from tasks.serving.sources import Source, as_words, contracts_of, find_sources, forget_others, moved
+from tasks.serving.wanted import Wanted, write_wanted
 from tasks.serving.worker_settings import READY, Logging, Settings
 
 LOG = logging.getLogger("perennial.serve")

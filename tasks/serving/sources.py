@@ -8,7 +8,8 @@ from pathlib import Path
 
 from models.contract import Contract, read_contract
 from models.errors import InputError, PerennialError
-from tasks.serving.models import Wanted
+from tasks.scoring.execution import execution_of
+from tasks.serving.wanted import Wanted
 
 LOG = logging.getLogger("perennial.serve")
 FROM_FOLDER = "local"
@@ -60,7 +61,7 @@ def _fetch(model: str, number: str, scratch: Path) -> Wanted:
     if not folder.exists():
         with downloaded(version) as package:
             shutil.copytree(package, folder)
-    return Wanted(number, str(folder), version.sha256)
+    return Wanted(number, str(folder), version.sha256, execution_of(version).to_json())
 
 
 def contracts_of(sources: Sequence[Source]) -> list[Contract]:

@@ -21,10 +21,11 @@ from tasks.serving.app import make_app
 from tasks.serving.batcher import Batcher
 from tasks.serving.beside.beside import Beside
 from tasks.serving.metrics import Metrics
-from tasks.serving.models import Models, Wanted
+from tasks.serving.models import Models
 from tasks.serving.protocol import bounded
 from tasks.serving.served import Served
 from tasks.serving.service import Service
+from tasks.serving.wanted import Wanted
 from tasks.serving.worker_settings import READY, Settings
 
 TOKEN = "PERENNIAL_SERVE_TOKEN"
@@ -83,7 +84,7 @@ def main(words: list[str]) -> int:
     try:
         if words[0] == "check":
             wanted = Wanted(**orjson.loads(words[1]))
-            Served.load("the model", wanted.version, Path(wanted.folder), wanted.sha256)
+            Served.load("the model", wanted)
         else:
             serve(Settings.read(words[0]))
     except PerennialError as error:

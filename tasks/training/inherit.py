@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.columns import ColumnSettings, tensor_groups
+from models.columns import ColumnSettings, Statistics, tensor_groups
 from models.columns.category.encoder import UNSEEN
+from models.columns.category.statistics import CategoryStatistics
 from models.columns.kind import LargeSettings
 from models.columns.text.tokens import FIRST_WORD
 from models.contract import SplitSpec
@@ -28,12 +29,10 @@ BY_PART = ("boolean", "datetime")
 BY_COLUMN = ("number", "category")
 FIRST = {"trunk.0.weight": 0, "trunk.0.input_scale": 1}
 """Parameters of the trunk's first layer, and the dimension that stands for the features of the encoders."""
-LOOSENED = ("encoders.number.", "encoders.category.")
-KEPT = 0.1
-"""Share of an inherited weight of these encoders; the rest is that of a new network.
-
-Of 1, .3, .2, .1 and 0 the best on the two tables, and the seeds, of `benchmarks/warm.py`.
-"""
+VECTORS = "encoders.category.vectors.weight"
+"""Of the values of all categories: each column has a missing and an unseen one, then its vocabulary."""
+SHRUNK_BY = 300
+"""Training rows of a category's value at which half of its inherited vector is kept."""
 MOVED = "the split, so that rows which trained an earlier version may validate or test now"
 
 
@@ -58,17 +57,19 @@ def inherit(network: FusionNetwork, columns: Mapping[str, ColumnSettings], now: 
 
 
 @torch.no_grad()
-def loosen(network: FusionNetwork, fresh: Mapping[str, Tensor]) -> None:
-    """Takes encoders of numbers and categories most of the way back to their `fresh` weights, by parameter.
+def loosen(network: FusionNetwork, fresh: Mapping[str, Tensor], statistics: Mapping[str, Statistics]) -> None:
+    """Takes the vectors of categories' values back towards their `fresh` ones, by parameter: the rarer, the further.
 
-    They know single values, and have learnt the rows of the earlier training by heart: on two tables a network that
-    kept them wholly mostly did not get as good on all rows as one that began anew (Ash and Adams 2020, who shrink and
-    perturb all weights). The layers behind them know what values have to do with each other, which is what takes the
-    epochs.
+    A vector that n training rows have taught keeps n / (n + 300) of itself, as what is estimated of a value is shrunk
+    by its frequency (Micci-Barreca 2001). That of a rare value has learnt its few rows by heart; a network that kept
+    it wholly would not get as good on all rows as one that began anew (Ash and Adams 2020, who shrink and perturb all
+    weights alike). `statistics` are those of the columns, in their order.
     """
-    for name, parameter in network.named_parameters():
-        if name.startswith(LOOSENED):
-            parameter.lerp_(fresh[name], 1 - KEPT)
+    found = [s for s in statistics.values() if isinstance(s, CategoryStatistics)]
+    if not found:
+        return
+    rows = torch.tensor([n for s in found for n in (s.missing, s.rare, *s.counts)])
+    network.get_parameter(VECTORS).lerp_(fresh[VECTORS], (SHRUNK_BY / (rows + SHRUNK_BY)).unsqueeze(1))
 
 
 def same_sides(now: SplitSpec, then: SplitSpec) -> bool:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -61,6 +61,11 @@ class Job:
         begun = (self.start.sha256,) if self.start and self.start.sha256 else ()
         parts = (self.snapshot_digest, self.model_file.digest(), self.code, self.engine.workers, *begun)
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+    @property
+    def made_of(self) -> Mapping[str, str]:
+        """What else the version is made of, by name, for its report."""
+        return {}
 
     @property
     def folder(self) -> Path:
@@ -120,9 +125,13 @@ def plan_job(model_file: ModelFile, data: Ingested, home: Path, engine: Engine =
     return Job(model_file, home, data.manifest, data.digest, code_digest(), engine)
 
 
+class BusyError(OutsideError):
+    """Another process has the job."""
+
+
 @contextmanager
 def alone(job: Job) -> Iterator[None]:
-    """Holds the job for this process; raises OutsideError when another process trains it now."""
+    """Holds the job for this block; raises BusyError when another process, or another block, has it now."""
     # fcntl is missing on Windows, where two trainings of one job are not kept apart.
     import fcntl
 
@@ -131,26 +140,17 @@ def alone(job: Job) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise OutsideError(
+            raise BusyError(
                 f"{job.model_file.name}: another process trains the same model on the same data now"
             ) from None
         yield
 
 
-def is_trained_now(job: Job) -> bool:
-    """Whether a process holds the job."""
-    try:
-        with alone(job):
-            return False
-    except OutsideError:
-        return True
-
-
 @cache
-def code_digest() -> str:
-    """SHA-256 of the sources that decide what a graph becomes."""
+def code_digest(*more: str) -> str:
+    """SHA-256 of the sources that decide what a graph becomes, those of `more` folders among them."""
     digest = hashlib.sha256()
-    for path in sorted(file for part in SHAPING for file in (ROOT / part).rglob("*.py") if _shapes(file)):
+    for path in sorted(file for part in (*SHAPING, *more) for file in (ROOT / part).rglob("*.py") if _shapes(file)):
         digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 

@@ -1,8 +1,9 @@
 """The training loop on several workers that Ray Train starts, watches, and starts again where one dies."""
 
+import os
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ LISTENING_SECONDS = 0.5
 
 ENDING_SECONDS = 20
 """That Ray Train has to stop its workers."""
+NO_NOTICE = {"RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}
+"""For our own Ray: nobody gives notice that this machine is taken away, and a process that waits for it loads torch."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ def train_on_ray(
         from ray.util.queue import Queue
 
         told, heard = Queue(actor_options={"num_cpus": 0}), Queue(actor_options={"num_cpus": 0})
-        run = _start(assignment, engine.workers, told, heard)
+        run = _start(assignment, engine, told, heard)
         try:
             _listen(run, told, heard, on_epoch)
         finally:
@@ -67,20 +70,23 @@ def train_on_ray(
     return trained_in(assignment.checkpoint)
 
 
-def _start(assignment: Assignment, workers: int, told: Any, heard: Any) -> Any:
+def _start(assignment: Assignment, engine: Engine, told: Any, heard: Any) -> Any:
     """Ray Train's run, in a process of its own: what this one is told, such as an interrupt, it need not wait for."""
     import ray
 
-    return ray.remote(num_cpus=0)(_run).remote(assignment, workers, cores_each(workers), has_gpus(workers), told, heard)
+    room = cores_each(engine.workers), has_gpus(engine.workers)
+    return ray.remote(num_cpus=0)(_run).remote(assignment, engine, *room, told, heard)
 
 
-def _run(assignment: Assignment, workers: int, cores: int, gpus: bool, told: Any, heard: Any) -> None:
+def _run(assignment: Assignment, engine: Engine, cores: int, gpus: bool, told: Any, heard: Any) -> None:
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
+    if engine.address is None:
+        os.environ.update(NO_NOTICE)
     TorchTrainer(
         lambda: _work(assignment, told, heard),
-        scaling_config=ScalingConfig(num_workers=workers, use_gpu=gpus, resources_per_worker={"CPU": cores}),
+        scaling_config=ScalingConfig(num_workers=engine.workers, use_gpu=gpus, resources_per_worker={"CPU": cores}),
         run_config=RunConfig(
             name="ray",
             storage_path=str(assignment.checkpoint.parent),
@@ -95,7 +101,8 @@ def _work(assignment: Assignment, told: Any, heard: Any) -> None:
     from ray.train.torch import get_device
 
     def tell(report: EpochReport) -> None:
-        told.put(report)
+        # As plain values: the queue is a process of its own, which would load torch for a report.
+        told.put(astuple(report))
         # What is heard may be about what a worker told that died then.
         while heard.get() != report.epoch:
             continue
@@ -143,11 +150,12 @@ def _listen(run: Any, told: Any, heard: Any, on_epoch: Callable[[EpochReport], N
             # Mostly all workers find the same, and end by themselves.
             ray.wait([run], timeout=ENDING_SECONDS)
             raise said
+        report = EpochReport(*said)
         # Workers that were started again may repeat an epoch.
-        if on_epoch and said.epoch > last:
-            on_epoch(said)
-        last = max(last, said.epoch)
-        heard.put(said.epoch)
+        if on_epoch and report.epoch > last:
+            on_epoch(report)
+        last = max(last, report.epoch)
+        heard.put(report.epoch)
     _require_success(run)
 
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from models.errors import InputError, RefusedError
-from models.modelfile import ModelFile, read_model_file
+from models.modelfile import ModelFile, read_trainable
 from tasks.aside import HeldError, folder_aside, held
 from tasks.data.snapshot import Ingested
 from tasks.training.job import code_digest
@@ -82,7 +82,7 @@ def ask(
     file: Path, searches: Sequence[str], output: Path | None, trials: int, timeout: float | None, seed: int
 ) -> Asked:
     """What is asked for. Raises InputError where it can't be searched, or the best could not be written."""
-    model_file = read_model_file(file)
+    model_file = read_trainable(file)
     space = read_space(searches, model_file)
     output = output or file.with_name(f"{file.stem}-tuned.toml")
     if output.exists() and not _was_tuned(output, file):

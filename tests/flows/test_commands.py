@@ -25,8 +25,8 @@ def snapshot_of(folder: Path) -> set[str]:
 
 
 COMMANDS = (
-    "new", "check", "train", "tune", "promote", "rollback", "history", "retrain", "score", "monitor", "up", "deploy",
-    "ui", "gc", "env", "demo",
+    "new", "check", "train", "import", "tune", "promote", "rollback", "history", "retrain", "score", "monitor", "up",
+    "deploy", "ui", "gc", "env", "demo",
 )  # fmt: skip
 
 
@@ -226,7 +226,7 @@ def interrupted(file: Path, *words: str) -> str:
     return str(newest.info.run_id)
 
 
-@pytest.mark.usefixtures("no_evaluation")
+@pytest.mark.usefixtures("no_evaluation", "no_export")
 def test_an_interrupted_training_goes_on_in_its_run_unless_it_is_to_start_anew(server: str, tmp_path: Path) -> None:
     file = write_model(tmp_path, "goes-on")
     forgotten = interrupted(file)

@@ -1,6 +1,7 @@
 """After an outage one run of a schedule does the work."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,10 +16,12 @@ from prefect.states import Cancelled, Scheduled
 
 from flows import late
 from flows.retrain import retrain
+from models.errors import RefusedError
+from tasks.registry.history import read_history
 from tasks.registry.start import WEIGHTS_SHA256
-from tasks.training.job import Job, alone
+from tasks.training.job import Job
 from tests.conftest import Copy
-from tests.small import QUICK, cli, write_model
+from tests.small import QUICK, cli, plain, write_model
 
 HOURLY = '[schedule]\nretrain = "0 * * * *"\n'
 NOW = datetime.now(UTC)
@@ -57,6 +60,7 @@ def instead(run: FlowRun) -> str:
     return f"the run of the same schedule that was due at {run.expected_start_time:%Y-%m-%d %H:%M} UTC does the work"
 
 
+@pytest.mark.usefixtures("no_evaluation", "no_export")
 def test_only_the_newest_of_late_retrainings_trains(client: SyncPrefectClient, tmp_path: Path, home: Path) -> None:
     first, *others, newest = late_runs(client, write_model(tmp_path, "hourly", rest=HOURLY))
     assert len(others) >= 2
@@ -81,6 +85,7 @@ def test_a_run_gives_way_to_none_that_will_not_do_the_work(
     assert late.newer_run() is None
 
 
+@pytest.mark.usefixtures("no_evaluation", "no_export")
 def test_a_run_that_somebody_starts_is_never_late(client: SyncPrefectClient, tmp_path: Path) -> None:
     file = write_model(tmp_path, "by-hand", rest=HOURLY)
     deployment = late_runs(client, file)[0].deployment_id
@@ -93,25 +98,49 @@ def test_a_run_that_somebody_starts_is_never_late(client: SyncPrefectClient, tmp
     assert carry_out(unchanged) == ("Skipped", said)
 
 
+@pytest.mark.usefixtures("no_evaluation", "no_export")
 def test_a_run_gives_way_to_one_that_is_at_the_same_training(client: SyncPrefectClient, tmp_path: Path) -> None:
+    """Whenever it starts: while the other one looks whether to train, trains, or judges what it has trained."""
     from flows import retrain as module
 
-    file = write_model(tmp_path, "twice")
+    file = write_model(tmp_path, "twice", rest="[promotion]\nmin_rows = 50\nresamples = 100\n")
     assert cli("deploy", file).code == 0
     deployment = client.read_deployment_by_name("retrain/twice").id
-    second = client.create_flow_run_from_deployment(deployment)
-    ended = []
-    real = module.train_on
+    ended: dict[str, tuple[str, str]] = {}
 
-    def train_on(*words: object, **more: object) -> object:
-        with alone(words[0]):  # type: ignore[arg-type]
-            ended.append(carry_out(second))
-        return real(*words, **more)  # type: ignore[arg-type]
+    def meanwhile(step: str) -> Callable[..., object]:
+        real = getattr(module, step)
+
+        def do(*words: object, **more: object) -> object:
+            ended[step] = carry_out(client.create_flow_run_from_deployment(deployment))
+            return real(*words, **more)
+
+        return do
+
+    steps = ("find_standing", "train_on", "promote_challenger")
+    with pytest.MonkeyPatch.context() as patch:
+        for step in steps:
+            patch.setattr(module, step, meanwhile(step))
+        assert carry_out(client.create_flow_run_from_deployment(deployment))[0] == "Completed"
+    assert ended == dict.fromkeys(steps, ("Skipped", "another run trains the same model on the same data now"))
+    assert [event.version for event in read_history("twice") if event.event == "registered"] == ["1"]
+
+
+@pytest.mark.usefixtures("no_evaluation")
+def test_a_command_is_told_of_the_run_that_is_at_the_same_training(tmp_path: Path, server: str) -> None:
+    from flows import retrain as module
+
+    file = write_model(tmp_path, "by-two")
+    said = []
+
+    def busy(*_: object) -> None:
+        said.append(cli("retrain", file))
+        raise RefusedError("enough")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "train_on", train_on)
-        assert carry_out(client.create_flow_run_from_deployment(deployment))[0] == "Completed"
-    assert ended == [("Skipped", "another run trains the same model on the same data now")]
+        patch.setattr(module, "find_standing", busy)
+        plain(cli("retrain", file), 1, "enough")
+    plain(said[0], 3, "by-two: another process trains the same model on the same data now")
 
 
 @pytest.mark.usefixtures("server")
@@ -126,11 +155,12 @@ def test_the_same_training_is_looked_for_as_it_would_start(copy: Copy, tmp_path:
     connect().set_model_version_tag("late-warm", "1", WEIGHTS_SHA256, "abc")
     connect().set_registered_model_alias("late-warm", "champion", "1")
 
-    def busy(job: Job) -> str:
+    @contextmanager
+    def busy(job: Job) -> Iterator[str]:
         asked.append(job)
-        return "another run"
+        yield "another run"
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "trained_by_another", busy)
+        patch.setattr(module, "claimed", busy)
         assert retrain(file).outcome == "skipped"
     assert asked[0].start and (asked[0].start.version, asked[0].start.sha256) == ("1", "abc")

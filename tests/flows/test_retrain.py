@@ -16,7 +16,7 @@ from tests.small import QUICK, cli, plain, table, write_model
 FEW = "[promotion]\nmin_rows = 50\nresamples = 100\n[schedule]\nmin_new_rows = 30\n"
 
 
-@pytest.mark.usefixtures("server", "no_evaluation")
+@pytest.mark.usefixtures("server", "no_evaluation", "no_export")
 def test_a_retraining_waits_until_enough_rows_have_come_or_the_model_file_changes(tmp_path: Path) -> None:
     file = write_model(tmp_path, "patient", table(400), rest=FEW)
     assert cli("retrain", file, "--json").json["version"] == "1"
@@ -41,7 +41,7 @@ def test_a_retraining_waits_until_enough_rows_have_come_or_the_model_file_change
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("server", "no_evaluation")
+@pytest.mark.usefixtures("server", "no_evaluation", "no_export")
 def test_a_warm_start_begins_with_the_champion_and_is_told_and_changed_weights_are_refused(tmp_path: Path) -> None:
     rest = "[promotion]\nmin_rows = 50\nresamples = 100\n[gates]\naccuracy = { min = 0.1, margin = 1 }\n"
     warm = QUICK.replace("[evaluation]", "warm_start = true\n[evaluation]")

@@ -17,6 +17,7 @@ from flows import temporary_server
 from flows.logs import LARGEST_LOG
 from flows.temporary_server import prefect_server
 from models.errors import OutsideError
+from tests.shared import Databases
 
 CHILD = """
 import os, sys
@@ -134,8 +135,9 @@ def test_the_log_is_started_anew_when_it_is_large(
 
 
 @pytest.fixture
-def command(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
+def command(tmp_path: Path, databases: Databases) -> Iterator["subprocess.Popen[str]"]:
     """A process that has got itself a temporary server, and waits."""
+    databases.give(tmp_path)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_"))}
     process = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(CHILD)],

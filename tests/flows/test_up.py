@@ -19,6 +19,7 @@ from flows.marked import PARTS, marked
 from flows.up import Ports, Up, asked_to_end, run_up
 from models.errors import InputError
 from tests.promises.test_promise_9_quiet import GUARD
+from tests.shared import Databases
 from tests.small import ROOT, cli, command, finished, plain, write_model
 
 NO_SERVER = ("MLFLOW_TRACKING_URI", "PREFECT_API_URL", "PREFECT_HOME")
@@ -71,13 +72,14 @@ def test_a_usual_port_that_is_taken_gives_way_and_is_told(taken: int, monkeypatc
     assert said[0] == f"port {taken} is in use; Prefect takes {port}"
 
 
-def test_signals_are_taken_as_a_wish_to_end_and_handed_back() -> None:
-    before = signal.getsignal(signal.SIGTERM)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signals_are_taken_as_a_wish_to_end_and_handed_back(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
     with asked_to_end() as asked:
         assert not asked.is_set()
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)
         assert asked.wait(5)
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert signal.getsignal(number) is before
 
 
 def test_a_second_start_finds_the_folder_taken_before_anything_is_started(own: Path) -> None:
@@ -89,6 +91,14 @@ def test_nothing_is_kept_after_a_refusal(own: Path, taken: int) -> None:
     with pytest.raises(InputError):
         run_up(own, Ports(mlflow=taken), lambda _: None, lambda _: None)
     assert not (own / "up.lock").exists()
+
+
+@pytest.mark.parametrize(("cores", "runs"), [(1, 4), (16, 16)])
+def test_the_worker_carries_out_as_many_runs_at_once_as_there_are_cores(
+    monkeypatch: pytest.MonkeyPatch, cores: int, runs: int
+) -> None:
+    monkeypatch.setattr(up, "usable_cores", lambda: cores)
+    assert up.runs_at_once() == runs
 
 
 def test_what_people_are_told() -> None:
@@ -177,6 +187,8 @@ def test_all_start_work_for_other_commands_and_end_together(running: "subprocess
     assert asked_from_elsewhere(home, "env")["settings"]["PREFECT_API_URL"] == f"{addresses['prefect']}/api"
     assert asked_from_elsewhere(home, "ui", "--print-uri") == {"tracking_uri": addresses["mlflow"]}
     asked_from_elsewhere(home, "deploy", write_model(tmp_path, "deployed"))
+    (worker,) = [process for process in marked("worker", home) if "start" in process.cmdline()]
+    assert f"--limit {up.runs_at_once()}" in " ".join(worker.cmdline())
     pool = json.loads(fetched(f"{addresses['prefect']}/api/work_pools/perennial"))
     assert (pool["type"], pool["status"]) == ("process", "READY")
     assert json.loads(fetched(f"{addresses['prefect']}/api/deployments/count", b"{}")) == 5
@@ -191,26 +203,21 @@ def test_all_start_work_for_other_commands_and_end_together(running: "subprocess
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_when_the_worker_dies_all_end_and_a_killed_up_leaves_nothing(tmp_path: Path) -> None:
-    home = tmp_path / "home"
+def test_a_killed_up_leaves_nothing_and_when_the_worker_dies_all_end(tmp_path: Path, databases: Databases) -> None:
+    home = databases.give(tmp_path / "home")
     first = start(home)
     told(first)
-    marked("worker", home)[0].kill()
-    out, _ = first.communicate(timeout=60)
-    assert first.returncode == 3
-    assert "the worker ended by itself (signal 9), so all are stopped" in json.loads(out)["error"][0]
-    assert of(home) == []
+    watchdogs = [child for child in psutil.Process(first.pid).children() if "flows.marked" in child.cmdline()]
+    for process in (*watchdogs, first):
+        process.kill()
+    first.communicate()
+    assert len(of(home)) >= 2
     second = start(home)
     told(second)
-    watchdogs = [child for child in psutil.Process(second.pid).children() if "flows.marked" in child.cmdline()]
-    for process in (*watchdogs, second):
-        process.kill()
-    second.communicate()
-    assert len(of(home)) >= 2
-    third = start(home)
-    told(third)
-    assert {process.environ()["PERENNIAL_UP"].split()[1] for process in of(home)} == {str(third.pid)}
-    third.send_signal(signal.SIGTERM)
-    assert third.wait(60) == 0
-    assert "that a killed `perennial up` had left" in third.communicate()[1]
+    assert {process.environ()["PERENNIAL_UP"].split()[1] for process in of(home)} == {str(second.pid)}
+    marked("worker", home)[0].kill()
+    out, err = second.communicate(timeout=60)
+    assert second.returncode == 3
+    assert "the worker ended by itself (signal 9), so all are stopped" in json.loads(out)["error"][0]
+    assert "that a killed `perennial up` had left" in err
     assert of(home) == []

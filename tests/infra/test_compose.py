@@ -133,7 +133,7 @@ def test_the_images_do_not_run_as_root_and_the_last_one_is_the_default() -> None
     for name in ("serving", "worker"):
         assert re.findall(r"^USER (\S+)$", stages[name][1], re.MULTILINE) == ["10001"]
         assert re.findall(r"--from=(\S+)", stages[name][1]) == [f"{name}-packages"] * 2
-    assert [base for base, _, _ in STAGES if base not in stages] == ["python:3.11.15-slim-trixie"]
+    assert [base for base, _, _ in STAGES if base not in stages] == ["python:3.11.15-slim-trixie", "scratch"]
 
 
 def test_what_the_images_copy_is_there_and_let_through() -> None:
@@ -202,10 +202,13 @@ def without(image: str) -> str:
 def test_what_the_serving_image_has_is_enough_to_score(small: Small, rows_csv: Path) -> None:
     program = (
         f"{without('serving')}\n"
-        "import mlflow, pandas as pd, flows.score, flows.monitor\n"
+        "import mlflow, pandas as pd, flows.score, flows.monitor, tasks.serving.worker, tasks.serving.server\n"
+        "from perennial import Predictor\n"
         f"frame = pd.read_csv({str(rows_csv)!r}).drop([2, 6]).astype({{'load': float}})\n"
         f"print(mlflow.pyfunc.load_model({str(small.downloaded)!r}).predict(frame).shape)\n"
+        "row = frame.iloc[:1].astype(object).where(frame.iloc[:1].notna(), None).to_dict('records')\n"
+        f"print(len(Predictor.load({str(small.downloaded)!r}).predict(row)))\n"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip().splitlines()[-1] == "(198, 4)"
+    assert done.stdout.strip().splitlines()[-2:] == ["(198, 4)", "1"]

@@ -7,9 +7,9 @@ import pytest
 
 from models.actions import Action, action_problems
 from models.contract import FORMAT_VERSION, read_contract, write_contract
-from models.errors import InputError
-from models.modelfile import ModelFile, read_model_file
+from models.modelfile import ModelFile
 from tests.contracts import contract_of
+from tests.models.written import problems, read
 
 MODEL = """
 name = "m"
@@ -28,24 +28,12 @@ to = "http://127.0.0.1:8181/refunds"
 """
 
 
-def read(tmp_path: Path, text: str) -> ModelFile:
-    path = tmp_path / "m.toml"
-    path.write_text(MODEL + text, encoding="utf-8")
-    return read_model_file(path)
-
-
-def problems(tmp_path: Path, text: str) -> list[str]:
-    with pytest.raises(InputError) as caught:
-        read(tmp_path, text)
-    return [problem.removeprefix(f"{tmp_path / 'm.toml'}: ") for problem in caught.value.problems]
-
-
 def place_problems(tmp_path: Path, place: str, more: str = "") -> list[str]:
-    return problems(tmp_path, f"[[actions]]\nname = 'a'\nwhen = 'value > 1'\nto = {json.dumps(place)}\n{more}")
+    return problems(tmp_path, f"{MODEL}[[actions]]\nname = 'a'\nwhen = 'value > 1'\nto = {json.dumps(place)}\n{more}")
 
 
 def test_every_key_of_an_action_but_three_has_a_default(tmp_path: Path) -> None:
-    (action,) = read(tmp_path, REFUND).actions
+    (action,) = read(tmp_path, MODEL + REFUND).actions
     assert (action.columns, action.retries, action.timeout, action.token_env) == (None, 5, 10.0, None)
     assert action.carriage == "http"
 
@@ -63,7 +51,7 @@ def test_every_key_of_an_action_but_three_has_a_default(tmp_path: Path) -> None:
     ],
 )
 def test_a_relative_place_begins_at_the_model_file(tmp_path: Path, given: str, placed: str, carriage: str) -> None:
-    (action,) = read(tmp_path, REFUND.replace("http://127.0.0.1:8181/refunds", given)).actions
+    (action,) = read(tmp_path, MODEL + REFUND.replace("http://127.0.0.1:8181/refunds", given)).actions
     assert (action.to, action.carriage) == (placed.format(here=tmp_path), carriage)
 
 
@@ -86,7 +74,7 @@ def test_all_problems_of_all_actions_are_said_at_once(tmp_path: Path) -> None:
     to = "sqlite:///shop.db"
     timeout = 3
     """
-    told = problems(tmp_path, text)
+    told = problems(tmp_path, MODEL + text)
     for words in (
         "actions: 2 are called 'refund'; rename all but one",
         "actions.1.wen: unknown key; did you mean 'when'?",
@@ -154,7 +142,7 @@ def test_usual_names_of_secrets_are_known(tmp_path: Path, name: str) -> None:
 
 def test_ordinary_settings_stay_in_an_address(tmp_path: Path) -> None:
     place = "https://shop.example/refunds?region=eu&version=2&api-version=1&keyword=a&author=b&zip_code=8000&compass=n"
-    (action,) = read(tmp_path, REFUND.replace("http://127.0.0.1:8181/refunds", place)).actions
+    (action,) = read(tmp_path, MODEL + REFUND.replace("http://127.0.0.1:8181/refunds", place)).actions
     assert action.to == place
 
 
@@ -174,9 +162,9 @@ def test_conditions_are_held_against_the_classes_by_the_name_of_their_action() -
 
 
 def test_a_version_with_other_actions_is_another_version(tmp_path: Path) -> None:
-    with_refund, without = read(tmp_path, REFUND).digest(), read(tmp_path, "").digest()
+    with_refund, without = read(tmp_path, MODEL + REFUND).digest(), read(tmp_path, MODEL).digest()
     assert with_refund != without
-    assert with_refund == read(tmp_path, "# a comment\n" + REFUND + "retries = 5\n").digest()
+    assert with_refund == read(tmp_path, MODEL + "# a comment\n" + REFUND + "retries = 5\n").digest()
 
 
 def test_a_contract_carries_the_actions_and_older_ones_have_none(tmp_path: Path) -> None:
@@ -194,5 +182,5 @@ def test_a_contract_carries_the_actions_and_older_ones_have_none(tmp_path: Path)
 
 
 def test_a_model_file_comes_back_from_json_with_its_actions(tmp_path: Path) -> None:
-    model_file = read(tmp_path, REFUND + "[[actions]]\nname = 'keep'\nwhen = 'probability > 0'\nto = 'keep'\n")
+    model_file = read(tmp_path, MODEL + REFUND + "[[actions]]\nname = 'keep'\nwhen = 'probability > 0'\nto = 'keep'\n")
     assert ModelFile.model_validate_json(model_file.model_dump_json()) == model_file

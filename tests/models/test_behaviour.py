@@ -6,7 +6,8 @@ import pytest
 
 from models.behaviour import Behaviour, of_problems, task_problems
 from models.errors import InputError
-from models.modelfile import ModelFile, read_model_file
+from models.modelfile import ModelFile
+from tests.models.written import problems, read
 
 MODEL = """
 name = "m"
@@ -23,23 +24,15 @@ made = "datetime"
 """
 
 
-def read(tmp_path: Path, text: str) -> ModelFile:
-    path = tmp_path / "m.toml"
-    path.write_text(MODEL + text, encoding="utf-8")
-    return read_model_file(path)
-
-
-def problems(tmp_path: Path, *tests: str) -> list[str]:
+def entry_problems(tmp_path: Path, *tests: str) -> list[str]:
     """Of entries, each the rest of one that has a name."""
-    text = "".join(f"[[behaviour]]\nname = 'b{i}'\n{test}\n" for i, test in enumerate(tests))
-    with pytest.raises(InputError) as caught:
-        read(tmp_path, text)
-    return [problem.removeprefix(f"{tmp_path / 'm.toml'}: ") for problem in caught.value.problems]
+    entries = (f"[[behaviour]]\nname = 'b{i}'\n{test}\n" for i, test in enumerate(tests))
+    return problems(tmp_path, MODEL + "".join(entries))
 
 
 def test_a_test_is_read_with_its_defaults(tmp_path: Path) -> None:
     (found,) = read(
-        tmp_path, '[[behaviour]]\nname = "typing"\nkind = "invariance"\nunder = "typing_errors"\n'
+        tmp_path, MODEL + '[[behaviour]]\nname = "typing"\nkind = "invariance"\nunder = "typing_errors"\n'
     ).behaviour
     assert found == Behaviour(name="typing", kind="invariance", under="typing_errors")
     assert (found.share, found.tolerance, found.set, found.replace, found.add) == (0.95, None, {}, {}, {})
@@ -47,15 +40,17 @@ def test_a_test_is_read_with_its_defaults(tmp_path: Path) -> None:
 
 def test_a_date_and_a_missing_value_can_be_set(tmp_path: Path) -> None:
     (found,) = read(
-        tmp_path, '[[behaviour]]\nname = "b"\nkind = "invariance"\nset = { made = 2024-05-06, shop = "" }\n'
+        tmp_path, MODEL + '[[behaviour]]\nname = "b"\nkind = "invariance"\nset = { made = 2024-05-06, shop = "" }\n'
     ).behaviour
     assert found.set == {"made": "2024-05-06", "shop": ""}
-    assert ModelFile.model_validate_json(read(tmp_path, "").model_dump_json()).behaviour == ()
+    assert ModelFile.model_validate_json(read(tmp_path, MODEL).model_dump_json()).behaviour == ()
 
 
 def test_a_behaviour_is_part_of_what_the_file_means(tmp_path: Path) -> None:
-    without = read(tmp_path, "").digest()
-    assert read(tmp_path, '[[behaviour]]\nname = "b"\nkind = "invariance"\nunder = "blur"\n').digest() != without
+    without = read(tmp_path, MODEL).digest()
+    assert (
+        read(tmp_path, MODEL + '[[behaviour]]\nname = "b"\nkind = "invariance"\nunder = "blur"\n').digest() != without
+    )
 
 
 @pytest.mark.parametrize(
@@ -85,17 +80,19 @@ def test_a_behaviour_is_part_of_what_the_file_means(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_wrong_is_one_plain_line(tmp_path: Path, test: str, problem: str) -> None:
-    (found,) = problems(tmp_path, test)
+    (found,) = entry_problems(tmp_path, test)
     assert problem in found
 
 
 def test_all_problems_come_at_once(tmp_path: Path) -> None:
     """Those of an entry's changes too, where its shape is wrong."""
     first = "kind = 'direction'\nset = { speed = 7, nothing = 1 }"
-    found = problems(tmp_path, first, "kind = 'invariance'\nunder = 'dark'\nname = 'b0'".replace("name = 'b0'", ""))
+    found = entry_problems(
+        tmp_path, first, "kind = 'invariance'\nunder = 'dark'\nname = 'b0'".replace("name = 'b0'", "")
+    )
     assert len(found) == 4, found
     with pytest.raises(InputError, match="behaviour: 'b' is the name of 2; give each its own"):
-        read(tmp_path, "[[behaviour]]\nname = 'b'\nkind = 'invariance'\nunder = 'blur'\n" * 2)
+        read(tmp_path, MODEL + "[[behaviour]]\nname = 'b'\nkind = 'invariance'\nunder = 'blur'\n" * 2)
 
 
 def test_what_a_task_does_not_have_is_told() -> None:
@@ -116,4 +113,4 @@ def test_what_a_task_does_not_have_is_told() -> None:
 @pytest.mark.parametrize("section", ["[gates.f1]", "[evaluation]"])
 def test_pictures_are_no_slices(tmp_path: Path, section: str) -> None:
     with pytest.raises(InputError, match="slices: 'photo' is of the kind image, whose values are no groups; remove it"):
-        read(tmp_path, f"{section}\nslices = ['shop', 'photo']\n")
+        read(tmp_path, MODEL + f"{section}\nslices = ['shop', 'photo']\n")

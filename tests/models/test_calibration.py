@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 from sklearn.metrics import log_loss
 
-from models.calibration import CalibratedClasses, CalibratedValue, choose_threshold, fit_temperature
+from models.calibration import CalibratedClasses, CalibratedValue, fit_temperature
 from models.sections import Cost
+from models.threshold import choose_threshold
 from tests.models.networks import BINARY, VALUE, inputs_of_every_kind, network_of_every_kind
 
 

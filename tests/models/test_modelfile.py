@@ -11,6 +11,7 @@ from models.errors import InputError
 from models.modelfile import ModelFile, read_model_file, read_model_files
 from models.problems import PLAIN, near_match
 from models.sections import DEFAULT_MISSING
+from tests.models.written import problems
 
 GOOD = """
 name = "m"
@@ -28,14 +29,6 @@ def write(tmp_path: Path, text: str, name: str = "m.toml") -> Path:
     path = tmp_path / name
     path.write_text(text, encoding="utf-8")
     return path
-
-
-def problems(tmp_path: Path, text: str) -> list[str]:
-    path = write(tmp_path, text)
-    with pytest.raises(InputError) as caught:
-        read_model_file(path)
-    assert all(problem.startswith(f"{path}: ") and "\n" not in problem for problem in caught.value.problems)
-    return [problem.removeprefix(f"{path}: ") for problem in caught.value.problems]
 
 
 def test_every_key_but_name_sources_target_and_columns_has_a_default(tmp_path: Path) -> None:
@@ -323,3 +316,16 @@ def test_a_gate_under_a_shift_of_another_task_is_no_gate(tmp_path: Path) -> None
 def test_a_gate_under_a_shift_takes_limits_only(tmp_path: Path, key: str) -> None:
     (found,) = problems(tmp_path, f"{SHIFTED}accuracy_under_blur = {{ min = 0.5, {key} }}\n")
     assert found == f"gates.accuracy_under_blur.{key.split()[0]}: this gate takes min and max only; remove it"
+
+
+def test_what_a_model_may_cost_to_run_is_no_part_of_what_it_becomes(tmp_path: Path) -> None:
+    plain = read_model_file(write(tmp_path, GOOD))
+    limited = read_model_file(write(tmp_path, GOOD + "[hardware]\nmax_latency_p99_ms = 5\nmax_accuracy_loss = 0.02\n"))
+    assert (limited.hardware.max_latency_p99_ms, limited.hardware.max_accuracy_loss) == (5, 0.02)
+    assert limited.digest() == plain.digest()
+
+
+def test_limits_on_hardware_that_make_no_sense_are_told(tmp_path: Path) -> None:
+    found = problems(tmp_path, GOOD + "[hardware]\nmax_memory_mb = 0\nmax_accuracy_loss = 1\nmax_latency_ms = 5\n")
+    assert len(found) == 3
+    assert "hardware.max_latency_ms: unknown key; did you mean 'max_latency_p99_ms'?" in found

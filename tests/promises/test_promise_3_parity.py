@@ -3,17 +3,23 @@
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pandas as pd
 import pytest
 
+from models.sections import Promotion
 from tasks.export import export, parity
+from tasks.hardware.variant import register_variant
 from tasks.registry.connection import connect
-from tasks.registry.versions import find_version, list_versions
+from tasks.registry.package import read_model_settings
+from tasks.registry.runs import RunTitle, start_run
+from tasks.registry.versions import download, find_version, list_versions
 from tasks.scoring.batch import Stamp
 from tasks.scoring.score import score_files
-from tests.conftest import Small
+from tests.conftest import Copy, Small
 from tests.promises.conftest import Mixed
 from tests.small import QUICK, cli, plain, write_model
+from tests.tasks.hardware.made import point
 
 
 def test_the_difference_is_on_the_run_and_on_the_version(small: Small) -> None:
@@ -40,6 +46,29 @@ def test_texts_pictures_and_recordings_agree_too(mixed: Mixed) -> None:
     assert mixed.parity.rows >= 10
     assert mixed.parity.difference <= parity.TOLERANCE
     assert mixed.parity.labels_differ == 0
+
+
+def test_a_variant_that_is_worse_than_its_parent_is_refused(copy: Copy, home: Path, tmp_path: Path) -> None:
+    """Whatever its measurement said: it is judged again, by the interval on rows that neither has seen."""
+    copy("coarse", promotion=Promotion(min_rows=50, resamples=100))
+    assert cli("promote", "coarse").code == 0
+    parent = find_version("coarse", "1")
+    package = download(parent, tmp_path / "package")
+    model = onnx.load(package / "model.onnx")
+    for weights in (each for each in model.graph.initializer if len(each.dims) > 1 and each.data_type == 1):
+        spoilt = np.random.default_rng(0).permutation(onnx.numpy_helper.to_array(weights).ravel())
+        weights.CopyFrom(onnx.numpy_helper.from_array(spoilt.reshape(tuple(weights.dims)), weights.name))
+    onnx.save(model, tmp_path / "worse.onnx")
+    praised = point(9000, "int8-tensor")
+    run_id = start_run(RunTitle("coarse", "measure", "measure"), home)
+    variant = register_variant(
+        parent, package, tmp_path / "worse.onnx", praised, "accuracy", read_model_settings(package), run_id
+    )
+    assert variant.tags["parent"] == "1" and "parity" not in variant.tags
+    said = cli("promote", "coarse")
+    assert said.code == 1
+    assert "worse than that of its parent, version 1" in said.out
+    assert find_version("coarse", "1").aliases == ("champion",)
 
 
 def test_a_row_is_scored_the_same_alone_and_among_others(mixed: Mixed, tmp_path: Path) -> None:

@@ -108,8 +108,9 @@ def test_a_warm_start_gives_the_same_weights_also_after_an_interruption(tmp_path
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_evaluation")
 def test_a_killed_training_goes_on_and_ends_with_the_same_weights(server: str, tmp_path: Path, home: Path) -> None:
-    """Killed after its third epoch, resumed in the same run; then trained anew without disturbance."""
+    """Killed after its third epoch, resumed in the same run; then trained anew in this process without disturbance."""
     file = write_model(tmp_path, "killed", table(3000), quick=LONGER)
     process = command("train", file, "--json", PREFECT_API_URL=server)
     run_id = _wait_for_epoch(3, home, process)
@@ -123,7 +124,7 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_weights(server: str, t
     assert sorted(set(epochs_of(run_id))) == list(range(1, 13))
     assert len(epochs_of(run_id)) <= 13
     assert connect().get_run(run_id).info.status == "FINISHED"
-    undisturbed = finished(command("train", file, "--fresh", "--json", PREFECT_API_URL=server))
+    undisturbed = cli("train", file, "--fresh", "--json")
     assert graph_of(undisturbed) == sha
     assert undisturbed.json["run_id"] != run_id
 

@@ -9,6 +9,7 @@ import pytest
 
 from flows.environment import QUIET, prepare
 from tests.conftest import Small
+from tests.shared import Databases
 from tests.small import ROOT, command, finished, write_model
 
 GUARD = """
@@ -95,17 +96,17 @@ def test_onnx_runtime_keeps_no_reports_where_only_mlflow_loads_a_version(
 
 
 @pytest.mark.slow
-def test_a_training_connects_to_nothing_outside(tmp_path: Path) -> None:
+def test_a_training_connects_to_nothing_outside(tmp_path: Path, databases: Databases) -> None:
     """With a home of its own and the temporary Prefect server, whose process is guarded too."""
     (tmp_path / "guard").mkdir()
     (tmp_path / "guard" / "sitecustomize.py").write_text(GUARD)
-    file = write_model(tmp_path, "quiet")
+    file, home = write_model(tmp_path, "quiet"), databases.give(tmp_path / "home")
     settings = {
         "PYTHONPATH": str(tmp_path / "guard"),
         "GUARD_LOG": str(tmp_path / "log"),
-        "PERENNIAL_HOME": str(tmp_path / "home"),
-        "PREFECT_HOME": str(tmp_path / "home" / "prefect"),
-        "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path / 'home'}/mlflow.db",
+        "PERENNIAL_HOME": str(home),
+        "PREFECT_HOME": str(home / "prefect"),
+        "MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow.db",
     }
     done = finished(command("train", file, "--json", **settings))
     assert done.code == 0, done.both

@@ -22,8 +22,7 @@ from models.modelfile import read_model_file
 from tasks.data.rows import rows_of
 from tasks.data.snapshot import ingest, open_snapshot
 from tasks.data.splits import TEST, fit_split
-from tasks.export import export as export_module
-from tasks.export import steps
+from tasks.export import contracting, steps
 from tasks.export.export import export_model
 from tasks.export.exported import Digests, Exported
 from tasks.export.parity import ParityError, check_parity
@@ -288,11 +287,11 @@ def test_differing_from_the_network_is_a_judgement_and_no_failure_outside() -> N
 def test_a_sensitive_columns_profile_has_counts_alone(ready: tuple[Path, Exported]) -> None:
     shop = read_contract(ready[1].folder).columns[2]
     assert len(shop.statistics.model_dump()) > 2
-    hidden = export_module._shown(shop.settings.model_copy(update={"sensitive": True}), shop.statistics)
+    hidden = contracting.shown(shop.settings.model_copy(update={"sensitive": True}), shop.statistics)
     assert hidden.model_dump() == {"count": shop.statistics.count, "missing": shop.statistics.missing}
 
 
 def test_a_folder_that_cannot_be_written_is_a_plain_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutsideError, match="the graph could not be written"):
-        export_module._write(tmp_path / "file" / "package", b"", None)  # type: ignore[arg-type]
+        contracting.write_graph(tmp_path / "file" / "package", b"", None)  # type: ignore[arg-type]

@@ -32,7 +32,7 @@ class Echo:
 
 def predictor_of(monkeypatch: pytest.MonkeyPatch, threads: int = 3) -> tuple[Predictor, Echo]:
     echo = Echo()
-    monkeypatch.setattr(predictor_module, "_start_session", lambda _: echo)
+    monkeypatch.setattr(predictor_module, "start_session", lambda *_: echo)
     kinds: dict[str, ColumnSettings] = {"t": KINDS["text"].settings(), "n": KINDS["number"].settings()}
     return Predictor(b"", contract_of(kinds), threads), echo
 

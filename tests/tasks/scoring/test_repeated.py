@@ -43,7 +43,7 @@ def test_each_row_is_predicted_as_its_equal(monkeypatch: pytest.MonkeyPatch, dif
             return super().run(given, {**feed, "n": np.zeros(len(feed["t"]), np.float32)})
 
     echo = Lengths()
-    monkeypatch.setattr(predictor_module, "_start_session", lambda _: echo)
+    monkeypatch.setattr(predictor_module, "start_session", lambda *_: echo)
     kinds: dict[str, ColumnSettings] = {"t": TEXTS.settings()}
     lengths = np.arange(3 * BATCH) % different + 1
     texts = pa.array(["x" * length for length in lengths])

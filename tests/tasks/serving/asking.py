@@ -12,8 +12,9 @@ from tasks.serving.batcher import Batcher
 from tasks.serving.beside.beside import Beside
 from tasks.serving.limits import Limits
 from tasks.serving.metrics import Metrics
-from tasks.serving.models import Models, Wanted, write_wanted
+from tasks.serving.models import Models
 from tasks.serving.service import Service
+from tasks.serving.wanted import Wanted, write_wanted
 
 
 @contextmanager

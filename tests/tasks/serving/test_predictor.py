@@ -10,7 +10,10 @@ import pytest
 from perennial import Predictor
 
 from models.errors import InputError
+from tasks.scoring.execution import Execution, ProviderError
 from tasks.scoring.rows import RowsError
+from tasks.serving.served import Served
+from tasks.serving.wanted import Wanted
 from tests.conftest import Small
 from tests.small import ROOT, table
 from tests.tasks.serving.versions import write_classifier, write_version
@@ -66,3 +69,13 @@ def test_neither_torch_nor_prefect_nor_mlflow_is_loaded_to_answer(module: str) -
     code = f"import sys, {module}; print({{'torch', 'prefect', 'mlflow', 'sklearn'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+def test_it_runs_as_it_was_measured(tmp_path: Path) -> None:
+    write_version(tmp_path / "v")
+    measured = Execution(optimization="basic", batch_rows=3)
+    served = Served.load("m", Wanted("1", str(tmp_path / "v"), None, measured.to_json()))
+    assert served.graph.execution == measured and served.graph.batch_rows == 3
+    absent = Execution(provider="NoSuchExecutionProvider")
+    with pytest.raises(ProviderError):
+        Served.load("m", Wanted("1", str(tmp_path / "v"), None, absent.to_json()))

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from models.columns import KINDS
+from models.columns.category.statistics import CategoryStatistics
 from models.errors import InputError
 from models.network import FusionNetwork
 from tasks.data.splits import fit_split
@@ -121,15 +122,32 @@ def _features_of(side: Side, columns: tuple[str, ...]) -> list[int]:
     return found
 
 
-def test_encoders_of_single_values_are_loosened_and_no_other_weights(tmp_path: Path) -> None:
-    side, other = Side(tmp_path, "then", table(ROWS), 0), Side(tmp_path, "now", table(ROWS), 1)
-    before = {name: value.clone() for name, value in side.network.named_parameters()}
-    fresh = {name: value.clone() for name, value in other.network.named_parameters()}
-    loosen(side.network, fresh)
+def test_vectors_of_rare_values_are_loosened_and_no_other_weights(tmp_path: Path) -> None:
+    """Of 300 rows with a value half its vector is kept, of 100 a quarter."""
+    frame = table(ROWS).assign(site=list("ab") * (ROWS // 2))
+    columns = COLUMNS + MORE.splitlines()[1] + "\n"
+    side, other = (Side(tmp_path, name, frame, seed, columns=columns) for seed, name in enumerate(("then", "now")))
+    before, fresh = ({name: value.clone() for name, value in each.network.named_parameters()} for each in (side, other))
+    shop, site = (side.prepared.statistics[name] for name in ("shop", "site"))
+    assert isinstance(shop, CategoryStatistics) and isinstance(site, CategoryStatistics)
+    rare, frequent = replaced(shop, missing=0, counts=(100, 300, 1)), replaced(site, counts=(2700, 0))
+    loosen(side.network, fresh, {**side.prepared.statistics, "shop": rare, "site": frequent})
+    kept = torch.tensor([0, 0, 0.25, 0.5, 1 / 301, 0, 0, 0.9, 0]).unsqueeze(1)
     for name, value in side.network.named_parameters():
-        single = name.startswith(("encoders.number.", "encoders.category."))
-        expected = 0.1 * before[name] + 0.9 * fresh[name] if single else before[name]
+        expected = kept * before[name] + (1 - kept) * fresh[name] if name.endswith("vectors.weight") else before[name]
         torch.testing.assert_close(value, expected)
+
+
+def replaced(statistics: CategoryStatistics, **counts: object) -> CategoryStatistics:
+    return statistics.model_copy(update={"rare": 0, **counts})
+
+
+def test_without_categories_nothing_is_loosened(tmp_path: Path) -> None:
+    side = Side(tmp_path, "then", table(ROWS), 0, columns='[columns]\n"load" = "number"\n')
+    before = {name: value.clone() for name, value in side.network.named_parameters()}
+    loosen(side.network, {}, side.prepared.statistics)
+    for name, value in side.network.named_parameters():
+        assert torch.equal(value, before[name])
 
 
 def test_classes_are_found_by_name(tmp_path: Path) -> None:

@@ -11,13 +11,14 @@ from tasks.monitoring.training import Rows, profile_rows
 from tasks.scoring.rows import parse_cells
 from tasks.serving.asking import Answered, Asked, RowsAsked
 from tasks.serving.served import Served
+from tasks.serving.wanted import Wanted
 
 NOON = 1_800_000_000.0
 """Seconds since 1970, when everything is answered unless it is said."""
 
 
 def load(folder: Path, name: str = "m", version: str = "1") -> Served:
-    return Served.load(name, version, folder, None)
+    return Served.load(name, Wanted(version, str(folder), None))
 
 
 def answer(

@@ -1,0 +1,1 @@
+"""What a version costs to run: measured over providers, precisions and settings on this machine."""

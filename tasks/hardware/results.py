@@ -1,0 +1,199 @@
+"""What a measurement came to, as one JSON file per machine that others are laid beside."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pydantic import field_validator
+
+from models.errors import InputError, OutsideError
+from models.sections import Hardware, Section
+from models.versioned import read_versioned
+from tasks.hardware.points import Point
+from tasks.hardware.precision import Precision
+from tasks.scoring.execution import Execution
+
+FORMAT_VERSION = 1
+BUSY = 0.5
+"""Processes waiting for each core above which a machine is too busy to be measured."""
+
+
+class MachineFacts(Section):
+    """The machine, see `Machine`."""
+
+    name: str
+    processor: str
+    cores: int
+    memory_gb: float
+    system: str
+    onnxruntime: str
+    busy: float = 0.0
+    """Processes that waited for each core in the minute before, see `Machine`."""
+
+
+class PriceFacts(Section):
+    """What it costs, see `Price`."""
+
+    machine: str
+    currency: str
+    hourly: float
+    watts: float
+    kwh: float
+
+
+class Measured(Section):
+    """One point."""
+
+    precision: Precision
+    execution: dict[str, Any]
+    rows_per_second: float
+    """The best call of all rounds: whatever else ran on the machine only made others slower."""
+    latency_p50_ms: float
+    latency_p95_ms: float
+    latency_p99_ms: float
+    """Of single rows of all rounds."""
+    load_seconds: float
+    """From the file to the first prediction, the libraries loaded; median of the rounds."""
+    peak_mb: float
+    """Millions of bytes that were resident at most, in any round."""
+    size_mb: float
+    """Of the graph."""
+    value: float | None
+    """The metric on the test rows; None where they can't define it."""
+    difference: float | None
+    """To the version in float32 as it is scored by default; positive is better."""
+    low: float | None
+    high: float | None
+    """95 % interval of the difference, by a paired bootstrap."""
+    beside: float
+    """How far a row's prediction alone is from that among others, see `effect_of_others`."""
+    cost: float | None
+    """Of a million predictions; None where no price is known."""
+
+    @field_validator("execution")
+    @classmethod
+    def _an_execution(cls, raw: dict[str, Any]) -> dict[str, Any]:
+        return asdict(Execution.of(raw))
+
+    @property
+    def point(self) -> Point:
+        """What was measured."""
+        return Point(self.precision, Execution.of(self.execution))
+
+    @property
+    def name(self) -> str:
+        """What was measured, in words."""
+        return self.point.name
+
+
+class PlacedNodes(Section):
+    """Nodes of one operator that one provider ran."""
+
+    provider: str
+    operator: str
+    nodes: int
+
+
+class Placement(Section):
+    """Where the nodes of one graph ran when a provider was asked for."""
+
+    asked: str
+    precision: Precision
+    nodes: tuple[PlacedNodes, ...]
+
+    @property
+    def taken(self) -> int:
+        """Nodes that the provider ran."""
+        return sum(each.nodes for each in self.nodes if each.provider == self.asked)
+
+    @property
+    def fell_back(self) -> int:
+        """Nodes that another one ran, which is the CPU."""
+        return sum(each.nodes for each in self.nodes if each.provider != self.asked)
+
+
+class NotMeasured(Section):
+    """What was not measured."""
+
+    what: str
+    why: str
+
+
+class Result(Section):
+    """A measurement of one version on one machine."""
+
+    format_version: int = FORMAT_VERSION
+    model: str
+    version: str
+    graph_sha256: str
+    snapshot: str
+    metric: str
+    test_rows: int
+    limits: Hardware
+    machine: MachineFacts
+    price: PriceFacts | None
+    made: str
+    """ISO 8601, UTC."""
+    rounds: int
+    seconds: float
+    points: tuple[Measured, ...]
+    """The reference first."""
+    placements: tuple[Placement, ...]
+    not_measured: tuple[NotMeasured, ...]
+    chosen: int | None
+    """Place of the chosen one among the points."""
+    why: str
+    """Why it was chosen, or why none was."""
+
+    @property
+    def was_busy(self) -> bool:
+        """Whether so much else ran on the machine that speeds can't be trusted."""
+        return self.machine.busy > BUSY
+
+    @property
+    def best(self) -> Measured | None:
+        """The chosen point."""
+        return None if self.chosen is None else self.points[self.chosen]
+
+
+def write_result(result: Result, folder: Path) -> Path:
+    """The result as JSON in `folder`, named by its machine."""
+    safe = re.sub(r"[^\w.-]", "_", result.machine.name)
+    path = folder / f"{safe}.json"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OutsideError(f"{path}: can't be written: {error.strerror}") from None
+    return path
+
+
+def read_results(paths: Sequence[Path], model: str) -> list[Result]:
+    """The results in the files, of one version of the model. Raises InputError that lists every problem."""
+    problems: list[str] = []
+    found: list[Result] = []
+    for path in paths:
+        try:
+            found.append(_read(path, model))
+        except InputError as error:
+            problems += error.problems
+    if not problems and len({each.graph_sha256 for each in found}) > 1:
+        told = ", ".join(f"version {each.version} in {path}" for each, path in zip(found, paths, strict=True))
+        problems.append(f"{model}: results of different versions can't be compared: {told}")
+    if problems:
+        raise InputError(*problems)
+    return found
+
+
+def _read(path: Path, model: str) -> Result:
+    try:
+        result = read_versioned(Result, path, FORMAT_VERSION, "result of a measurement")
+    except OSError as error:
+        raise InputError(f"{path}: can't be read: {error.strerror}; give a JSON file that `measure` wrote") from None
+    if result.model != model:
+        raise InputError(f"{path}: is of model {result.model!r}, not of {model!r}")
+    if not result.points or (result.chosen is not None and not 0 <= result.chosen < len(result.points)):
+        raise InputError(f"{path}: damaged result of a measurement: points are missing")
+    return result

@@ -1,0 +1,78 @@
+"""A graph in another precision as a version of its own, beside the one that it was made from."""
+
+import hashlib
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from models.contract import GRAPH_FILE, read_contract, write_contract
+from models.errors import RefusedError
+from models.modelfile import ModelFile
+from models.sections import Hardware
+from tasks.hardware.choose import cheapest
+from tasks.hardware.precision import PRECISION_NAMES
+from tasks.hardware.results import Measured
+from tasks.registry.history import new_event, record
+from tasks.registry.versions import (
+    CODE_DIGEST,
+    COMMIT,
+    MODEL_FILE_DIGEST,
+    PARENT,
+    SNAPSHOT,
+    Version,
+    register,
+    tag_version,
+    untag_version,
+)
+from tasks.scoring.execution import EXECUTION, Execution
+
+KEPT = (SNAPSHOT, MODEL_FILE_DIGEST, CODE_DIGEST, COMMIT)
+"""Tags of the parent that hold for the variant too: it was made from the same."""
+PRECISION = "precision"
+
+
+def register_variant(
+    parent: Version, package: Path, graph: Path, point: Measured, metric: str, model_file: ModelFile, run_id: str
+) -> Version:
+    """The graph as a new version and challenger, with the parent's files beside it and a contract that names the graph.
+
+    `package` holds the parent's files, and is changed. Raises RefusedError where the point was not compared.
+    """
+    if point.difference is None or point.low is None or point.high is None:
+        raise RefusedError(f"{parent.model}: {point.name} could not be compared with float32, and is not registered")
+    content = graph.read_bytes()
+    shutil.copyfile(graph, package / GRAPH_FILE)
+    contract = read_contract(package).model_copy(update={"graph_sha256": hashlib.sha256(content).hexdigest()})
+    write_contract(contract, package)
+    compared = f"{metric} {point.difference:+.4f} (95 % interval {point.low:+.4f} to {point.high:+.4f})"
+    origin = f"Version {parent.number} in {PRECISION_NAMES[point.precision]}"
+    tags = {
+        **{name: parent.tags[name] for name in KEPT if name in parent.tags},
+        PARENT: parent.number,
+        PRECISION: point.precision,
+        EXECUTION: Execution.of(point.execution).to_json(),
+    }
+    version = register(package, model_file, run_id, tags, f"{origin}; on test rows, beside it: {compared}.")
+    record(parent.model, new_event("registered", version.number, None, "measured", (f"{origin}: {compared}",), run_id))
+    return version
+
+
+def keep_best(version: Version, own: Sequence[Measured], limits: Hardware, metric: str) -> Execution | None:
+    """The best settings of the version's own graph, with which it is scored and served from here on.
+
+    None where none of them keeps within the limits; the version then stays as it was.
+    """
+    chosen, _ = cheapest(own, limits, metric)
+    if chosen is None:
+        return None
+    execution = own[chosen].point.execution
+    tag_version(version, {EXECUTION: execution.to_json()})
+    return execution
+
+
+def forget_settings(version: Version) -> bool:
+    """Whether the version had settings of its own; it has none any more."""
+    if EXECUTION not in version.tags:
+        return False
+    untag_version(version, EXECUTION)
+    return True

@@ -1,0 +1,148 @@
+"""ONNX made of other files, by the converters of their frameworks, where these are installed."""
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from models.errors import InputError
+from models.modelfile import ModelFile
+from tasks.importing.pipelines import input_types, record_answers, with_columns_joined
+
+PICKLES = (".pkl", ".pickle", ".joblib")
+KERAS = (".keras", ".h5", ".hdf5")
+SAVED_MODEL = "saved_model.pb"
+CONVERTED, ANSWERS = "converted.onnx", "answers.parquet"
+OPSET = 18
+"""Of the main domain, in what is converted here."""
+LONGEST = 300
+"""Characters of a converter's message that are shown."""
+
+
+def require_converter(file: Path, trust: bool) -> bool:
+    """Whether the file has to be converted: it is no ONNX file.
+
+    Raises InputError where its converter is not installed, or it is a pickle without `trust`: loading one runs code.
+    """
+    suffix = file.suffix.lower()
+    if file.is_dir():
+        if not (file / SAVED_MODEL).is_file():
+            raise InputError(f"{file}: a folder without {SAVED_MODEL}; give an ONNX file, or a SavedModel's folder")
+        _require(file, "tf2onnx", "tensorflow")
+        _require(file, "tensorflow", "tensorflow")
+    elif suffix in PICKLES:
+        if not trust:
+            raise InputError(
+                f"{file}: a pickle, and loading it runs whatever code is in it, as yourself; where you trust its "
+                "source, say --trust, or else have it converted where it was made (skl2onnx.to_onnx)"
+            )
+        _require(file, "skl2onnx", "sklearn")
+    elif suffix in KERAS:
+        _require(file, "keras", "keras")
+    else:
+        return False
+    return True
+
+
+def _require(file: Path, package: str, extra: str) -> None:
+    if find_spec(package) is None:
+        what = f"{package} makes ONNX of it, and is not installed"
+        raise InputError(f"{file}: {what}; pip install 'perennial[{extra}]', or give an ONNX file")
+
+
+@dataclass(frozen=True)
+class Converted:
+    """An ONNX file, and where it comes from."""
+
+    graph: Path
+    by: str = ""
+    """What made it here; empty where it was given."""
+    answers: Path | None = None
+    """What the original said about some rows, where it was asked."""
+
+
+def as_onnx(file: Path, model_file: ModelFile, scratch: Path, trust: bool) -> Converted:
+    """The ONNX file itself, or one in `scratch` that was made of it.
+
+    Raises InputError where it has no converter, see `require_converter`, or that fails.
+    """
+    target = scratch / CONVERTED
+    if not require_converter(file, trust):
+        return Converted(file)
+    if file.is_dir():
+        return _of_saved_model(file, target)
+    return _of_pickle(file, model_file, target) if file.suffix.lower() in PICKLES else _of_keras(file, target)
+
+
+@contextmanager
+def _converting(file: Path, converter: str) -> Iterator[None]:
+    """What a converter raises, whatever it is, as one plain line; what it prints stays off the screen."""
+    from contextlib import redirect_stderr, redirect_stdout
+
+    try:
+        with warnings.catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    except InputError:
+        raise
+    except Exception as error:
+        text = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{file}: {converter} can't read or convert it: {text[:LONGEST]}") from error
+
+
+def _of_keras(file: Path, target: Path) -> Converted:
+    """By Keras itself, which refuses code that is kept in the file."""
+    # Read when Keras is imported, which is here at the earliest; its settings are written to no home folder.
+    os.environ.setdefault("KERAS_BACKEND", "torch")
+    os.environ.setdefault("KERAS_HOME", str(target.parent))
+    with _converting(file, "Keras"):
+        import keras
+
+        model: Any = keras.models.load_model(file, compile=False, safe_mode=True)
+        blanks = [keras.ops.zeros([size or 1 for size in t.shape], dtype=t.dtype) for t in model.inputs]
+        model(blanks if len(blanks) > 1 else blanks[0])
+        model.export(str(target), format="onnx", verbose=False, opset_version=OPSET)
+    return Converted(target, f"Keras {keras.__version__}")
+
+
+def _of_saved_model(folder: Path, target: Path) -> Converted:
+    """By tf2onnx, of the signature that TensorFlow serves."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with _converting(folder, "tf2onnx"):
+        import tensorflow
+        import tf2onnx
+
+        loaded: Any = tensorflow.saved_model.load(str(folder))
+        serve = loaded.signatures["serving_default"]
+        specs = serve.structured_input_signature[1]
+        signature = [tensorflow.TensorSpec(spec.shape, spec.dtype, name=name) for name, spec in specs.items()]
+
+        def call(*given: Any) -> Any:
+            return serve(**dict(zip(specs, given, strict=True)))
+
+        function = tensorflow.function(call, input_signature=signature)
+        tf2onnx.convert.from_function(function, signature, opset=OPSET, output_path=str(target))
+    return Converted(target, f"TensorFlow {tensorflow.__version__}")
+
+
+def _of_pickle(file: Path, model_file: ModelFile, target: Path) -> Converted:
+    """By skl2onnx, from a fitted pipeline or estimator of scikit-learn; loading it runs the code that it holds."""
+    with _converting(file, "scikit-learn"):
+        import joblib
+
+        pipeline = joblib.load(file)
+    with _converting(file, "skl2onnx"):
+        import sklearn
+        from skl2onnx import convert_sklearn
+
+        types, whole = input_types(pipeline, model_file), with_columns_joined(pipeline)
+        model = convert_sklearn(whole, initial_types=types, target_opset={"": OPSET})
+        target.write_bytes(model.SerializeToString())
+    with _converting(file, "scikit-learn"):
+        answers = record_answers(pipeline, model_file, target.with_name(ANSWERS))
+    return Converted(target, f"scikit-learn {sklearn.__version__}", answers)

@@ -1,0 +1,135 @@
+"""Answers that the original framework gave for some rows, and how far ours are from them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from models.classes import find_classes
+from models.columns.cells import as_array
+from models.contract import Contract, free_name
+from models.errors import InputError, RefusedError
+from models.problems import near_match
+from tasks.data.batches import RawBatch, SourceFile
+from tasks.data.checks import check_batch
+from tasks.data.contents import with_contents
+from tasks.data.sources import peek, read_batches, resolve
+from tasks.data.windows import TOO_SHORT, windows_of
+from tasks.scoring.output import no_predictions, output_columns
+from tasks.scoring.predictor import Predictions, Predictor
+
+
+class DiffersError(RefusedError):
+    """The graph does not answer as the framework did that it comes from: no version may be made of it."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """How far the version is from what was recorded."""
+
+    rows: int
+    difference: float
+    """Largest difference of a probability, or of a value relative to the spread of the recorded values."""
+    labels_differ: int
+    """Rows with another label although the margin is wider than the tolerance."""
+    tolerance: float
+
+    def line(self) -> str:
+        """For people."""
+        return f"as recorded within {self.difference:.2g} on {self.rows:,} rows (allowed {self.tolerance:g})"
+
+
+def compare_recorded(predictor: Predictor, uri: str, tolerance: float) -> Recorded:
+    """The comparison on all rows of a file that holds the raw columns and, named as predictions are, answers.
+
+    These are `label`, `probability_CLASS` of some or all classes, or `value`; with "_" behind where a raw column is
+    called so. Raises InputError for a file without them, or with rows that can't be scored, and DiffersError where an
+    answer is further from the recorded one than the tolerance.
+    """
+    (file, *others) = resolve(uri)
+    if others:
+        raise InputError(f"graph.recorded: {uri} is {len(others) + 1} files; give one")
+    contract = predictor.contract
+    answers = _answers_in(file, contract)
+    parts = [_compare(predictor, batch, answers) for batch in _batches(file, contract, list(answers.values()))]
+    if not parts:
+        raise InputError(f"{file.path}: holds no rows with recorded answers")
+    apart, spread, margin, other = (np.concatenate(each) for each in zip(*parts, strict=True))
+    scale = float(np.std(spread)) or 1.0 if contract.task == "regression" else 1.0
+    found = Recorded(
+        len(other), float(apart.max(initial=0.0)) / scale, int((other & (margin > tolerance)).sum()), tolerance
+    )
+    if not found.difference <= tolerance or found.labels_differ:
+        worst = int(np.argmax(apart)) + 1
+        beyond = int((apart / scale > tolerance).sum())
+        raise DiffersError(
+            f"{contract.name}: answers differ from those in {file.path} by {found.difference:.2g} (allowed "
+            f"{tolerance:g}), most in row {worst}, in {beyond} of {found.rows} rows, with {found.labels_differ} other "
+            "labels; look at the inputs, the order of the classes, or graph.tolerance"
+        )
+    return found
+
+
+def _answers_in(file: SourceFile, contract: Contract) -> dict[str, str]:
+    """Columns of the file with recorded answers, by what they are called among the predictions."""
+    present = peek(file).schema.names
+    named = [name for name in output_columns(no_predictions(contract), contract) if name != "probability"]
+    taken = set(contract.raw_columns)
+    found = {name: column for name in named if (column := free_name(name, taken)) in present}
+    if not found:
+        wanted = ", ".join(free_name(name, taken) for name in named[:4])
+        hint = near_match(free_name(named[-1], taken), present)
+        raise InputError(f"{file.path}: no column holds recorded answers; call them {wanted}{hint}")
+    return found
+
+
+def _batches(file: SourceFile, contract: Contract, answers: list[str]) -> Iterator[RawBatch]:
+    columns = {column.name: column.settings for column in contract.columns}
+    raw = read_batches(file, {*contract.raw_columns, *answers})
+    windows = windows_of(contract.series, columns, contract.missing)
+    return with_contents(windows.of(raw) if windows else raw, file, columns, contract.missing)
+
+
+Compared = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]
+"""Of each row: how far its answers are, its recorded value, its margin, and whether its label is another."""
+
+
+def _compare(predictor: Predictor, batch: RawBatch, answers: dict[str, str]) -> Compared:
+    contract = predictor.contract
+    checked = check_batch(batch, {c.name: c.settings for c in contract.columns}, contract.missing)
+    bad = [reject for reject in checked.rejects.to_pylist() if reject["reason"] != TOO_SHORT]
+    if bad:
+        raise InputError(
+            f"{batch.source}: row {bad[0]['row']} can't be scored: {bad[0]['column']!r} {bad[0]['reason']}"
+        )
+    kept = batch.table.filter(pa.array(np.isin(batch.rows, checked.rows)))
+    found = predictor.predict({c.name: as_array(checked.table.column(c.name)) for c in contract.columns})
+    ours = output_columns(found, contract)
+    apart, spread = np.zeros(len(kept)), np.zeros(len(kept))
+    for name in (name for name in answers if name != "label"):
+        theirs = _numbers(kept, answers[name], batch.source)
+        difference = np.abs(np.asarray(ours[name], dtype=np.float64) - theirs)
+        apart, spread = np.maximum(apart, np.where(np.isnan(difference), np.inf, difference)), theirs
+    other, margin = np.zeros(len(kept), dtype=bool), np.full(len(kept), np.inf)
+    if "label" in answers and found.index is not None:
+        other = find_classes(as_array(kept.column(answers["label"])), contract.classes) != found.index
+        margin = _margin(found, contract.threshold)
+    return apart, spread, margin, other
+
+
+def _numbers(rows: pa.Table, column: str, source: str) -> NDArray[np.float64]:
+    try:
+        return np.asarray(rows.column(column).cast(pa.float64()).to_numpy(), dtype=np.float64)
+    except pa.ArrowInvalid:
+        raise InputError(f"{source}: {column!r} should hold numbers alone") from None
+
+
+def _margin(found: Predictions, threshold: float | None) -> NDArray[np.float64]:
+    """How far each row is from having another label."""
+    probabilities = np.asarray(found.probabilities, dtype=np.float64)
+    if threshold is not None:
+        return np.asarray(np.abs(probabilities[:, 1] - threshold))
+    ordered = np.sort(probabilities, axis=1)
+    return np.asarray(ordered[:, -1] - ordered[:, -2])

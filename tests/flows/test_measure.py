@@ -1,0 +1,143 @@
+"""`perennial measure`: what it asks for, what it keeps on the version, and the variant that is a version of its own."""
+
+import json
+from pathlib import Path
+
+import onnxruntime
+import pandas as pd
+import pytest
+from mlflow.entities import Run
+
+from models.sections import Hardware, Promotion
+from tasks.registry.connection import connect
+from tasks.registry.versions import find_version, list_versions, resolve
+from tasks.scoring.execution import EXECUTION, Execution, execution_of
+from tasks.scoring.outputs import manifest_of
+from tests.conftest import Copy, Small
+from tests.small import cli, plain
+
+QUICK = ("--rounds", 1, "--seconds", 0.02, "--batch-rows", 32, "--threads", 1, "--optimization", "all")
+RULES = {"promotion": Promotion(min_rows=50, resamples=100), "hardware": Hardware(max_accuracy_loss=0.2)}
+
+
+@pytest.mark.usefixtures("server")
+def test_what_can_not_be_measured_is_told_before_anything_starts(small: Small, tmp_path: Path) -> None:
+    plain(cli("measure", "nobody"), 2, "nobody: no such model")
+    plain(cli("measure", "small", "--prices", tmp_path / "none.toml"), 2, "no such prices file")
+    plain(cli("measure", "small", "--machine", "moon"), 2, "no machine 'moon'")
+    plain(cli("measure", "small", "a.json"), 2, "a.json", "--compare")
+    plain(cli("measure", tmp_path / "none.toml"), 2, "no such model file")
+    plain(cli("measure", "small", "--compare", tmp_path / "none.json"), 2, "none.json: can't be read")
+
+
+@pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="CUDA is in this build")
+@pytest.mark.usefixtures("server")
+def test_a_provider_that_is_not_there_is_a_plain_error(small: Small) -> None:
+    said = cli("measure", "small", "--provider", "CUDAExecutionProvider")
+    plain(said, 2, "CUDAExecutionProvider: this build of onnxruntime has no such execution provider")
+
+
+@pytest.mark.usefixtures("server")
+def test_a_model_without_a_champion_says_so(copy: Copy) -> None:
+    copy("measure-none", **RULES)
+    plain(cli("measure", "measure-none", *QUICK), 2, "measure-none: has no champion yet")
+
+
+@pytest.mark.usefixtures("server")
+def test_without_its_snapshot_nothing_is_measured(copy: Copy, home: Path) -> None:
+    copy("measure-gone", **RULES)
+    for path in (home / "snapshots" / "measure-gone").glob("*.json"):
+        path.unlink()
+    plain(cli("measure", "measure-gone/1", *QUICK), 2, "measure-gone: the snapshot", "is not on this machine")
+
+
+@pytest.mark.usefixtures("server")
+def test_settings_that_were_chosen_elsewhere_are_no_silent_fall_back(
+    copy: Copy, rows_csv: Path, tmp_path: Path
+) -> None:
+    copy("measure-else", **RULES)
+    tag = Execution("CUDAExecutionProvider").to_json()
+    connect().set_model_version_tag("measure-else", "1", EXECUTION, tag)
+    said = cli("score", "measure-else/1", "--input", rows_csv, "--output", tmp_path / "out")
+    plain(said, 2, "version 1 was set to run on CUDAExecutionProvider", "--forget")
+    assert cli("measure", "measure-else/1", "--forget").out.startswith("measure-else version 1 is scored as before")
+    assert cli("score", "measure-else/1", "--input", rows_csv, "--output", tmp_path / "out").code == 0
+    assert "had no settings of its own" in cli("measure", "measure-else/1", "--forget").out
+
+
+def children(run_id: str) -> list[Run]:
+    experiment = connect().get_run(run_id).info.experiment_id
+    return list(connect().search_runs([experiment], f"tags.`mlflow.parentRunId` = '{run_id}'"))
+
+
+@pytest.mark.slow
+def test_from_a_version_to_a_cheaper_one_that_is_promoted_and_scores(
+    server: str, copy: Copy, home: Path, rows_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "measure-all"
+    copy(name, **RULES)
+    assert cli("promote", name).code == 0
+    # The network is too small for 8 bits to pay; which point wins is tested elsewhere.
+    monkeypatch.setattr("tasks.hardware.choose._time", lambda point: 0.1 if point.precision == "int8-tensor" else 1.0)
+    words = ("measure", name, *QUICK, "--precision", "float32", "--precision", "int8-tensor", "--register", "--json")
+    done = cli(*words, "--output", tmp_path / "out", "--machine", "two-cores")
+    assert done.code == 0, done.both
+    told = done.json
+    assert (told["model"], told["version"], told["registered"], told["currency"]) == (name, "1", "2", "USD")
+    assert told["chosen"]["precision"] == "int8-tensor" and told["chosen"]["cost"] > 0
+    _check_record(told, name)
+    _check_files(tmp_path / "out", told, name)
+    assert execution_of(resolve(name)) == Execution(**told["settings"])
+    judged = cli("promote", name)
+    assert judged.code == 0, judged.both
+    assert "average_precision is 0." in judged.out and "than that of its parent, version 1" in judged.out
+    scored = cli("score", name, "--input", rows_csv, "--output", tmp_path / "scored", "--json")
+    assert scored.json["version"] == "2"
+    pinned = manifest_of(str(tmp_path / "scored"))["executions"]
+    assert pinned == [json.loads(find_version(name, "2").tags[EXECUTION])]
+    assert len(pd.read_parquet(tmp_path / "scored" / "predictions")) == 198
+    plain(cli("measure", name, *QUICK), 1, "version 2 is version 1 in another precision; measure that")
+
+
+def _check_record(told: dict[str, object], name: str) -> None:
+    """A run with the report, a run beneath it for each point, and a version that tells of its parent."""
+    run_id = str(told["run_id"])
+    runs = children(run_id)
+    assert len(runs) == told["points"]
+    assert all(
+        {"rows_per_second", "latency_p99_ms", "peak_mb", "test_average_precision"} <= set(run.data.metrics)
+        for run in runs
+    )
+    assert [run.data.params["precision"] for run in runs if run.data.tags.get("chosen")] == ["int8-tensor"]
+    kept = {file.path for file in connect().list_artifacts(run_id)}
+    assert {"hardware.html", "two-cores.json", "cost.png", "latency.png"} <= kept
+    variant = list_versions(name)[0]
+    parent = find_version(name, "1")
+    assert (variant.number, variant.tags["parent"], variant.tags["precision"]) == ("2", "1", "int8-tensor")
+    assert "parity" not in variant.tags
+    assert variant.sha256 != parent.sha256
+    assert "challenger" in variant.aliases
+
+
+def _check_files(folder: Path, told: dict[str, object], name: str) -> None:
+    """The report names what was chosen; results of two machines go into one report."""
+    page = (folder / "hardware.html").read_text(encoding="utf-8")
+    assert str(told["chosen"]["name"]) in page and "<script" not in page  # type: ignore[index]
+    raw = json.loads((folder / "two-cores.json").read_text())
+    raw["machine"]["name"] = "the other"
+    other = folder / "other.json"
+    other.write_text(json.dumps(raw))
+    said = cli("measure", name, "--compare", folder / "two-cores.json", other, "--output", folder / "both")
+    assert said.code == 0, said.both
+    assert "the other" in (folder / "both" / "hardware.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_limits_that_nothing_keeps_refuse(server: str, copy: Copy, tmp_path: Path) -> None:
+    copy("measure-hard", **{**RULES, "hardware": Hardware(max_memory_mb=1)})
+    done = cli("measure", "measure-hard/1", *QUICK, "--precision", "float32", "--output", tmp_path, "--json")
+    assert done.code == 1, done.both
+    assert done.json["chosen"] is None and done.json["settings"] is None
+    assert "no point keeps within the limits" in done.json["why"]
+    assert EXECUTION not in find_version("measure-hard", "1").tags
+    assert (tmp_path / "hardware.html").exists()

@@ -1,0 +1,72 @@
+"""The cheapest point within the limits, and the points that no other beats."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.sections import Hardware
+from tasks.hardware.choose import allowed_loss, cheapest, pareto, problems_of
+from tests.tasks.hardware.made import point
+
+NUMBERS = st.integers(0, 6).map(float)
+
+
+@given(st.lists(st.tuples(NUMBERS, NUMBERS), max_size=12))
+def test_the_front_is_what_no_other_point_beats(pairs: list[tuple[float, float]]) -> None:
+    def beaten(mine: tuple[float, float]) -> bool:
+        return any(o[0] <= mine[0] and o[1] <= mine[1] and o != mine for o in pairs)
+
+    assert pareto(pairs) == [not beaten(pair) for pair in pairs]
+
+
+def chosen(limits: Hardware, *points: Any) -> int | None:
+    return cheapest(points, limits, "accuracy")[0]
+
+
+def test_the_fastest_within_the_limits_is_the_cheapest() -> None:
+    slow, fast = point(1000), point(3000, "int8-tensor", difference=-0.002, low=-0.008, high=0.004)
+    assert chosen(Hardware(), slow, fast) == 1
+    assert chosen(Hardware(max_accuracy_loss=0.007), slow, fast) == 0, "the interval decides, not the difference"
+
+
+def test_latency_and_memory_are_limits_too() -> None:
+    small, large = point(1000), point(2000, latency_p99_ms=9.0, peak_mb=900.0)
+    assert chosen(Hardware(), small, large) == 1
+    assert chosen(Hardware(max_latency_p99_ms=8), small, large) == 0
+    assert chosen(Hardware(max_memory_mb=500), small, large) == 0
+    assert chosen(Hardware(max_latency_p99_ms=2), small, large) is None
+
+
+def test_none_within_the_limits_says_why() -> None:
+    place, why = cheapest([point(1000), point(2000, latency_p99_ms=9.0)], Hardware(max_latency_p99_ms=2), "accuracy")
+    assert place is None
+    assert why.startswith("no point keeps within the limits; of the fastest, float32 on CPU")
+    assert why.endswith("99 of 100 single rows take up to 9 ms")
+
+
+def test_a_gain_that_could_be_chance_is_not_worth_another_precision() -> None:
+    usual = point(1000)
+    assert chosen(Hardware(), usual, point(1040, "int8-tensor")) == 0
+    assert chosen(Hardware(), usual, point(1060, "int8-tensor")) == 1
+
+
+def test_answers_that_depend_on_other_rows_are_not_chosen() -> None:
+    assert chosen(Hardware(), point(1000), point(9000, "int8-dynamic", beside=0.2)) == 0
+
+
+def test_what_could_not_be_compared_is_not_chosen() -> None:
+    lost = point(9000, "int8-tensor", value=None, difference=None, low=None, high=None)
+    assert chosen(Hardware(), point(1000), lost) == 0
+    assert list(problems_of(lost, point(), Hardware(), "accuracy")) == [
+        "accuracy can't be compared with float32 on these rows"
+    ]
+
+
+def test_an_error_in_the_unit_of_the_target_may_grow_by_a_share() -> None:
+    assert allowed_loss(Hardware(max_accuracy_loss=0.02), "rmse", 50.0) == pytest.approx(1.0)
+    assert allowed_loss(Hardware(max_accuracy_loss=0.02), "accuracy", 0.9) == pytest.approx(0.02)
+    reference, worse = point(value=50.0), point(2000, "int8-tensor", value=50.4, difference=-0.4, low=-0.9, high=0.1)
+    assert not list(problems_of(worse, reference, Hardware(max_accuracy_loss=0.02), "rmse"))
+    assert list(problems_of(worse, reference, Hardware(max_accuracy_loss=0.01), "rmse"))
