@@ -44,8 +44,8 @@ def open_measuring_run(version: Version, asked: Asked, home: Path) -> str:
     """The run of the measurement, beneath that of the version's training."""
     if PARENT in version.tags:
         number, parent = version.number, version.tags[PARENT]
-        told = f"version {number} is version {parent} in another precision; measure {version.model}/{parent}"
-        raise RefusedError(f"{version.model}: {told}")
+        instead = f"measure {version.model}/{parent}"
+        raise RefusedError(f"{version.model}: version {number} is version {parent} in another precision; {instead}")
     title = RunTitle(version.model, f"measure v{version.number}", "measure", version.run_id or None)
     run_id = runs.start_run(title, home, {"version": version.number})
     grid = asked.grid
