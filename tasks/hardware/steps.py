@@ -43,8 +43,9 @@ class Written:
 def open_measuring_run(version: Version, asked: Asked, home: Path) -> str:
     """The run of the measurement, beneath that of the version's training."""
     if PARENT in version.tags:
-        origin = f"version {version.tags[PARENT]}"
-        raise RefusedError(f"{version.model}: version {version.number} is {origin} in another precision; measure that")
+        number, parent = version.number, version.tags[PARENT]
+        instead = f"measure {version.model}/{parent}"
+        raise RefusedError(f"{version.model}: version {number} is version {parent} in another precision; {instead}")
     title = RunTitle(version.model, f"measure v{version.number}", "measure", version.run_id or None)
     run_id = runs.start_run(title, home, {"version": version.number})
     grid = asked.grid

@@ -96,7 +96,7 @@ def test_from_a_version_to_a_cheaper_one_that_is_promoted_and_scores(
     pinned = manifest_of(str(tmp_path / "scored"))["executions"]
     assert pinned == [json.loads(find_version(name, "2").tags[EXECUTION])]
     assert len(pd.read_parquet(tmp_path / "scored" / "predictions")) == 198
-    plain(cli("measure", name, *QUICK), 1, "version 2 is version 1 in another precision; measure that")
+    plain(cli("measure", name, *QUICK), 1, "version 2 is version 1 in another precision; measure measure-all/1")
 
 
 def _check_record(told: dict[str, object], name: str) -> None:
