@@ -48,9 +48,9 @@ class Answer:
         return tuple(map(canonical_word, self.listed))
 
     @property
-    def counted(self) -> bool:
-        """Whether they are numbers from 0 on, which may stand for names that the graph does not know."""
-        return self.listed == tuple(range(len(self.listed)))
+    def numbered(self) -> bool:
+        """Whether they are whole numbers, which may stand for names that the graph does not know."""
+        return all(isinstance(name, int) for name in self.listed)
 
 
 @dataclass(frozen=True)
@@ -157,6 +157,10 @@ def _answer_problems(answer: Answer, graph: Graph, task: Task | None) -> Iterato
         yield f'{where}: the target is a regression, and the graph answers classes; say target.kind = "multiclass"'
     if task in ("binary", "multiclass") and answer.meaning == "value":
         yield f'{where}: the target has classes, and the graph answers values; say target.kind = "regression"'
-    if graph.classes and answer.classes and not answer.counted and graph.classes != answer.classes:
-        own = ", ".join(answer.classes[:10])
-        yield f"graph.classes: are not what the graph lists itself, in this order: {own}; remove the line"
+    if graph.classes and answer.classes and graph.classes != answer.classes:
+        if not answer.numbered or set(graph.classes) == set(answer.classes):
+            own = ", ".join(answer.classes[:10])
+            yield f"graph.classes: are not what the graph lists itself, in this order: {own}; remove the line"
+        elif len(graph.classes) != len(answer.classes):
+            named = ", ".join(graph.classes[:10])
+            yield f"graph.classes: there are {len(graph.classes)} ({named}), and the graph lists {len(answer.classes)}"

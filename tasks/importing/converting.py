@@ -103,11 +103,26 @@ def _of_keras(file: Path, target: Path) -> Converted:
     with _converting(file, "Keras"):
         import keras
 
-        model: Any = keras.models.load_model(file, compile=False, safe_mode=True)
+        model = _without_code(file)
         blanks = [keras.ops.zeros([size or 1 for size in t.shape], dtype=t.dtype) for t in model.inputs]
         model(blanks if len(blanks) > 1 else blanks[0])
         model.export(str(target), format="onnx", verbose=False, opset_version=OPSET)
     return Converted(target, f"Keras {keras.__version__}")
+
+
+def _without_code(file: Path) -> Any:
+    """The network that Keras keeps in the file. Raises InputError where it keeps code there too."""
+    import keras
+
+    try:
+        return keras.models.load_model(file, compile=False, safe_mode=True)
+    except Exception as error:
+        # What Keras raises for it has no type of its own, and advises to switch the check off.
+        if "safe_mode" not in str(error):
+            raise
+        what = "it holds Python code, such as a Lambda layer, which is not run here"
+        advice = 'export it where it was made: model.export("model.onnx", format="onnx")'
+        raise InputError(f"{file}: Keras can't read or convert it: {what}; {advice}") from None
 
 
 def _of_saved_model(folder: Path, target: Path) -> Converted:

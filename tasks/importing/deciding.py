@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from models.classes import Classes, typed
+from models.classes import WHOLE, Classes, typed
 from models.columns.cells import canonical_word
 from models.errors import InputError
 from models.graphsection import Graph
@@ -74,7 +74,9 @@ def _check_known(own: Sequence[str], known: Sequence[str], task: Task) -> None:
     strange = [name for name in known if name not in own]
     if strange:
         what = f"the data has the class {strange[0]!r}, which the graph does not know (it has {_some(own)})"
-        advice = "give graph.classes, the names in its order" if all(map(str.isdecimal, own)) else "leave such rows out"
+        advice = (
+            "give graph.classes, the names in its order" if all(map(WHOLE.fullmatch, own)) else "leave such rows out"
+        )
         raise InputError(f"target: {what}; {advice}")
     if task == "binary" and len(own) > len(known):
         raise InputError(

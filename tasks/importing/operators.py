@@ -19,6 +19,8 @@ ELSEWHERE = {
     "org.pytorch.aten": "PyTorch; export with torch.onnx.export(..., dynamo=True)",
 }
 """What operators of other domains need."""
+LIFTED = (AI_ONNX, "Constant")
+"""Made a weight when ONNX Runtime loads a graph, which so has no kernel for it."""
 
 
 def shown(domain: str) -> str:
@@ -100,7 +102,7 @@ def _kernels() -> Mapping[tuple[str, str], tuple[tuple[int, int], ...]]:
 
 def _runs(domain: str, name: str, version: int) -> bool:
     """Whether there is a kernel, or the operator is defined by others; of com.microsoft only the session can tell."""
-    if any(first <= version <= last for first, last in _kernels().get((domain, name), ())):
+    if (domain, name) == LIFTED or any(first <= version <= last for first, last in _kernels().get((domain, name), ())):
         return True
     if domain == MICROSOFT:
         return any(schema == (domain, name) for schema in _known())

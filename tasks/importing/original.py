@@ -17,7 +17,7 @@ from tasks.importing.converting import as_onnx, require_converter
 from tasks.importing.feeding import Feeding, plan_feeding
 from tasks.importing.locales import rewrite_locales
 from tasks.importing.ports import inputs_of
-from tasks.importing.reading import read_graph
+from tasks.importing.reading import files_beside, read_graph
 
 CHUNK = 1 << 20
 
@@ -28,7 +28,7 @@ class Original:
 
     file: Path
     sha256: str
-    """Of the file, or of all files of a folder."""
+    """Of the file with the data beside it, or of all files of a folder."""
     graph: Path
     """The file itself, or what it was converted to."""
     spec: Path
@@ -40,8 +40,9 @@ class Original:
 
     def read(self) -> tuple[ModelProto, tuple[str, ...]]:
         """The graph, and what was rewritten in it, a line each. Raises InputError for what can't be run here."""
-        model = read_graph(self.graph)
-        return model, rewrite_locales(model, str(self.file))
+        where = str(self.file)
+        model = read_graph(self.graph, where)
+        return model, rewrite_locales(model, where)
 
 
 def look_at(file: Path, model_file: ModelFile, spec: Path, trust: bool) -> None:
@@ -88,17 +89,30 @@ def graph_section(model_file: ModelFile) -> Graph:
 
 
 def digest_of(file: Path) -> str:
-    """SHA-256 of a file, or of names and contents of all files of a folder. Raises InputError where there is none."""
+    """SHA-256 of a file, or of names and contents of all files of a folder, or of a graph and the data beside it.
+
+    Raises InputError where there is none.
+    """
     if not file.exists():
         raise InputError(f"{file}: no such file")
     digest = hashlib.sha256()
-    for path in sorted(each for each in file.rglob("*") if each.is_file()) if file.is_dir() else [file]:
-        if file.is_dir():
-            digest.update(str(path.relative_to(file)).encode() + b"\0")
-        try:
-            with path.open("rb") as opened:
-                while chunk := opened.read(CHUNK):
-                    digest.update(chunk)
-        except PermissionError:
-            raise InputError(f"{path}: not allowed to read it") from None
+    if not file.is_dir():
+        _add(digest, file)
+        for path in sorted(files_beside(file)):
+            own = hashlib.sha256()
+            _add(own, path)
+            digest.update(b"\0" + str(path.relative_to(file.parent)).encode() + b"\0" + own.digest())
+        return digest.hexdigest()
+    for path in sorted(each for each in file.rglob("*") if each.is_file()):
+        digest.update(str(path.relative_to(file)).encode() + b"\0")
+        _add(digest, path)
     return digest.hexdigest()
+
+
+def _add(digest: "hashlib._Hash", path: Path) -> None:
+    try:
+        with path.open("rb") as opened:
+            while chunk := opened.read(CHUNK):
+                digest.update(chunk)
+    except PermissionError:
+        raise InputError(f"{path}: not allowed to read it") from None

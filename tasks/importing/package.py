@@ -29,8 +29,9 @@ from tasks.importing.imported import Facts, Imported
 from tasks.importing.operators import operators_of, opsets_of, shown
 from tasks.importing.original import Original, digest_of, graph_section, plan_inputs
 from tasks.importing.ports import fixed_batch, free_batch
-from tasks.importing.proof import FEW, check_answers, check_logits, feed_of, try_graph, width_of
+from tasks.importing.proof import FEW, check_answers, check_logits, feed_of, moved_by_others, try_graph, width_of
 from tasks.importing.recorded import compare_recorded
+from tasks.importing.session import Arrays
 from tasks.importing.wrapping import Fronted, with_back, with_front
 from tasks.scoring.predictor import Predictor
 from tasks.training.classes import order_classes
@@ -65,10 +66,11 @@ def import_graph(
     predictor = Predictor.load(folder, sha256)
     test = masked_batches(snapshot, assigned == TEST, list(feeding.columns))
     rows = check_answers(predictor, test, answer, where)
+    moved = moved_by_others(predictor, model, tried.feed, where)
     section = graph_section(model_file)
     answers = section.recorded or (str(original.answers) if original.answers else None)
     recorded = compare_recorded(predictor, answers, section.tolerance) if answers else None
-    facts = facts_of(model, original, model_file, (*notes, *tried.notes))
+    facts = facts_of(model, original, model_file, (*notes, *tried.notes, *moved))
     return Imported(folder, sha256, len(graph), rows, recorded, facts)
 
 
@@ -86,6 +88,8 @@ class _Tried:
     fronted: Fronted
     values: NDArray[Any]
     """Its answers for some of them."""
+    feed: Arrays
+    """These rows."""
     notes: tuple[str, ...]
     """What was changed in it for that."""
 
@@ -104,7 +108,7 @@ def _tried(
     fronted = with_front(model, feeding.feeds, answer, where)
     values = try_graph(fronted, as_given, fixed, answer, feeding.feeds, feed, where)
     freed = (f"made for batches of {fixed}, takes any number of rows now; each is answered as before",) if fixed else ()
-    return _Tried(fronted, values, freed)
+    return _Tried(fronted, values, feed, freed)
 
 
 def _decision(answer: Answer, model_file: ModelFile, snapshot: Snapshot, assigned: Assignment, width: int) -> Decision:

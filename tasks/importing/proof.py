@@ -17,7 +17,7 @@ from tasks.importing.feeding import Feed
 from tasks.importing.operators import operators_of
 from tasks.importing.session import Arrays, Running
 from tasks.importing.wrapping import Fronted
-from tasks.scoring.predictor import Predictor
+from tasks.scoring.predictor import Predictions, Predictor
 
 FEW = 32
 """Rows that a graph is tried on."""
@@ -30,6 +30,8 @@ SUMS = 1e-3
 RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
 BY_BATCH = "DynamicQuantizeLinear"
 """Finds its scale in the rows that are scored together."""
+MOVED = 0.01
+"""How far it may so move a probability, or a value as a share of their spread: as far as `measure` lets it."""
 
 
 def feed_of(rows: pa.Table, columns: Mapping[str, ColumnSettings]) -> dict[str, NDArray[Any]]:
@@ -43,8 +45,9 @@ def try_graph(
 ) -> NDArray[Any]:  # fmt: skip
     """What the graph answers for the rows of `feed`, after three things were shown.
 
-    Each row is answered alike alone and among others; the graph behind its front answers as `original`, which takes
-    `fixed` rows at once where that is given; and a missing value of each column gets an answer. Raises InputError.
+    Each row is answered alike alone and among others, see `moved_by_others` for graphs that scale as they run; the
+    graph behind its front answers as `original`, which takes `fixed` rows at once where that is given; and a missing
+    value of each column gets an answer. Raises InputError.
     """
     running = Running(fronted.model.SerializeToString(), where)
     together = running.run(feed)[fronted.source]
@@ -146,6 +149,29 @@ def _unanswered(running: Running, source: str, feeds: Sequence[Feed], feed: Arra
                     f"graph.inputs.{each.port.name!r}.missing: the graph has no answer where {name!r} is missing; say "
                     f"what stands for it, as {advice}"
                 )
+
+
+def moved_by_others(predictor: Predictor, original: ModelProto, feed: Arrays, where: str) -> tuple[str, ...]:
+    """A line on how far rows move the answers of others where the graph takes its scale from them; none elsewhere.
+
+    Raises InputError where they do so by more than `MOVED`.
+    """
+    if BY_BATCH not in operators_of(original):
+        return ()
+    rows = len(next(iter(feed.values())))
+    together = _numbers_of(predictor.run(dict(feed)))
+    alone = np.concatenate([_numbers_of(predictor.run(_part(feed, row, row + 1))) for row in range(rows)])
+    scale = 1.0 if together.ndim > 1 else float(np.std(together)) or 1.0
+    moved = float(np.max(np.abs(alone - together), initial=0.0)) / scale
+    if not moved <= MOVED:
+        what = f"the answer for a row depends on the rows beside it, by up to {moved:.2g} (allowed {MOVED})"
+        raise InputError(f"{where}: {what}, since it scales numbers as it runs ({BY_BATCH}); quantize it statically")
+    return (f"scales numbers by the rows beside them ({BY_BATCH}): an answer is moved by up to {moved:.2g}",)
+
+
+def _numbers_of(found: Predictions) -> NDArray[np.float64]:
+    """[N, K] probabilities, or [N] values."""
+    return np.asarray(found.values if found.probabilities is None else found.probabilities, dtype=np.float64)
 
 
 def check_answers(predictor: Predictor, pieces: Iterable[pa.Table], answer: Answer, where: str) -> int:

@@ -7,6 +7,7 @@ from google.protobuf.message import DecodeError
 from onnx import ModelProto, TensorProto, checker
 
 from models.errors import InputError, OutsideError
+from tasks.importing.converting import KERAS, PICKLES
 from tasks.importing.graphs import tensors_of
 from tasks.importing.operators import operator_problems
 
@@ -26,50 +27,64 @@ OTHER: tuple[tuple[bytes, str], ...] = (
 """First bytes of files that people take for ONNX, and what these are."""
 
 
-def read_graph(path: Path) -> ModelProto:
+def read_graph(path: Path, where: str = "") -> ModelProto:
     """The model in the file, with what lies in files beside it taken in.
 
-    Raises InputError, with a line a problem, for what is no whole ONNX file or what ONNX Runtime can't run.
+    Errors speak of `where`, or of the path. Raises InputError, with a line a problem, for what is no whole ONNX file or
+    what ONNX Runtime can't run.
     """
-    content = _content(path)
-    model = _decoded(path, content)
+    where = where or str(path)
+    model = _decoded(where, _content(path, where))
     if not model.graph.node:
-        raise InputError(f"{path}: not an ONNX model, or cut short: its graph has no operator")
-    _take_in(model, path)
-    _check(model, path)
+        raise InputError(f"{where}: not an ONNX model, or cut short: its graph has no operator")
+    _take_in(model, path, where)
+    _check(model, where)
     problems = list(operator_problems(model))
     if problems:
-        raise InputError(*(f"{path}: {problem}" for problem in problems))
+        raise InputError(*(f"{where}: {problem}" for problem in problems))
     return model
 
 
-def _content(path: Path) -> bytes:
+def files_beside(path: Path) -> set[Path]:
+    """Files in its folder that hold weights of a graph; none of what is no graph, or may not be read."""
+    if path.suffix.lower() in (*PICKLES, *KERAS) or path.stat().st_size > LARGEST:
+        return set()
+    try:
+        model = onnx.load_model_from_string(path.read_bytes())
+    except DecodeError:
+        return set()
+    outside = [tensor for tensor in tensors_of(model) if tensor.data_location == TensorProto.EXTERNAL]
+    named = {entry.value for tensor in outside for entry in tensor.external_data if entry.key == "location"}
+    return {path.parent / place for place in named if not _place_problem(path.parent, place)}
+
+
+def _content(path: Path, where: str) -> bytes:
     try:
         size = path.stat().st_size
         if size > LARGEST:
-            raise InputError(f"{path}: {size / 1e9:.1f} GB; a graph in one file has at most 2 GB")
+            raise InputError(f"{where}: {size / 1e9:.1f} GB; a graph in one file has at most 2 GB")
         return path.read_bytes()
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
+        raise InputError(f"{where}: no such file") from None
     except PermissionError:
-        raise InputError(f"{path}: not allowed to read it") from None
+        raise InputError(f"{where}: not allowed to read it") from None
     except OSError as error:
-        raise OutsideError(f"{path}: can't be read: {error.strerror}") from None
+        raise OutsideError(f"{where}: can't be read: {error.strerror}") from None
 
 
-def _decoded(path: Path, content: bytes) -> ModelProto:
+def _decoded(where: str, content: bytes) -> ModelProto:
     kind = next((what for head, what in OTHER if content[:HEAD].lstrip().startswith(head)), None)
     if not content:
-        raise InputError(f"{path}: an empty file")
+        raise InputError(f"{where}: an empty file")
     if kind:
-        raise InputError(f"{path}: not an ONNX file but {kind}")
+        raise InputError(f"{where}: not an ONNX file but {kind}")
     try:
         return onnx.load_model_from_string(content)
     except DecodeError:
-        raise InputError(f"{path}: not an ONNX file, or damaged or cut short; copy or export it again") from None
+        raise InputError(f"{where}: not an ONNX file, or damaged or cut short; copy or export it again") from None
 
 
-def _take_in(model: ModelProto, path: Path) -> None:
+def _take_in(model: ModelProto, path: Path, where: str) -> None:
     """Loads the values of tensors that lie in files beside the graph."""
     outside = [tensor for tensor in tensors_of(model) if tensor.data_location == TensorProto.EXTERNAL]
     total = model.ByteSize()
@@ -78,15 +93,18 @@ def _take_in(model: ModelProto, path: Path) -> None:
         stated = {entry.key: entry.value for entry in tensor.external_data}
         problem = _place_problem(path.parent, stated.get("location", ""))
         if problem:
-            problems[problem] = f"{path}: {problem}"
+            problems[problem] = f"{where}: {problem}"
             continue
         file = path.parent / stated["location"]
-        offset, length = _stated(stated, "offset", 0), _stated(stated, "length", file.stat().st_size)
-        if min(offset, length) < 0 or offset + length > file.stat().st_size:
+        offset, size = _stated(stated, "offset", 0), file.stat().st_size
+        length = _stated(stated, "length", size - offset)
+        if min(offset, length) < 0 or offset + length > size:
             problems[str(file)] = f"{file}: holds fewer bytes than the graph asks for; copy or export it again"
         total += max(length, 0)
     if total > LARGEST:
-        raise InputError(f"{path}: {total / 1e9:.1f} GB with the files beside it; a graph in one file has at most 2 GB")
+        raise InputError(
+            f"{where}: {total / 1e9:.1f} GB with the files beside it; a graph in one file has at most 2 GB"
+        )
     if problems:
         raise InputError(*problems.values())
     for tensor in outside:
@@ -120,10 +138,10 @@ def _load(tensor: TensorProto, folder: Path) -> None:
     tensor.data_location = TensorProto.DEFAULT
 
 
-def _check(model: ModelProto, path: Path) -> None:
+def _check(model: ModelProto, where: str) -> None:
     """Raises InputError where ONNX's own rules are broken."""
     try:
         checker.check_model(model)
     except (checker.ValidationError, ValueError, RuntimeError) as error:
         first = next((line for line in str(error).splitlines() if line.strip()), "")
-        raise InputError(f"{path}: not a valid ONNX graph: {first}") from None
+        raise InputError(f"{where}: not a valid ONNX graph: {first}") from None

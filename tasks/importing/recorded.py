@@ -33,12 +33,20 @@ class Recorded:
     difference: float
     """Largest difference of a probability, or of a value relative to the spread of the recorded values."""
     labels_differ: int
-    """Rows with another label although the margin is wider than the tolerance."""
+    """Rows with another most likely class although the next is further from it than the tolerance."""
     tolerance: float
+    labels_alone: bool = False
+    """No number was recorded that could differ."""
 
     def line(self) -> str:
         """For people."""
+        if self.labels_alone:
+            return f"{self.rows:,} recorded labels agree; no probabilities were recorded"
         return f"as recorded within {self.difference:.2g} on {self.rows:,} rows (allowed {self.tolerance:g})"
+
+    def metrics(self) -> dict[str, float]:
+        """For the run: the difference, where one was measured."""
+        return {} if self.labels_alone else {"recorded_difference": self.difference}
 
 
 def compare_recorded(predictor: Predictor, uri: str, tolerance: float) -> Recorded:
@@ -58,16 +66,22 @@ def compare_recorded(predictor: Predictor, uri: str, tolerance: float) -> Record
         raise InputError(f"{file.path}: holds no rows with recorded answers")
     apart, spread, margin, other = (np.concatenate(each) for each in zip(*parts, strict=True))
     scale = float(np.std(spread)) or 1.0 if contract.task == "regression" else 1.0
-    found = Recorded(
-        len(other), float(apart.max(initial=0.0)) / scale, int((other & (margin > tolerance)).sum()), tolerance
-    )
-    if not found.difference <= tolerance or found.labels_differ:
+    differ = other & (margin > tolerance)
+    difference = float(apart.max(initial=0.0)) / scale
+    found = Recorded(len(other), difference, int(differ.sum()), tolerance, [*answers] == ["label"])
+    if not found.difference <= tolerance:
         worst = int(np.argmax(apart)) + 1
         beyond = int((apart / scale > tolerance).sum())
         raise DiffersError(
             f"{contract.name}: answers differ from those in {file.path} by {found.difference:.2g} (allowed "
             f"{tolerance:g}), most in row {worst}, in {beyond} of {found.rows} rows, with {found.labels_differ} other "
             "labels; look at the inputs, the order of the classes, or graph.tolerance"
+        )
+    if found.labels_differ:
+        raise DiffersError(
+            f"{contract.name}: the label of {found.labels_differ} of {found.rows} rows is another than in "
+            f"{file.path}, the first of them row {int(np.argmax(differ)) + 1}; recorded labels should be the most "
+            "likely classes"
         )
     return found
 
@@ -114,8 +128,7 @@ def _compare(predictor: Predictor, batch: RawBatch, answers: dict[str, str]) -> 
         apart, spread = np.maximum(apart, np.where(np.isnan(difference), np.inf, difference)), theirs
     other, margin = np.zeros(len(kept), dtype=bool), np.full(len(kept), np.inf)
     if "label" in answers and found.index is not None:
-        other = find_classes(as_array(kept.column(answers["label"])), contract.classes) != found.index
-        margin = _margin(found, contract.threshold)
+        other, margin = _labels(found, find_classes(as_array(kept.column(answers["label"])), contract.classes))
     return apart, spread, margin, other
 
 
@@ -126,10 +139,11 @@ def _numbers(rows: pa.Table, column: str, source: str) -> NDArray[np.float64]:
         raise InputError(f"{source}: {column!r} should hold numbers alone") from None
 
 
-def _margin(found: Predictions, threshold: float | None) -> NDArray[np.float64]:
-    """How far each row is from having another label."""
+def _labels(found: Predictions, recorded: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Whether each row's most likely class is another than the recorded one, and how far it is from the next.
+
+    Frameworks name that class, and know nothing of a threshold that the costs of mistakes move.
+    """
     probabilities = np.asarray(found.probabilities, dtype=np.float64)
-    if threshold is not None:
-        return np.asarray(np.abs(probabilities[:, 1] - threshold))
     ordered = np.sort(probabilities, axis=1)
-    return np.asarray(ordered[:, -1] - ordered[:, -2])
+    return probabilities.argmax(axis=1) != recorded, np.asarray(ordered[:, -1] - ordered[:, -2])

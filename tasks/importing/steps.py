@@ -50,8 +50,7 @@ def wrap_graph(job: ImportJob, original: Original, split: SplitSpec, run_id: str
     (job.results / "graph.json").write_text(json.dumps(facts.as_dict(), indent=1, ensure_ascii=False), encoding="utf-8")
     runs.log_params(run_id, facts.parameters_of_run())
     found = {"graph_bytes": imported.size, "parameters": facts.parameters}
-    compared = {"recorded_difference": imported.recorded.difference} if imported.recorded else {}
-    runs.log_metrics(run_id, {**found, **compared})
+    runs.log_metrics(run_id, {**found, **(imported.recorded.metrics() if imported.recorded else {})})
     return imported
 
 

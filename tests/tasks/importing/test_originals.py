@@ -1,0 +1,46 @@
+"""What a version's original is: the files it consists of, and what may be done with them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tasks.importing.original import digest_of
+from tests.imports import bring
+from tests.tasks.importing.test_hostile import linear, rows, spec_of, write_external
+
+
+def written(folder: Path, weights: list[float], **more: int) -> Path:
+    """The linear graph with its weights in a file beside it."""
+    folder.mkdir()
+    (folder / "weights.bin").write_bytes(np.array(weights, np.float32).tobytes())
+    return write_external(folder, "weights.bin", **more)
+
+
+def test_weights_beside_the_graph_are_part_of_its_digest(tmp_path: Path) -> None:
+    first, same = written(tmp_path / "first", [2, 1]), written(tmp_path / "same", [2, 1])
+    other = written(tmp_path / "other", [2, 3])
+    assert first.read_bytes() == other.read_bytes()
+    assert digest_of(first) == digest_of(same) != digest_of(other)
+
+
+def test_a_graph_in_one_file_has_the_digest_of_that_file(tmp_path: Path) -> None:
+    import hashlib
+
+    path = tmp_path / "given.onnx"
+    path.write_bytes(linear().SerializeToString())
+    assert digest_of(path) == hashlib.sha256(path.read_bytes()).hexdigest()
+    (tmp_path / "none.bin").write_bytes(b"no part of it")
+    assert digest_of(path) == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("content", [b"", b"no model", b"\x80\x04"])
+def test_what_is_no_graph_has_a_digest_too(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "given").write_bytes(content)
+    assert len(digest_of(tmp_path / "given")) == 64
+
+
+def test_data_reaches_to_the_end_of_its_file_where_no_length_is_said(tmp_path: Path) -> None:
+    path = written(tmp_path / "model", [7, 2, 1], offset=4)
+    found = bring(path, spec_of(tmp_path / "rows"))
+    np.testing.assert_allclose(found.predict(rows()).values, rows()["y"], atol=1e-5)
