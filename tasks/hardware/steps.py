@@ -112,10 +112,15 @@ def _numbers(result: Result, point: Measured) -> dict[str, float]:
 
 
 @task(name="keep settings", cache_policy=NO_CACHE, **TRIED_AGAIN)
-def keep_settings(version: Version, result: Result) -> Execution | None:
-    """The best settings for the version's own graph, which it is scored and served with from here on."""
+def keep_settings(version: Version, result: Result, asked: Asked, run_id: str) -> Execution | None:
+    """The best settings for the version's own graph, which it is scored and served with from here on.
+
+    None where float32 was not asked for: its reference alone says nothing of the settings that the version has.
+    """
+    if "float32" not in asked.grid.precisions:
+        return None
     own = [point for point in result.points if point.precision == "float32"]
-    return variant.keep_best(version, own, result.limits, result.metric)
+    return variant.keep_best(version, own, result.limits, result.metric, run_id)
 
 
 @task(name="register variant", cache_policy=NO_CACHE, **TRIED_AGAIN)
