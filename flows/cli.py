@@ -145,8 +145,10 @@ def train(
 
         choose_engine(engine, workers, address)
         read_model_file(file)
+        from flows.train import preload
         from flows.train import train as flow
 
+        preload()
     trained = watched(flow)(file.resolve(), fresh, engine, workers, address)
     show(trained, as_json, [*rows_line(trained), *trained_lines(trained)])
 
