@@ -28,7 +28,10 @@ Spec = Annotated[
     Path, typer.Option(metavar="FILE", help="The model file; its section [graph] says how the graph is fed and read.")
 ]
 Trust = Annotated[
-    bool, typer.Option("--trust", help="Load a pickled pipeline, which runs whatever code is in it, as yourself.")
+    bool,
+    typer.Option(
+        "--trust", help="Load a pickled pipeline or a SavedModel, which runs whatever code is in it, as yourself."
+    ),
 ]
 
 

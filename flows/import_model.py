@@ -25,7 +25,7 @@ def import_model(model: Path, spec: Path, trust: bool = False) -> ImportedVersio
     Args:
         model: An ONNX file, or what a converter that is installed makes ONNX of.
         spec: The model file, whose section [graph] says how the graph is fed and read.
-        trust: Let a pickle be loaded, which runs code that is in it.
+        trust: Let a pickle or a SavedModel be loaded, which runs code that is in it.
     """
     settings = read_model_file(spec)
     with taken_in(model, settings, spec, trust) as original:

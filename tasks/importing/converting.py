@@ -27,26 +27,32 @@ LONGEST = 300
 def require_converter(file: Path, trust: bool) -> bool:
     """Whether the file has to be converted: it is no ONNX file.
 
-    Raises InputError where its converter is not installed, or it is a pickle without `trust`: loading one runs code.
+    Raises InputError where its converter is not installed, or it is a pickle or a SavedModel without `trust`: loading
+    one runs code.
     """
     suffix = file.suffix.lower()
     if file.is_dir():
         if not (file / SAVED_MODEL).is_file():
             raise InputError(f"{file}: a folder without {SAVED_MODEL}; give an ONNX file, or a SavedModel's folder")
+        _require_trust(
+            file, trust, "a SavedModel, and loading it runs the program that it is", "python -m tf2onnx.convert"
+        )
         _require(file, "tf2onnx", "tensorflow")
         _require(file, "tensorflow", "tensorflow")
     elif suffix in PICKLES:
-        if not trust:
-            raise InputError(
-                f"{file}: a pickle, and loading it runs whatever code is in it, as yourself; where you trust its "
-                "source, say --trust, or else have it converted where it was made (skl2onnx.to_onnx)"
-            )
+        _require_trust(file, trust, "a pickle, and loading it runs whatever code is in it", "skl2onnx.to_onnx")
         _require(file, "skl2onnx", "sklearn")
     elif suffix in KERAS:
         _require(file, "keras", "keras")
     else:
         return False
     return True
+
+
+def _require_trust(file: Path, trust: bool, what: str, elsewhere: str) -> None:
+    if not trust:
+        advice = f"where you trust its source, say --trust, or else have it converted where it was made ({elsewhere})"
+        raise InputError(f"{file}: {what}, as yourself; {advice}")
 
 
 def _require(file: Path, package: str, extra: str) -> None:

@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.errors import InputError
+from tasks.importing import converting
 from tasks.importing.original import digest_of
 from tests.imports import bring
 from tests.tasks.importing.test_hostile import linear, rows, spec_of, write_external
@@ -44,3 +46,14 @@ def test_data_reaches_to_the_end_of_its_file_where_no_length_is_said(tmp_path: P
     path = written(tmp_path / "model", [7, 2, 1], offset=4)
     found = bring(path, spec_of(tmp_path / "rows"))
     np.testing.assert_allclose(found.predict(rows()).values, rows()["y"], atol=1e-5)
+
+
+def test_a_saved_model_is_a_program_and_not_loaded_without_trust(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(converting, "find_spec", lambda _: True)
+    (tmp_path / "saved").mkdir()
+    (tmp_path / "saved" / "saved_model.pb").write_bytes(b"x")
+    with pytest.raises(InputError, match=r"saved: a SavedModel, and loading it runs .* --trust, .*tf2onnx"):
+        converting.require_converter(tmp_path / "saved", trust=False)
+    assert converting.require_converter(tmp_path / "saved", trust=True)
