@@ -151,8 +151,10 @@ def train(
 
         choose_engine(engine, workers, address)
         read_trainable(file)
+        from flows.train import preload
         from flows.train import train as flow
 
+        preload()
     trained = watched(flow)(file.resolve(), fresh, engine, workers, address)
     show(trained, as_json, [*rows_line(trained), *trained_lines(trained)])
 

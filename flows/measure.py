@@ -72,6 +72,6 @@ def measure_as_asked(asked: Asked, register: bool) -> Measured:
             with running(run_id, home), finishing(run_id):
                 result = measure_points(prepared, version, asked)
                 written = record_measurement(result, run_id, asked, home)
-                kept = keep_settings(version, result)
+                kept = keep_settings(version, result, asked, run_id)
                 variant = register_variant(prepared, version, result, run_id) if register else None
     return measured(version, run_id, result, written, kept, variant)

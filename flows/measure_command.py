@@ -135,7 +135,17 @@ def _lines(done: Measured) -> list[str]:
         f"{best['size_mb']:.3g} MB of graph",
         f"  {done.metric.replace('_', ' ')} {_number(best['value'])}, {_number(best['difference'], '+')} to float32",
     ]
-    return [*told, *busy, *left, f"report: {done.report}", f"results: {done.result}", *_next(done)]
+    return [*told, _kept(done), *busy, *left, f"report: {done.report}", f"results: {done.result}", *_next(done)]
+
+
+def _kept(done: Measured) -> str:
+    """What the version is scored and served with from here on."""
+    from tasks.hardware.points import Point
+    from tasks.scoring.execution import Execution
+
+    if done.settings is None:
+        return f"version {done.version} keeps the settings that it had"
+    return f"kept on version {done.version}: {Point('float32', Execution.of(done.settings)).name}"
 
 
 def _number(value: float | None, sign: str = "") -> str:

@@ -53,7 +53,7 @@ def serve(
     batch_wait_ms: BatchWait = 0,
     poll_seconds: Poll = 2,
     max_body_mb: MaxBody = 16,
-    max_rows: MaxRows = 10_000,
+    max_rows: MaxRows = 2_000,
     max_requests: MaxRequests = 512,
     timeout: Timeout = 30,
     log: Log = None,

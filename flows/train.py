@@ -1,5 +1,6 @@
 """From a model file to a registered challenger."""
 
+import importlib
 from pathlib import Path
 
 from prefect import flow
@@ -19,6 +20,13 @@ from tasks.training.job import Job, alone, plan_job
 from tasks.training.steps import split_rows, train_network
 
 LONGEST = 24 * 3600
+HEAVY = ("tasks.training.fit", "tasks.export.export", "tasks.evaluation.judgement")
+
+
+def preload() -> None:
+    """Loads what the steps of a training load when they come to it: who is sure to train can do so while it waits."""
+    for name in HEAVY:
+        importlib.import_module(name)
 
 
 @flow(name="train", flow_run_name="train {model_file}", timeout_seconds=LONGEST)

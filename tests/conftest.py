@@ -149,7 +149,7 @@ def small(server: str, home: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     """Trained by the real flow, in this process; version 1 is champion. Tests must not change it."""
     from flows.promote import promote
     from flows.train import train
-    from tasks.evaluation import steps
+    from tasks.evaluation import judgement
     from tasks.export import export
     from tasks.registry.versions import download, find_version
 
@@ -161,7 +161,7 @@ def small(server: str, home: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     parts = Parts(lambda name, make: once(tmp_path_factory, f"small-{name}", make))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(export, "export_model", parts.exported(export.export_model, folder / "package"))
-        patch.setattr(steps, "judge_graph", parts.judged(steps.judge_graph))
+        patch.setattr(judgement, "judge_graph", parts.judged(judgement.judge_graph))
         trained = train(file)
     assert promote("small").promoted
     downloaded = download(find_version("small", "1"), folder / "downloaded")
@@ -171,14 +171,14 @@ def small(server: str, home: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture
 def no_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trainings without baselines, intervals and plots, for tests that look at something else."""
-    from tasks.evaluation import steps
+    from tasks.evaluation import judgement
 
     def judged(job: Job, *_: object) -> dict[str, float]:
         job.results.mkdir(exist_ok=True)
         (job.results / "report.html").write_text("left out")
         return {"accuracy": 0.5}
 
-    monkeypatch.setattr(steps, "judge_graph", judged)
+    monkeypatch.setattr(judgement, "judge_graph", judged)
 
 
 @pytest.fixture
@@ -234,6 +234,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     def patience(item: pytest.Item) -> float:
         marker = item.get_closest_marker("timeout")
-        return float(marker.args[0]) if marker and item.get_closest_marker("slow") else 0.0
+        limit = float(marker.args[0]) if marker else float(item.config.getoption("timeout") or 0)
+        return limit if item.get_closest_marker("slow") else 0.0
 
     items.sort(key=patience, reverse=True)

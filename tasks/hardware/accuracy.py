@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from models.contract import Contract
 from models.modelfile import METRICS
-from tasks.evaluation.bootstrap import Interval, Resampling, paired_difference
+from tasks.evaluation.bootstrap import Interval, Resampling
+from tasks.evaluation.form import difference_to_origin
 from tasks.evaluation.metrics import metric
 from tasks.evaluation.of_graph import scored_of
 from tasks.evaluation.scored import Scored
@@ -41,7 +42,7 @@ class Yardstick:
 
     def difference(self, scored: Scored, reference: Scored) -> Interval:
         """How much better than the reference, on the same rows."""
-        return paired_difference(self.metric, scored, reference, Resampling(self.resamples, SEED, self.groups))
+        return difference_to_origin(self.metric, scored, reference, Resampling(self.resamples, SEED, self.groups))
 
 
 def summed_up(

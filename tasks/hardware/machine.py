@@ -24,8 +24,6 @@ PROVIDERS: Mapping[str, str] = {
 """Those that people ask for, whether or not they are there."""
 ELSEWHERE = {"AzureExecutionProvider": "it calls a service elsewhere, and runs nothing on this machine"}
 """Providers that can't be measured, and why."""
-NO_OVERFLOW = {"avx_vnni", "avx512_vnni", "asimddp", "i8mm"}
-"""Flags of processors that add up 8-bit products without an overflow."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +56,6 @@ def this_machine(name: str | None = None) -> Machine:
         onnxruntime=str(onnxruntime.__version__),
         busy=round(os.getloadavg()[0] / usable_cores(), 2),
     )
-
-
-def overflows() -> bool:
-    """Whether sums of two 8-bit products may overflow, so that weights have to be kept to 7 bits."""
-    return not NO_OVERFLOW & set(_of_cpu("flags", "Features").split())
 
 
 def _processor() -> str:

@@ -34,12 +34,12 @@ Feed = Mapping[str, NDArray[Any]]
 """Graph inputs of some rows."""
 
 
-def convert(graph: bytes, precision: Precision, calibration: Sequence[Feed], narrow: bool = False) -> bytes:
+def convert(graph: bytes, precision: Precision, calibration: Sequence[Feed]) -> bytes:
     """The graph in another precision, with the same inputs and outputs, checked.
 
     Static int8 takes the ranges of activations from the `calibration` rows (minimum and maximum; Jacob et al. 2018).
-    `narrow` keeps weights to 7 bits, for processors whose 8-bit products overflow. Raises InputError where the graph
-    has no layer that could be converted.
+    Weights of int8 are kept to 7 bits: on processors without VNNI the sums of 8-bit products overflow, and a version
+    may be scored on other machines than this one. Raises InputError where no layer of the graph can be converted.
     """
     if precision == "float32":
         return graph
@@ -54,11 +54,11 @@ def convert(graph: bytes, precision: Precision, calibration: Sequence[Feed], nar
     with tempfile.TemporaryDirectory() as scratch:
         target = Path(scratch) / "quantised.onnx"
         if precision == "int8-dynamic":
-            _quantise_dynamic(layers, target, chosen, narrow)
+            _quantise_dynamic(layers, target, chosen)
         else:
             apart = held_apart(layers, chosen)
             nodes = (*chosen, *apart.carrying(chosen))
-            _quantise_static(apart, target, nodes, calibration, precision == "int8-channel", narrow)
+            _quantise_static(apart, target, nodes, calibration, precision == "int8-channel")
         return _checked(onnx.load(target), graph)
 
 
@@ -104,7 +104,7 @@ def _multiplied(layers: Layers) -> tuple[str, ...]:
     return tuple(name for name in layers.dense if layers.nodes[name].op_type != "Conv")
 
 
-def _quantise_dynamic(layers: Layers, target: Path, nodes: Sequence[str], narrow: bool) -> None:
+def _quantise_dynamic(layers: Layers, target: Path, nodes: Sequence[str]) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     # It makes a MatMul of each Gemm before it looks for the nodes, under this name.
@@ -114,13 +114,13 @@ def _quantise_dynamic(layers: Layers, target: Path, nodes: Sequence[str], narrow
         target,
         op_types_to_quantize=["MatMul"],
         nodes_to_quantize=named,
-        reduce_range=narrow,
+        reduce_range=True,
         weight_type=QuantType.QInt8,
     )
 
 
 def _quantise_static(
-    layers: Layers, target: Path, nodes: Sequence[str], calibration: Sequence[Feed], per_channel: bool, narrow: bool
+    layers: Layers, target: Path, nodes: Sequence[str], calibration: Sequence[Feed], per_channel: bool
 ) -> None:
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
@@ -142,7 +142,7 @@ def _quantise_static(
         op_types_to_quantize=sorted({layers.nodes[name].op_type for name in nodes}),
         nodes_to_quantize=list(nodes),
         per_channel=per_channel,
-        reduce_range=narrow,
+        reduce_range=True,
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
     )

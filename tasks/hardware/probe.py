@@ -185,7 +185,6 @@ def placed(events: Sequence[Mapping[str, Any]]) -> list[Placed]:
 
 def convert(asked: Mapping[str, Any]) -> dict[str, Any]:
     """Writes the graph in another precision, calibrated on the training rows in the folder."""
-    from tasks.hardware.machine import overflows
     from tasks.hardware.precision import convert as converted
 
     folder = Path(asked["folder"])
@@ -198,7 +197,7 @@ def convert(asked: Mapping[str, Any]) -> dict[str, Any]:
         }
         for start in range(0, rows, CALIBRATION_BATCH)
     ]
-    graph = converted(Path(asked["graph"]).read_bytes(), asked["precision"], feeds, overflows())
+    graph = converted(Path(asked["graph"]).read_bytes(), asked["precision"], feeds)
     Path(asked["target"]).write_bytes(graph)
     # Loaded once: what can't be run is told before anything is measured.
     start_session(graph, Execution())

@@ -43,8 +43,9 @@ class Written:
 def open_measuring_run(version: Version, asked: Asked, home: Path) -> str:
     """The run of the measurement, beneath that of the version's training."""
     if PARENT in version.tags:
-        origin = f"version {version.tags[PARENT]}"
-        raise RefusedError(f"{version.model}: version {version.number} is {origin} in another precision; measure that")
+        number, parent = version.number, version.tags[PARENT]
+        instead = f"measure {version.model}/{parent}"
+        raise RefusedError(f"{version.model}: version {number} is version {parent} in another precision; {instead}")
     title = RunTitle(version.model, f"measure v{version.number}", "measure", version.run_id or None)
     run_id = runs.start_run(title, home, {"version": version.number})
     grid = asked.grid
@@ -111,10 +112,15 @@ def _numbers(result: Result, point: Measured) -> dict[str, float]:
 
 
 @task(name="keep settings", cache_policy=NO_CACHE, **TRIED_AGAIN)
-def keep_settings(version: Version, result: Result) -> Execution | None:
-    """The best settings for the version's own graph, which it is scored and served with from here on."""
+def keep_settings(version: Version, result: Result, asked: Asked, run_id: str) -> Execution | None:
+    """The best settings for the version's own graph, which it is scored and served with from here on.
+
+    None where float32 was not asked for: its reference alone says nothing of the settings that the version has.
+    """
+    if "float32" not in asked.grid.precisions:
+        return None
     own = [point for point in result.points if point.precision == "float32"]
-    return variant.keep_best(version, own, result.limits, result.metric)
+    return variant.keep_best(version, own, result.limits, result.metric, run_id)
 
 
 @task(name="register variant", cache_policy=NO_CACHE, **TRIED_AGAIN)

@@ -57,16 +57,23 @@ def register_variant(
     return version
 
 
-def keep_best(version: Version, own: Sequence[Measured], limits: Hardware, metric: str) -> Execution | None:
+def keep_best(
+    version: Version, own: Sequence[Measured], limits: Hardware, metric: str, run_id: str
+) -> Execution | None:
     """The best settings of the version's own graph, with which it is scored and served from here on.
+
+    The history tells of it where they are others than before.
 
     None where none of them keeps within the limits; the version then stays as it was.
     """
     chosen, _ = cheapest(own, limits, metric)
     if chosen is None:
         return None
-    execution = own[chosen].point.execution
+    best, before = own[chosen].point, version.tags.get(EXECUTION)
+    execution = best.execution
     tag_version(version, {EXECUTION: execution.to_json()})
+    if before != execution.to_json():
+        record(version.model, new_event("settings kept", version.number, None, best.name, (), run_id))
     return execution
 
 
@@ -75,4 +82,5 @@ def forget_settings(version: Version) -> bool:
     if EXECUTION not in version.tags:
         return False
     untag_version(version, EXECUTION)
+    record(version.model, new_event("settings gone", version.number, None, "by hand"))
     return True

@@ -11,6 +11,7 @@ from models.modelfile import BUDGETS, LATENCY, METRICS, has_limits_only
 from models.sections import Gate, Promotion
 from tasks.evaluation.behaviour import Behaved
 from tasks.evaluation.bootstrap import Interval, Resampling, paired_difference
+from tasks.evaluation.form import difference_to_origin
 from tasks.evaluation.metrics import metric
 from tasks.evaluation.scored import Scored
 from tasks.export.exported import TOLERANCE
@@ -172,9 +173,9 @@ def _against_parent(evidence: Evidence, parent: Parent, promotion: Promotion) ->
             f"its parent, version {parent.number}, is gone, and it can't be told whether it is as good; measure again"
         )
         return Check("parent", "undecided", gone)
-    gate = Gate(margin=parent.margin)
-    found, allowed = _difference(name, gate, evidence, parent.scored, promotion)
-    return _compare(name, found, -allowed, "parent", whose)
+    resampling = Resampling(promotion.resamples, SEED, evidence.groups)
+    found = difference_to_origin(name, evidence.challenger, parent.scored, resampling)
+    return _compare(name, found, -parent.margin * _unit(name, parent.scored), "parent", whose)
 
 
 def _limits(name: str, gate: Gate, evidence: Evidence) -> Iterator[Check]:
@@ -240,8 +241,12 @@ def _difference(
     challenger, resampling = evidence.challenger, Resampling(promotion.resamples, SEED, evidence.groups)
     if rows is not None:
         challenger, champion, resampling = challenger.take(rows), champion.take(rows), resampling.of(rows)
-    unit = metric(name)(champion) if name in IN_UNITS_OF_TARGET else 1.0
-    return paired_difference(name, challenger, champion, resampling), (gate.margin or 0.0) * unit
+    return paired_difference(name, challenger, champion, resampling), (gate.margin or 0.0) * _unit(name, champion)
+
+
+def _unit(name: str, rival: Scored) -> float:
+    """What margins are a share of."""
+    return metric(name)(rival) if name in IN_UNITS_OF_TARGET else 1.0
 
 
 def _compare(

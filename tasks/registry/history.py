@@ -28,7 +28,7 @@ class Event:
     """Something that happened to a model's versions."""
 
     event: str
-    """registered, promoted, refused, undecided, awaits approval, rolled back or removed."""
+    """registered, promoted, refused, undecided, awaits approval, rolled back, removed, settings kept, settings gone."""
     version: str
     before: str | None
     """Version that was champion before."""

@@ -23,6 +23,7 @@ from models.columns.number.feed import LARGEST, NumberSettings
 from models.columns.series.feed import SeriesSettings
 from models.contract import Contract
 from models.errors import InputError
+from tasks.data.contents import row_bytes
 
 Row = Mapping[str, Any]
 Cells = Sequence[Any]
@@ -33,6 +34,7 @@ MOST_REMEMBERED, LONGEST_REMEMBERED, MOST_AT_ONCE = 4096, 100, 256
 """Cells of a column, characters of one, and rows from which on Arrow reads faster than a memory is searched."""
 MOST_FINDINGS = 20
 """That are told of a column."""
+NESTED = (dict, list, tuple, set, frozenset)
 NOT_BASE64 = "not base64"
 WRONG_TYPE = "wrong type"
 
@@ -67,6 +69,8 @@ class RowReader:
         self.columns = {column.name: column.settings for column in contract.columns}
         self.plain = not any(isinstance(s, LargeSettings) for s in self.columns.values())
         """Whether no column holds texts, pictures or recordings, which take longer to read."""
+        self.row_bytes = row_bytes(self.columns)
+        """Of the graph inputs of one row in columns whose values have a shape."""
         self._missing = contract.missing
         self._cells = _getter(tuple(self.columns))
         numbers = {n: s for n, s in self.columns.items() if isinstance(s, NumberSettings)}
@@ -179,8 +183,10 @@ class RowReader:
             return
         if len(known) > MOST_REMEMBERED:
             known.clear()
-        feed.flags.writeable = False
-        for cell, value in zip(cells, np.split(feed, len(feed)), strict=True):
+        for place, cell in enumerate(cells):
+            # A copy: a part of the array would keep all of it.
+            value = feed[place : place + 1].copy()
+            value.flags.writeable = False
             if (type(cell) is str and len(cell) <= LONGEST_REMEMBERED) or cell is None:
                 known[cell] = value
             elif type(cell) in (bool, int, float):
@@ -261,6 +267,9 @@ def _to_arrow(cells: Cells, settings: ColumnSettings) -> tuple[pa.Array, list[Re
         return _contents(cells)
     if isinstance(settings, SeriesSettings):
         return _windows(cells, settings)
+    if any(isinstance(cell, NESTED) for cell in cells):
+        # Arrow would look for one type of all their parts, which takes minutes where these have many names.
+        return _texts(cells)
     try:
         return pa.array(cells, from_pandas=True), []
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
@@ -269,7 +278,7 @@ def _to_arrow(cells: Cells, settings: ColumnSettings) -> tuple[pa.Array, list[Re
 
 def _texts(cells: Cells) -> tuple[pa.Array, list[Refusal]]:
     """Cells of several types as texts, which the kinds read; lists and objects are no cells."""
-    nested = np.array([isinstance(cell, list | tuple | dict | set) for cell in cells])
+    nested = np.array([isinstance(cell, NESTED) for cell in cells])
     texts = [
         None if cell is None or cell != cell or bad else str(cell) for cell, bad in zip(cells, nested, strict=True)
     ]

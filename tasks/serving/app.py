@@ -34,7 +34,10 @@ from tasks.serving.service import Service
 LOG = logging.getLogger("perennial.serve")
 REQUEST_ID = b"x-request-id"
 KNOWN_ID = re.compile(r"[\x21-\x7e]{1,200}")
+LONGEST_TOLD = 2000
+"""Characters of what is wrong, which may repeat a caller's words."""
 POLL_SECONDS = 0.25
+METRICS = "/metrics"
 OPEN = ("/", "/v2/health/live", "/v2/health/ready")
 """What may be asked without a token: the page, which asks for one, and the process's health."""
 
@@ -81,14 +84,14 @@ def make_app(models: Models, service: Service, metrics: Metrics, token: str | No
         Route("/v2", _bound(state, _server)),
         Route("/models/{model}/endpoints", _bound(state, _endpoints_of)),
         Route("/endpoints", _bound(state, _endpoints)),
-        Route("/metrics", _bound(state, _metrics)),
+        Route(METRICS, _bound(state, _metrics)),
         Route("/openapi.json", _bound(state, _openapi)),
         Route("/", _bound(state, _page)),
     ]
     # Starlette's own words for paths that are not there and methods that are not allowed.
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _http_problem})
     quick = {("/models/", "/predict"): predict, ("/v2/models/", "/infer"): infer}
-    gate = Gate(app, quick, service.limits, token)
+    gate = Gate(app, quick, metrics, service.limits, token)
     return gate
 
 
@@ -102,12 +105,13 @@ class Gate:
         self,
         app: ASGIApp,
         quick: Mapping[tuple[str, str], ASGIApp],
+        metrics: Metrics,
         limits: Limits,
         token: str | None,
     ) -> None:
         """`quick` are applications by what is before and behind a model's name in their paths."""
-        self._app, self._quick, self._most = app, quick, limits.requests
-        self._expected = None if token is None else f"Bearer {token}".encode()
+        self._app, self._quick, self._metrics, self._most = app, quick, metrics, limits.requests
+        self._token = None if token is None else token.encode()
         self.in_progress = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -117,6 +121,7 @@ class Gate:
             return
         refusal = self._refusal(scope)
         if refusal is not None:
+            self._metrics.count("", "", refusal.status_code, 0.0)
             await refusal(scope, receive, send)
             return
         self.in_progress += 1
@@ -138,14 +143,15 @@ class Gate:
     def _refusal(self, scope: Scope) -> Response | None:
         if scope["path"] in OPEN:
             return None
-        if self._expected is not None:
+        if self._token is not None:
             given = next((value for key, value in scope["headers"] if key == b"authorization"), b"")
-            if not hmac.compare_digest(given, self._expected):
+            scheme, _, borne = given.partition(b" ")
+            if scheme.lower() != b"bearer" or not hmac.compare_digest(borne.strip(), self._token):
                 error = RequestError(
                     HTTPStatus.UNAUTHORIZED, "a bearer token is needed", headers={"WWW-Authenticate": "Bearer"}
                 )
                 return _problem(error, "")
-        if self.in_progress >= self._most:
+        if self.in_progress >= self._most and scope["path"] != METRICS:
             text = f"{self._most} requests are in progress; come again"
             busy = RequestError(HTTPStatus.TOO_MANY_REQUESTS, text, headers={"Retry-After": RETRY_SECONDS})
             return _problem(busy, "")
@@ -222,7 +228,7 @@ async def _model(state: State, request: Request) -> Response:
 
 async def _model_ready(state: State, request: Request) -> Response:
     live = _asked_for(state, request)
-    return _json({"name": live.served.contract.name, "ready": True})
+    return _json({"name": live.served.name, "ready": True})
 
 
 async def _healthy(state: State, request: Request) -> Response:
@@ -272,7 +278,8 @@ def _request_id(scope: Scope) -> str:
 
 
 def _problem(error: RequestError, request_id: str) -> Response:
-    told: dict[str, Any] = {"error": str(error)}
+    text = str(error)
+    told: dict[str, Any] = {"error": text if len(text) <= LONGEST_TOLD else f"{text[:LONGEST_TOLD]}…"}
     if request_id:
         told["request_id"] = request_id
     if error.findings:

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from tasks.scoring.predictor import Predictions
 from tasks.serving.served import Served
 
 Feed = dict[str, NDArray[Any]]
+Outcome = Predictions | Exception
 INLINE_SECONDS = 0.0003
 """A batch that is scored in less time is not worth the way to another thread and back."""
 
@@ -61,16 +63,14 @@ class Batcher:
             return
         loop = asyncio.get_running_loop()
         if batch[0].served.single_seconds * len(batch) < INLINE_SECONDS and sum(w.rows for w in batch) == len(batch):
-            self._finish(batch, *_outcome(batch))
+            self._finish(batch, _outcomes(batch))
             loop.call_soon(self._start)
             return
-        running = loop.run_in_executor(self._pool, _outcome, batch)
+        running = loop.run_in_executor(self._pool, _outcomes, batch)
         running.add_done_callback(lambda done: self._ended(batch, done))
 
-    def _ended(
-        self, batch: Sequence[_Waiting], done: "asyncio.Future[tuple[Predictions | None, Exception | None]]"
-    ) -> None:
-        self._finish(batch, *done.result())
+    def _ended(self, batch: Sequence[_Waiting], done: "asyncio.Future[list[Outcome]]") -> None:
+        self._finish(batch, done.result())
         self._start()
 
     def _next(self) -> list[_Waiting]:
@@ -88,24 +88,27 @@ class Batcher:
         return batch
 
     @staticmethod
-    def _finish(batch: Sequence[_Waiting], found: Predictions | None, error: Exception | None) -> None:
-        start = 0
-        for waiting in batch:
-            end = start + waiting.rows
-            if not waiting.future.done():
-                if found is None:
-                    waiting.future.set_exception(error or RuntimeError("no predictions"))
-                else:
-                    waiting.future.set_result(found if len(batch) == 1 else _part(found, slice(start, end)))
-            start = end
+    def _finish(batch: Sequence[_Waiting], outcomes: Sequence[Outcome]) -> None:
+        for waiting, outcome in zip(batch, outcomes, strict=True):
+            if waiting.future.done():
+                continue
+            if isinstance(outcome, Exception):
+                waiting.future.set_exception(outcome)
+            else:
+                waiting.future.set_result(outcome)
 
 
-def _outcome(batch: Sequence[_Waiting]) -> tuple[Predictions | None, Exception | None]:
+def _outcomes(batch: Sequence[_Waiting]) -> list[Outcome]:
+    """What each gets. Where a batch fails, its members are scored by themselves: only the cause is told of it."""
     try:
-        return batch[0].served.graph.run(_joined(batch)), None
+        found = batch[0].served.graph.run(_joined(batch))
     except Exception as error:
         # Whatever ONNX Runtime raises belongs to those who wait for it.
-        return None, error
+        return [error] if len(batch) == 1 else [outcome for waiting in batch for outcome in _outcomes([waiting])]
+    if len(batch) == 1:
+        return [found]
+    ends = list(accumulate(waiting.rows for waiting in batch))
+    return [_part(found, slice(start, end)) for start, end in zip([0, *ends], ends, strict=False)]
 
 
 def _joined(batch: Sequence[_Waiting]) -> Feed:

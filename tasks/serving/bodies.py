@@ -14,6 +14,8 @@ from tasks.serving.problem import RequestError, bad_request
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 JSON = "application/json"
 RETRY_SECONDS = "1"
+CONTAINERS_A_ROW = 100
+"""Opening brackets, those in texts too: a million of them take seconds to parse, during which nobody is answered."""
 PATIENCE = 4
 """How many times the largest body may be is read of one that is refused; then the connection is closed."""
 
@@ -58,6 +60,10 @@ class Body:
         if self.kind not in ("", JSON):
             raise RequestError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"content type {self.kind!r}: send {JSON}")
         content = await self._read()
+        most = CONTAINERS_A_ROW * self.limits.rows
+        if content.count(b"{") + content.count(b"[") > most:
+            text = f"the body holds more than {most:,} lists and objects"
+            raise RequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, text)
         try:
             return orjson.loads(content)
         except orjson.JSONDecodeError as error:
@@ -81,14 +87,19 @@ class Body:
             async with asyncio.timeout(self.limits.seconds):
                 content = await self._received()
         except TimeoutError:
-            text = f"the body was not there within {self.limits.seconds:g} s"
-            raise RequestError(HTTPStatus.REQUEST_TIMEOUT, text, headers={"Connection": "close"}) from None
+            raise too_late(self.limits) from None
         packing = header(self.scope, b"content-encoding").strip().lower()
         if packing in ("", "identity"):
             return content
         plain = _unpacked(content, packing, self.limits)
         self.hold(max(0, len(plain) - len(content)))
         return plain
+
+    async def next_piece(self) -> MutableMapping[str, Any]:
+        """A message of the server's, for those who read the body by themselves, counted as held."""
+        message = await self.receive()
+        self.hold(len(message.get("body", b"")))
+        return message
 
     async def _received(self) -> bytes:
         """Its bytes. What is not taken is read all the same, since callers read the answer when they have sent all."""
@@ -112,6 +123,12 @@ class Body:
                 if refusal:
                     raise refusal
                 return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def too_late(limits: Limits) -> RequestError:
+    """The body does not come."""
+    text = f"the body was not there within {limits.seconds:g} s"
+    return RequestError(HTTPStatus.REQUEST_TIMEOUT, text, headers={"Connection": "close"})
 
 
 def _unpacked(body: bytes, packing: str, limits: Limits) -> bytes:

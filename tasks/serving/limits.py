@@ -13,8 +13,10 @@ class Limits:
     """As large ones as that, which are held at once."""
     head_bytes: int = 64 << 10
     """Of its first line and headers."""
-    rows: int = 10_000
+    rows: int = 2_000
     """Of a request."""
+    input_bytes: int = 64 << 20
+    """Of the graph inputs of a request: pixels, samples, windows."""
     seconds: float = 30.0
     """Until a body is there, and that requests in progress are given when the server ends."""
     requests: int = 512

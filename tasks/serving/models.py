@@ -2,10 +2,10 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 
-from models.errors import PerennialError
 from tasks.serving.batcher import Batcher
 from tasks.serving.problem import RequestError
 from tasks.serving.served import Served
@@ -14,11 +14,12 @@ from tasks.serving.wanted import read_wanted
 LOG = logging.getLogger("perennial.serve")
 
 
+@dataclass(frozen=True)
 class Live:
-    """One name: the version that answers now, and the batches of its requests."""
+    """One name: the version that answers now, and the batches of its requests. Requests hold on to this pair."""
 
-    def __init__(self, served: Served, batcher: Batcher) -> None:
-        self.served, self.batcher = served, batcher
+    served: Served
+    batcher: Batcher
 
 
 class Models:
@@ -62,7 +63,8 @@ class Models:
                 continue
             try:
                 served = Served.load(name, wanted)
-            except PerennialError as error:
+            except Exception as error:
+                # Also what ONNX Runtime or the disk says: others of the file must not wait for this one.
                 if before is None:
                     raise
                 LOG.error(
@@ -71,7 +73,7 @@ class Models:
                 self._told(name, wanted.version)
                 continue
             if before:
-                before.served = served
+                self.live[name] = Live(served, before.batcher)
                 LOG.info("%s answers with version %s from now on", name, wanted.version)
             else:
                 self.live[name] = Live(served, self._make_batcher())

@@ -1,18 +1,18 @@
 """The plain protocol: rows of raw columns by name, as JSON or, for one row with files, as a form."""
 
-from http import HTTPStatus
+import asyncio
 from typing import Any
 
 import orjson
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from models.columns.kind import FileSettings
 from tasks.serving.asking import NO_ENDPOINT, Answered, Asked, RowsAsked
-from tasks.serving.bodies import JSON, Body, header
-from tasks.serving.problem import RequestError, bad_request
+from tasks.serving.bodies import Body, too_late
+from tasks.serving.problem import bad_request
 from tasks.serving.served import Served
 
 FORM = "multipart/form-data"
@@ -50,7 +50,7 @@ def write_answer(answered: Answered, request_id: str) -> bytes:
     served = answered.served
     return orjson.dumps(
         {
-            "model": served.contract.name,
+            "model": served.name,
             "version": served.version,
             "request_id": request_id,
             "predictions": served.answers.of(answered.predictions),
@@ -60,16 +60,17 @@ def write_answer(answered: Answered, request_id: str) -> bytes:
 
 async def _read_form(body: Body, served: Served, request_id: str) -> Asked:
     """One row: a field for each column, files for pictures and recordings."""
-    length = header(body.scope, b"content-length")
-    if not length.isdecimal():
-        raise RequestError(HTTPStatus.LENGTH_REQUIRED, f"a form needs Content-Length; or send {JSON}")
-    body.hold(int(length))
-    request, most = Request(body.scope, body.receive), body.limits.body_bytes
-    columns = served.reader.columns
+    request, limits, columns = Request(body.scope, body.next_piece), body.limits, served.reader.columns
+    fields = len(columns)
     try:
-        form = await request.form(max_files=len(columns), max_fields=len(columns) + 1, max_part_size=most)
+        async with asyncio.timeout(limits.seconds):
+            form = await request.form(max_files=fields, max_fields=fields + 1, max_part_size=limits.body_bytes)
+    except TimeoutError:
+        raise too_late(limits) from None
     except (MultiPartException, HTTPException) as error:
         raise bad_request(f"the form can't be read: {getattr(error, 'detail', error)}") from None
+    except ClientDisconnect:
+        raise bad_request("the connection was closed before the form was whole") from None
     try:
         row = {
             name: await _cell(form, name, isinstance(s, FileSettings)) for name, s in columns.items() if name in form

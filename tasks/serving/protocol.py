@@ -1,34 +1,59 @@
-"""HTTP as uvicorn speaks it, with a limit on what comes before the body."""
+"""HTTP as uvicorn speaks it, with limits on what comes before and behind the body, and on the time that it takes."""
 
+import asyncio
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Closes a connection whose request line and headers go on beyond the limit."""
+    """Closes a connection whose request line and headers go on beyond the limit, or do not come."""
 
     head_bytes = 64 << 10
+    head_seconds = 30.0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._in_head, self._head, self._ended = True, 0, 0
+        self._in_head, self._ended, self._bodies = True, 0, 0
+        self._apart = 0
+        """Bytes in a row that belong to no body: of a head, or of the trailers behind a body in chunks."""
+        self._clock: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Somebody is there, and has to say what for."""
+        super().connection_made(transport)
+        self._start_clock()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nobody is there any more."""
+        self._stop_clock()
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Some bytes of the connection. Those that a head shares with the end of a message are not counted."""
-        ended = self._ended
+        """Some bytes of the connection. Those that a head shares with other parts of messages are not counted."""
+        before = self._ended, self._bodies
+        if self._in_head:
+            self._start_clock()
         super().data_received(data)
-        if not self._in_head or self._ended != ended:
-            self._head = 0
-            return
-        self._head += len(data)
-        if self._head > self.head_bytes:
+        self._apart = 0 if before != (self._ended, self._bodies) else self._apart + len(data)
+        if self._apart > self.head_bytes:
             self.transport.close()
 
     def on_headers_complete(self) -> None:
         """The body begins."""
         self._in_head = False
+        self._stop_clock()
         super().on_headers_complete()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header; what stands behind the body is let go."""
+        if self._in_head:
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body, which has limits of its own."""
+        self._bodies += 1
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The next head may begin."""
@@ -36,7 +61,16 @@ class BoundedProtocol(HttpToolsProtocol):
         self._ended += 1
         super().on_message_complete()
 
+    def _start_clock(self) -> None:
+        if self._clock is None:
+            self._clock = self.loop.call_later(self.head_seconds, self.transport.close)
 
-def bounded(head_bytes: int) -> type[BoundedProtocol]:
-    """The protocol with that limit."""
-    return type("BoundedProtocol", (BoundedProtocol,), {"head_bytes": head_bytes})
+    def _stop_clock(self) -> None:
+        if self._clock is not None:
+            self._clock.cancel()
+            self._clock = None
+
+
+def bounded(head_bytes: int, head_seconds: float) -> type[BoundedProtocol]:
+    """The protocol with these limits."""
+    return type("BoundedProtocol", (BoundedProtocol,), {"head_bytes": head_bytes, "head_seconds": head_seconds})

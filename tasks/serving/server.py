@@ -12,11 +12,14 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
+from urllib.parse import quote
 
 from models.contract import read_contract
 from models.errors import InputError, OutsideError
+from tasks.aside import folder_aside
 from tasks.serving.beside.courier import Courier
 from tasks.serving.beside.withheld import check_logging
 from tasks.serving.limits import Limits
@@ -27,7 +30,7 @@ from tasks.serving.worker_settings import READY, Logging, Settings
 LOG = logging.getLogger("perennial.serve")
 START_SECONDS, CHECK_SECONDS, LOOK_SECONDS, GRACE_SECONDS = 120, 120, 0.2, 5
 MOST_RESTARTS = 5
-"""Within a minute: more have a cause that does not pass."""
+"""Of each worker within a minute: more have a cause that does not pass."""
 BACKLOG = 2048
 
 
@@ -64,7 +67,8 @@ class Ready:
     def lines(self) -> list[str]:
         """For people."""
         each = [
-            f"  {name} version {version}: {self.address}/models/{name}/predict" for name, version in self.models.items()
+            f"  {name} version {version}: {self.address}/models/{quote(name, safe='@')}/predict"
+            for name, version in self.models.items()
         ]
         return [f"ready after {self.seconds:.1f} s; try it at {self.address}/ (Ctrl-C ends it)", *each]
 
@@ -76,7 +80,7 @@ def run_server(places: Sequence[str], how: Serving, asked_to_end: Event, tell: C
     """
     began = time.monotonic()
     with ExitStack() as stack:
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="perennial-serve-")))
+        scratch = stack.enter_context(folder_aside(Path(tempfile.gettempdir()), "perennial-serve"))
         listener = stack.enter_context(_listen(how))
         courier = Courier(how.actions, how.redeliver)
         # Ends after the workers, since it delivers what they leave.
@@ -92,25 +96,30 @@ def run_server(places: Sequence[str], how: Serving, asked_to_end: Event, tell: C
         _want(sources, workers.wanted)
         if not workers.wait(asked_to_end):
             return
-        address = f"http://{how.host}:{listener.getsockname()[1]}"
+        host = f"[{how.host}]" if ":" in how.host else how.host
+        address = f"http://{host}:{listener.getsockname()[1]}"
         tell(Ready(address, _versions(sources), time.monotonic() - began))
-        _follow(sources, how, workers, courier, asked_to_end, scratch / "versions")
+        # Beside the loop: a registry that is away keeps a look waiting for minutes.
+        looks = partial(_follow, sources, how, courier, asked_to_end, scratch / "versions", workers.wanted)
+        Thread(target=looks, daemon=True).start()
+        while not asked_to_end.wait(LOOK_SECONDS):
+            workers.restart()
+            courier.look()
 
 
 def _follow(
-    sources: Sequence[Source], how: Serving, workers: "Workers", courier: Courier, asked_to_end: Event, scratch: Path
+    sources: Sequence[Source], how: Serving, courier: Courier, asked_to_end: Event, scratch: Path, wanted: Path
 ) -> None:
-    look = time.monotonic() + how.poll
-    while not asked_to_end.wait(LOOK_SECONDS):
-        workers.restart()
-        courier.look()
-        if time.monotonic() >= look:
+    """Looks for new versions until the end. What the disk refuses is tried again with the next look."""
+    while not asked_to_end.wait(how.poll):
+        try:
             # What is replaced now stays until the next look: a worker may be about to load it.
             forget_others(sources, scratch)
             changed = [source for source in sources if _takes(source, moved(source, scratch), courier)]
             if changed:
-                _want(sources, workers.wanted)
-            look = time.monotonic() + how.poll
+                _want(sources, wanted)
+        except OSError as error:
+            LOG.error("no new version is taken now: %s", error)
 
 
 def _takes(source: Source, found: Wanted | None, courier: Courier) -> bool:
@@ -128,7 +137,7 @@ def _takes(source: Source, found: Wanted | None, courier: Courier) -> bool:
         LOG.error(
             "%s version %s is not taken, %s goes on: %s", source.name, found.version, source.wanted.version, problem
         )
-        source.refused = found.version
+        source.refuse(found.version)
         return False
     source.wanted, source.refused = found, None
     return True
@@ -198,11 +207,14 @@ class Workers:
                 continue
             now = time.monotonic()
             self._restarts = [*(then for then in self._restarts if now - then < 60), now]
-            if len(self._restarts) > MOST_RESTARTS:
+            if len(self._restarts) > MOST_RESTARTS * self._how.workers:
                 raise OutsideError(
                     f"workers ended {len(self._restarts)} times within a minute; the lines above say why"
                 )
             LOG.error("a worker ended with %s and is started anew", process.returncode)
+            # What it had in progress counts no longer.
+            for gauge in self._metrics.glob(f"gauge_live*_{process.pid}.db"):
+                gauge.unlink()
             self._processes[position] = self._begin()
 
     def end(self) -> None:
@@ -210,6 +222,8 @@ class Workers:
         for process in self._processes:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
+        # Whoever comes now is refused at once, rather than left waiting.
+        self._listener.close()
         until = time.monotonic() + self._how.limits.seconds + GRACE_SECONDS
         for process in self._processes:
             try:

@@ -2,16 +2,19 @@
 
 import logging
 import shutil
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from models.contract import Contract, read_contract
 from models.errors import InputError, PerennialError
+from tasks.aside import folder_aside
 from tasks.scoring.execution import execution_of
 from tasks.serving.wanted import Wanted
 
 LOG = logging.getLogger("perennial.serve")
+REFUSED_SECONDS = 300
 FROM_FOLDER = "local"
 """The version of what no registry has numbered."""
 
@@ -28,6 +31,12 @@ class Source:
     """Whether the registry was away when it was asked last."""
     refused: str | None = None
     """The version that is not taken."""
+    until: float = 0.0
+    """When it is looked at again: what was wrong may have been the machine's."""
+
+    def refuse(self, version: str) -> None:
+        """Leaves the version alone for some minutes, or until the alias has moved on."""
+        self.refused, self.until = version, time.monotonic() + REFUSED_SECONDS
 
 
 def find_sources(asked: Sequence[str], scratch: Path) -> list[Source]:
@@ -59,8 +68,10 @@ def _fetch(model: str, number: str, scratch: Path) -> Wanted:
     version = find_version(model, number)
     folder = scratch / model / number
     if not folder.exists():
-        with downloaded(version) as package:
-            shutil.copytree(package, folder)
+        with downloaded(version) as package, folder_aside(folder.parent, number) as aside:
+            (aside / number).mkdir()
+            shutil.copytree(package, aside / number, dirs_exist_ok=True)
+            (aside / number).rename(folder)
     return Wanted(number, str(folder), version.sha256, execution_of(version).to_json())
 
 
@@ -84,15 +95,17 @@ def moved(source: Source, scratch: Path) -> Wanted | None:
     number = None
     try:
         number = number_of(reference.model, reference.alias)
+        if number != source.refused or time.monotonic() > source.until:
+            source.refused = None
         if number is None or number in (source.wanted.version, source.refused):
             source.troubled = False
             return None
         found = _fetch(reference.model, number, scratch)
     except InputError as error:
         LOG.error("%s version %s is not taken, %s goes on: %s", source.name, number, source.wanted.version, error)
-        source.refused = number
+        source.refuse(str(number))
         return None
-    except PerennialError as error:
+    except (PerennialError, OSError) as error:
         if not source.troubled:
             LOG.warning("%s goes on with version %s: %s", source.name, source.wanted.version, error)
         source.troubled = True
@@ -106,7 +119,7 @@ def forget_others(sources: Sequence[Source], scratch: Path) -> None:
     needed = {Path(source.wanted.folder) for source in sources if source.wanted}
     for folder in scratch.glob("*/*"):
         if folder not in needed:
-            shutil.rmtree(folder)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def as_words(wanted: Wanted) -> str:

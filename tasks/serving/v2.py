@@ -3,6 +3,7 @@
 Its source: https://github.com/kserve/open-inference-protocol. Data travel as JSON; the binary extension does not.
 """
 
+import math
 from collections import Counter
 from http import HTTPStatus
 from typing import Any
@@ -40,7 +41,12 @@ def read_infer(given: Any, served: Served, request_id: str) -> Asked:
     if absent:
         raise RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, "; ".join(map(str, absent)), absent)
     _check_outputs(given.get("outputs"), served.contract)
-    cells = {name: _cells(name, shape, data, served.reader.columns.get(name)) for name, shape, data in tensors}
+    columns = served.reader.columns
+    # Of others, which an action may send, those that are one value a row.
+    others = {name: data for name, shape, data in tensors if name not in columns and len(data) == shape[0]}
+    cells = others | {
+        name: _cells(name, shape, data, columns[name]) for name, shape, data in tensors if name in columns
+    }
     parameters = given.get("parameters") or {}
     endpoint = parameters.get("endpoint", NO_ENDPOINT) if isinstance(parameters, dict) else NO_ENDPOINT
     return Asked(request_id, ColumnsAsked(cells, counts.pop()), endpoint_of(endpoint))
@@ -53,7 +59,7 @@ def write_infer(answered: Answered, request_id: str, wanted: Any) -> bytes:
     served = answered.served
     return orjson.dumps(
         {
-            "model_name": served.contract.name,
+            "model_name": served.name,
             "model_version": served.version,
             "id": request_id,
             "outputs": [found[name] for name in names],
@@ -66,7 +72,7 @@ def metadata(served: Served) -> dict[str, Any]:
     """What the protocol tells of a model."""
     contract = served.contract
     return {
-        "name": contract.name,
+        "name": served.name,
         "versions": [served.version],
         "platform": PLATFORM,
         "inputs": [
@@ -122,27 +128,28 @@ def _tensor(given: Any, position: int) -> tuple[str, list[int], list[Any]]:
     return name, shape, data
 
 
-def _cells(name: str, shape: list[int], data: list[Any], settings: ColumnSettings | None) -> list[Any]:
-    """The cell of each row, from data that may be nested or flat. Columns that the model does not have stay as sent."""
-    rows = shape[0]
-    inner = list(_shape(settings)) if settings else shape[1:]
+def _cells(name: str, shape: list[int], data: list[Any], settings: ColumnSettings) -> list[Any]:
+    """The cell of each row, from data that may be nested or flat."""
+    rows, inner = shape[0], list(_shape(settings))
     sides = shape[1:] if shape[1:] == inner else [side for side in shape[1:] if side != 1]
     if sides != inner:
         raise bad_request(f"input {name!r}: shape {shape} is not {[rows, *inner]}")
-    flat = _flattened(data, name) if any(isinstance(cell, list) for cell in data) else data
-    size = inner[0] if inner else 1
+    size = math.prod(inner)
+    flat = _flattened(data, name, rows * size) if any(isinstance(cell, list) for cell in data) else data
     if len(flat) != rows * size:
         raise bad_request(f"input {name!r}: {len(flat)} values, but its shape {shape} has {rows * size}")
     return [flat[start : start + size] for start in range(0, len(flat), size)] if inner else flat
 
 
-def _flattened(data: list[Any], name: str) -> list[Any]:
+def _flattened(data: list[Any], name: str, most: int) -> list[Any]:
     flat: list[Any] = []
     for cell in data:
         inner = cell if isinstance(cell, list) else [cell]
         if any(isinstance(deeper, list) for deeper in inner):
             raise bad_request(f"input {name!r}: data is nested deeper than its shape")
         flat += inner
+        if len(flat) > most:
+            raise bad_request(f"input {name!r}: more than the {most} values of its shape")
     return flat
 
 

@@ -4,6 +4,7 @@ python -m tasks.serving.worker SETTINGS      serves; SETTINGS is `Settings` as J
 python -m tasks.serving.worker check WANTED  ends with 0 where the version answers; WANTED is `Wanted` as JSON
 """
 
+import gc
 import logging
 import os
 import signal
@@ -31,6 +32,8 @@ from tasks.serving.worker_settings import READY, Settings
 TOKEN = "PERENNIAL_SERVE_TOKEN"
 PARENT_SECONDS, WANTED_SECONDS = 1.0, 0.01
 KEEP_ALIVE_SECONDS = 75
+GARBAGE = (50_000, 20, 50)
+"""Objects, and rounds, between looks for garbage in circles: parsed requests hold many objects and no circles."""
 
 
 class Server(uvicorn.Server):
@@ -55,13 +58,18 @@ def serve(settings: Settings) -> None:
     while not models.changed():
         time.sleep(WANTED_SECONDS)
     models.take()
+    # What is loaded stays: the collector need not look through it again and again, while requests wait.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GARBAGE)
     beside = Beside(settings.endpoints, settings.log, settings.actions)
     service = Service(settings.limits, (*beside.observers, metrics))
     app = make_app(models, service, metrics, os.environ.get(TOKEN) or None, beside)
+    limits = settings.limits
     config = uvicorn.Config(
-        app, loop="uvloop", http=bounded(settings.limits.head_bytes), lifespan="on", access_log=False, log_config=None,
-        server_header=False, timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=int(settings.limits.seconds),
+        app, loop="uvloop", http=bounded(limits.head_bytes, limits.seconds), lifespan="on", access_log=False,
+        log_config=None, server_header=False, timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=int(limits.seconds),
     )  # fmt: skip
     Server(config).run(sockets=[listener])
 

@@ -1,4 +1,6 @@
-"""Prefect tasks of this package."""
+"""Prefect tasks of this package. What trains loads torch: a run that finds nothing to do doesn't wait for it."""
+
+from typing import TYPE_CHECKING
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
@@ -13,10 +15,11 @@ from tasks.registry import runs
 from tasks.registry.history import LONGEST_TAG
 from tasks.registry.record import system_metrics
 from tasks.registry.start import START, fetch_start
-from tasks.training import fit
 from tasks.training.fitted import Fitted, Inherited
 from tasks.training.job import Job, Start
-from tasks.training.loop import EpochReport
+
+if TYPE_CHECKING:
+    from tasks.training.loop import EpochReport
 
 
 @task(name="split", cache_policy=NO_CACHE)
@@ -28,11 +31,13 @@ def split_rows(model_file: ModelFile, data: Ingested) -> SplitSpec:
 @task(name="train network", cache_policy=NO_CACHE)
 def train_network(job: Job, split: SplitSpec, run_id: str) -> Fitted:
     """Trained weights in the job's folder; each epoch is in MLflow as it ends."""
+    from tasks.training import fit
+
     epochs = job.model_file.training.epochs
     runs.log_params(run_id, {"engine": job.engine.name, "workers": job.engine.workers})
     with system_metrics(run_id), progress("training", epochs) as advance:
 
-        def on_epoch(report: EpochReport) -> None:
+        def on_epoch(report: "EpochReport") -> None:
             patiently(lambda: runs.log_metrics(run_id, _metrics(report), step=report.epoch))
             advance(report.epoch, _line(report))
 
@@ -58,7 +63,7 @@ def _start_line(start: Start, inherited: Inherited | None) -> str:
     return f"began with the weights of version {start.version}: {inherited.line()}{anew}"
 
 
-def _metrics(report: EpochReport) -> dict[str, float]:
+def _metrics(report: "EpochReport") -> dict[str, float]:
     return {
         "train_loss": report.train_loss,
         "validation_loss": report.validation_loss,
@@ -67,7 +72,7 @@ def _metrics(report: EpochReport) -> dict[str, float]:
     }
 
 
-def _line(report: EpochReport) -> str:
+def _line(report: "EpochReport") -> str:
     loss = f"epoch {report.epoch}  loss {report.train_loss:.4f}  validation {report.validation_loss:.4f}"
     left = f"at most {report.longest_seconds_left:.0f} s left, {report.seconds_left:.0f} s if it gets no better"
     return f"{loss}  {report.rows_per_second:,.0f} rows/s  {left}"

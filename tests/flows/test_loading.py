@@ -10,8 +10,18 @@ def run(program: str) -> str:
     return subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout.strip()
 
 
-def test_scoring_does_not_wait_for_what_only_training_and_judging_need() -> None:
-    assert run(f"import sys, flows.score; print([m for m in {HEAVY} if m in sys.modules])") == "[]"
+def test_nobody_waits_for_what_only_training_and_judging_need() -> None:
+    """Neither scoring nor a retraining that finds nothing to do."""
+    program = f"""
+import sys, flows.score
+print([m for m in {HEAVY} if m in sys.modules])
+import flows.retrain
+print([m for m in ("torch", "matplotlib") if m in sys.modules])
+from flows.train import preload
+preload()
+print([m for m in {HEAVY} if m in sys.modules])
+"""
+    assert run(program).splitlines() == ["[]", "[]", str(list(HEAVY))]
 
 
 def test_the_collector_is_off_in_the_first_block_alone_and_on_after_it() -> None:

@@ -8,13 +8,19 @@ import pandas as pd
 import pytest
 from mlflow.entities import Run
 
+from flows.measure_command import _lines
+from flows.results import Measured as Done
 from models.sections import Hardware, Promotion
+from tasks.hardware.asked import ask
+from tasks.hardware.steps import keep_settings
 from tasks.registry.connection import connect
+from tasks.registry.history import read_history, whoami
 from tasks.registry.versions import find_version, list_versions, resolve
 from tasks.scoring.execution import EXECUTION, Execution, execution_of
 from tasks.scoring.outputs import manifest_of
 from tests.conftest import Copy, Small
 from tests.small import cli, plain
+from tests.tasks.hardware.made import point, result
 
 QUICK = ("--rounds", 1, "--seconds", 0.02, "--batch-rows", 32, "--threads", 1, "--optimization", "all")
 RULES = {"promotion": Promotion(min_rows=50, resamples=100), "hardware": Hardware(max_accuracy_loss=0.2)}
@@ -65,6 +71,40 @@ def test_settings_that_were_chosen_elsewhere_are_no_silent_fall_back(
     assert "had no settings of its own" in cli("measure", "measure-else/1", "--forget").out
 
 
+@pytest.mark.usefixtures("server")
+def test_settings_are_kept_only_where_they_were_measured_and_history_tells_of_it(copy: Copy) -> None:
+    name, fast = "measure-kept", Execution(batch_rows=64, threads=2)
+    copy(name, **RULES)
+    found = result(point(1000), point(3000, execution=vars(fast)), chosen=1)
+    both, other = ask(name), ask(name, precision=["int8-channel"])
+    assert keep_settings.fn(resolve(f"{name}/1"), found, both, "run") == fast
+    assert execution_of(resolve(f"{name}/1")) == fast
+    kept = read_history(name)[-1]
+    assert (kept.event, kept.version, kept.who, kept.run_id) == ("settings kept", "1", whoami(), "run")
+    assert kept.why == "float32 on CPU: batches of 64, 2 at once"
+    # The reference alone was measured beside int8: that says nothing of the version's own settings.
+    assert keep_settings.fn(resolve(f"{name}/1"), result(point(1000)), other, "later") is None
+    assert execution_of(resolve(f"{name}/1")) == fast
+    keep_settings.fn(resolve(f"{name}/1"), found, both, "again")
+    assert [event.run_id for event in read_history(name) if event.event == "settings kept"] == ["run"]
+    cli("measure", f"{name}/1", "--forget")
+    assert (read_history(name)[-1].event, read_history(name)[-1].who) == ("settings gone", whoami())
+
+
+def told(settings: Execution | None) -> list[str]:
+    best = point(2000)
+    chosen = {"name": best.name, **best.model_dump()}
+    kept = vars(settings) if settings else None
+    return _lines(
+        Done("m", "4", "r", "accuracy", 1, chosen, "why", kept, None, "USD", {}, False, Path("h.html"), Path("b.json"))
+    )
+
+
+def test_the_screen_says_what_was_kept() -> None:
+    assert "kept on version 4: float32 on CPU: batches of 64, 2 at once" in told(Execution(batch_rows=64, threads=2))
+    assert "version 4 keeps the settings that it had" in told(None)
+
+
 def children(run_id: str) -> list[Run]:
     experiment = connect().get_run(run_id).info.experiment_id
     return list(connect().search_runs([experiment], f"tags.`mlflow.parentRunId` = '{run_id}'"))
@@ -96,7 +136,7 @@ def test_from_a_version_to_a_cheaper_one_that_is_promoted_and_scores(
     pinned = manifest_of(str(tmp_path / "scored"))["executions"]
     assert pinned == [json.loads(find_version(name, "2").tags[EXECUTION])]
     assert len(pd.read_parquet(tmp_path / "scored" / "predictions")) == 198
-    plain(cli("measure", name, *QUICK), 1, "version 2 is version 1 in another precision; measure that")
+    plain(cli("measure", name, *QUICK), 1, "version 2 is version 1 in another precision; measure measure-all/1")
 
 
 def _check_record(told: dict[str, object], name: str) -> None:

@@ -102,7 +102,7 @@ def test_a_training_connects_to_nothing_outside(tmp_path: Path, databases: Datab
     (tmp_path / "guard" / "sitecustomize.py").write_text(GUARD)
     file, home = write_model(tmp_path, "quiet"), databases.give(tmp_path / "home")
     settings = {
-        "PYTHONPATH": str(tmp_path / "guard"),
+        "PYTHONPATH": f"{tmp_path / 'guard'}:{ROOT}:{ROOT / 'infra'}",
         "GUARD_LOG": str(tmp_path / "log"),
         "PERENNIAL_HOME": str(home),
         "PREFECT_HOME": str(home / "prefect"),

@@ -38,14 +38,19 @@ class EndpointCounts:
 
     def add(self, sent: Sent) -> int:
         """Counts a request; the place of its endpoint."""
-        place = self._place_of(sent.endpoint)
-        self._turn_to(int(sent.at))
-        self.totals[place] += (1, 0 if sent.findings else sent.rows, sent.rejected)
-        self.last[place] = max(self.last[place], sent.at)
-        if not sent.findings and int(sent.at) > self.second - SECONDS:
-            self.recent[place, int(sent.at) % SECONDS] += sent.rows
+        place, second = self._place_of(sent.endpoint), int(sent.at)
+        self._turn_to(second)
+        totals = self.totals[place]
+        totals[0] += 1
+        if sent.at > self.last[place]:
+            self.last[place] = sent.at
         if sent.findings:
+            totals[2] += sent.rejected
             self._count_reasons(place, sent.reasons)
+            return place
+        totals[1] += sent.rows
+        if second > self.second - SECONDS:
+            self.recent[place, second % SECONDS] += sent.rows
         return place
 
     def is_at(self, endpoint: str, place: int) -> bool:
@@ -56,7 +61,7 @@ class EndpointCounts:
         counted = self.reasons.setdefault(place, Counter())
         for reason in reasons:
             # What stands behind may be the caller's own words.
-            name = reason.partition(", did you mean")[0].partition(";")[0]
+            name = reason.partition(" (did you mean")[0].partition(";")[0]
             counted[name if name in counted or len(counted) < MOST_REASONS else OTHER] += 1
 
     def _turn_to(self, second: int) -> None:

@@ -21,7 +21,7 @@ MOST_WAITING = 200_000
 """Requests; more come only while a disk hangs, and are not seen at all."""
 WAKING_BYTES = 4 << 20
 """From which on the thread is woken before its time."""
-SECONDS, SHARING_SECONDS = 0.25, 1.0
+SECONDS, SHARING_SECONDS = 0.5, 1.0
 """Between looks, and between telling other processes what was seen."""
 ROWS_AT_ONCE, BREATH = 1024, 0.001
 """Rows that are looked at together, and seconds after them, in which requests are answered."""

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from models.sections import Hardware
 from tasks.hardware.choose import allowed_loss, cheapest, pareto, problems_of
+from tasks.scoring.execution import Execution
 from tests.tasks.hardware.made import point
 
 NUMBERS = st.integers(0, 6).map(float)
@@ -70,3 +71,15 @@ def test_an_error_in_the_unit_of_the_target_may_grow_by_a_share() -> None:
     reference, worse = point(value=50.0), point(2000, "int8-tensor", value=50.4, difference=-0.4, low=-0.9, high=0.1)
     assert not list(problems_of(worse, reference, Hardware(max_accuracy_loss=0.02), "rmse"))
     assert list(problems_of(worse, reference, Hardware(max_accuracy_loss=0.01), "rmse"))
+
+
+def test_float32_with_other_settings_is_held_to_the_limit_too() -> None:
+    """Options and levels may compute in fewer bits than the graph says: FP16 of TensorRT, TF32 of CUDA."""
+    lossy = point(9000, execution=vars(Execution(options={"trt_fp16_enable": "1"})), difference=-0.4, low=-0.5)
+    reference = point(1000)
+    assert chosen(Hardware(), reference, lossy) == 0
+    assert list(problems_of(lossy, reference, Hardware(), "accuracy")) == [
+        "accuracy may be 0.5000 worse than in float32 before"
+    ]
+    unknown = point(low=None, high=None, value=None, difference=None)
+    assert not list(problems_of(unknown, unknown, Hardware(), "accuracy")), "the reference is what others are held to"

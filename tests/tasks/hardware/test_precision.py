@@ -178,3 +178,12 @@ def test_a_pool_behind_colours_is_not_moved_to_8_bits() -> None:
     (pool,) = [node for node in graph.node if "MaxPool" in node.op_type]
     assert makers[pool.input[0]].op_type != "QuantizeLinear"
     assert "QLinearConv" in {node.op_type for node in graph.node}
+
+
+@pytest.mark.parametrize("precision", ["int8-dynamic", "int8-tensor", "int8-channel"])
+def test_no_sum_of_two_products_may_overflow_on_any_machine(precision: Precision) -> None:
+    """Processors without VNNI add up two products of 8 bits in 16, and cut off what is too large (VPMADDUBSW)."""
+    model = onnx.load_from_string(convert(GRAPH, precision, feeds()))
+    weights = [numpy_helper.to_array(each) for each in model.graph.initializer if each.data_type == TensorProto.INT8]
+    largest = max(int(np.abs(held.astype(np.int64)).max()) for held in weights if held.size)
+    assert largest > 32 and 2 * 255 * largest < 1 << 15

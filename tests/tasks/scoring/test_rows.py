@@ -121,6 +121,13 @@ def test_a_column_of_one_model_alone() -> None:
     assert reader({"load": COLUMNS["load"]}).read_rows([{"load": 2}, {"load": None}])["load"][0] == 2
 
 
+def test_what_is_remembered_keeps_nothing_else_alive() -> None:
+    reading = reader()
+    reading.read_rows([GOOD | {"shop": f"shop {number}"} for number in range(20)])
+    kept = [value for known in reading._remembered.values() for value in known.values()]
+    assert len(kept) > 20 and all(value.base is None and len(value) == 1 for value in kept)
+
+
 def test_few_findings_are_told_of_many() -> None:
     with pytest.raises(RowsError) as refused:
         reader().read_rows([GOOD | {"load": "much"}] * 1000)

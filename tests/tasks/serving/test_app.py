@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,7 +39,7 @@ def test_rows_are_answered_in_their_order(client: TestClient) -> None:
     assert reply.status_code == 200
     told = reply.json()
     assert [answer["value"] for answer in told["predictions"]] == [2, -1.5, 0]
-    assert (told["model"], told["version"]) == ("by-hand", "1")
+    assert (told["model"], told["version"]) == ("by hand é", "1")
     assert told["request_id"] == reply.headers["x-request-id"] and len(told["request_id"]) == 32
 
 
@@ -70,7 +71,7 @@ def test_wrong_cells_are_named(client: TestClient) -> None:
 
 BAD = {
     "nothing": b"", "no JSON": b"{", "a list": b"[]", "null": b"null", "NaN": b'{"rows": [{"load": NaN}]}',
-    "infinity": b'{"rows": [{"load": 1e999}]}', "deep": b"[" * 1500, "no UTF-8": b'{"rows": [{"\xff": 1}]}',
+    "infinity": b'{"rows": [{"load": 1e999}]}', "deep": b"[" * 400, "no UTF-8": b'{"rows": [{"\xff": 1}]}',
     "half a pair": b'{"rows": [{"load": "\\ud800"}]}', "rows of numbers": b'{"rows": [1]}',
     "another key": b'{"rows": [], "x": 1}', "endpoint": b'{"rows": [], "endpoint": 5}',
     "too many rows": json.dumps({"rows": [{}] * 6}).encode(),
@@ -147,6 +148,9 @@ def test_the_protocols_answer_alike(client: TestClient) -> None:
         ([{}], 400, "input 1 has no name"),
         ([tensor("load", [1], [-1])], 400, "shape"),
         ([tensor("load", [1], [10**18])], 400, "1 values"),
+        ([tensor("load", [[1, 2, 3]], [1, 1])], 400, "more than the 1 values"),
+        ([tensor("load", [1]), tensor("more", [], [1, 0])], 200, ""),
+        ([tensor("load", [1]), tensor("more", [[1, 2]], [1, 2])], 200, ""),
         ([tensor("load", [1], [1, 3])], 400, "shape [1, 3]"),
         ([tensor("load", [[[1]]], [1])], 400, "nested deeper"),
         ([tensor("load", [1], datatype="FP8")], 400, "no such datatype 'FP8'"),
@@ -159,7 +163,7 @@ def test_the_protocols_answer_alike(client: TestClient) -> None:
 )
 def test_wrong_tensors_are_named(client: TestClient, inputs: list[Any], status: int, said: str) -> None:
     reply = infer(client, *inputs)
-    assert reply.status_code == status and said in reply.json()["error"]
+    assert reply.status_code == status and said in reply.json().get("error", "")
 
 
 def test_the_server_tells_what_it_serves(client: TestClient) -> None:
@@ -196,14 +200,42 @@ def test_the_page_loads_nothing_from_elsewhere(client: TestClient) -> None:
 def test_without_its_token_nothing_is_told(tmp_path: Path) -> None:
     write_classifier(tmp_path / "sorted")
     with asking(tmp_path, {"sorted": tmp_path / "sorted"}, token="söcret") as client:
-        for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "söcret".encode()}):
+        for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic söcret".encode()}):
             for path in ("/openapi.json", "/metrics", "/v2", "/v2/models/sorted", "/nothing"):
                 refused = client.get(path, headers=headers)
                 assert refused.status_code == 401 and refused.headers["www-authenticate"] == "Bearer"
             assert client.post("/models/sorted/predict", json={"rows": []}, headers=headers).status_code == 401
         assert client.get("/v2/health/ready").status_code == client.get("/").status_code == 200
-        bearing = {"Authorization": "Bearer söcret".encode()}
+        bearing = {"Authorization": "bearer söcret".encode()}
         assert client.post("/models/sorted/predict", json={"rows": [{"load": 1}]}, headers=bearing).status_code == 200
+
+
+def test_lists_and_objects_without_end_are_refused_before_they_are_parsed(tmp_path: Path) -> None:
+    write_classifier(tmp_path / "sorted")
+    with asking(tmp_path, {"sorted": tmp_path / "sorted"}, Limits(rows=10)) as client:
+        many = b'{"rows": [' + b"{}," * 1001 + b"{}]}"
+        reply = client.post("/models/sorted/predict", content=many)
+        assert reply.status_code == 413 and "1,000 lists and objects" in reply.json()["error"]
+        named = {f"{number}": 1 for number in range(3000)}
+        began = time.monotonic()
+        nested = [{"load": {f"{row} {key}": 1 for key in named}} for row in range(10)]
+        reply = predict(client, *nested, model="sorted")
+        assert reply.status_code == 422 and len(reply.json()["findings"]) == 10 and time.monotonic() - began < 5
+
+
+def test_what_a_caller_says_is_repeated_in_part(client: TestClient) -> None:
+    reply = client.post("/models/sorted/predict", json={"x" * 1500: 1, "rows": []})
+    assert reply.status_code == 400
+    assert len(client.get("/models/" + "x" * 5000).json()["error"]) < 2100
+
+
+def test_rows_have_a_weight(tmp_path: Path) -> None:
+    columns = {"load": KINDS["number"].settings(), "sign": KINDS["image"].settings(size=8)}
+    write_version(tmp_path / "signs", columns)
+    with asking(tmp_path, {"signs": tmp_path / "signs"}, Limits(input_bytes=3 * 8 * 8 * 3)) as client:
+        assert predict(client, *[{"load": 1, "sign": None}] * 3, model="signs").status_code == 200
+        reply = predict(client, *[{"load": 1, "sign": None}] * 4, model="signs")
+        assert reply.status_code == 413 and "4 rows are more than the 3" in reply.json()["error"]
 
 
 def test_pictures_come_in_forms_and_in_json(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def test_one_row_at_a_time_where_that_is_asked() -> None:
     assert graph.batches == [1] * 5
 
 
-def test_an_error_reaches_all_of_its_batch_and_nobody_else() -> None:
+def test_an_error_reaches_whom_it_belongs_to() -> None:
     graph = Graph()
     model, batcher = served(graph, 1.0), Batcher(2)
 
@@ -82,7 +82,7 @@ def test_an_error_reaches_all_of_its_batch_and_nobody_else() -> None:
         return list(await asyncio.gather(*work, return_exceptions=True))
 
     found = run(ask)
-    assert [isinstance(one, RuntimeError) for one in found] == [True, True, False, False]
+    assert [isinstance(one, RuntimeError) for one in found] == [False, True, False, False]
 
 
 def test_who_has_gone_is_not_scored() -> None:

@@ -142,6 +142,32 @@ def test_heads_and_bodies_without_end_are_cut_off(tmp_path: Path) -> None:
         assert server.ask("/models/by-hand/predict", {"rows": [{"load": 4, "shop": None}]})[0] == 200
 
 
+def test_who_does_not_go_on_is_let_go(tmp_path: Path) -> None:
+    write_version(tmp_path / "a")
+    with serve(str(tmp_path / "a"), "--timeout", "1") as server:
+        port = int(server.address.rpartition(":")[2])
+        form = b"POST /models/by-hand/predict HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+        chunks = (
+            b"POST /models/by-hand/predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"
+        )
+        waiting = [b"", b"GET / HT", *[form + b"Content-Length: 16777216\r\n\r\n"] * 9]
+        open_ones = [socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) for _ in waiting]
+        for connection, head in zip(open_ones, waiting, strict=True):
+            connection.sendall(head)
+        assert server.ask("/models/by-hand/predict", {"rows": [{"load": 4, "shop": None}]})[0] == 200
+        said = [_all_of(connection) for connection in open_ones]
+        assert said[:2] == [b"", b""] and {answer[9:12] for answer in said[2:]} == {b"408"}
+        [worker] = server.workers
+        before = worker.memory_info().rss
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as trailing, pytest.raises(OSError):
+            trailing.sendall(chunks)
+            for _ in range(1 << 12):
+                trailing.sendall(b"X: " + b"a" * (1 << 14) + b"\r\n")
+        assert worker.memory_info().rss - before < 20 << 20
+        for connection in open_ones:
+            connection.close()
+
+
 def test_more_requests_than_are_allowed_come_again(tmp_path: Path) -> None:
     write_version(tmp_path / "a")
     with serve(str(tmp_path / "a"), "--max-requests", "1", PERENNIAL_SERVE_TOKEN="t") as server:

@@ -87,3 +87,17 @@ def test_the_seed_decides_the_weights(tmp_path: Path) -> None:
     first, same, other = states
     assert all(torch.equal(first[name], same[name]) for name in first)
     assert not all(torch.equal(first[name], other[name]) for name in first)
+
+
+def test_the_rate_begins_at_twice_the_given_one_where_weights_were_inherited(tmp_path: Path) -> None:
+    def first_rate(name: str, begin_with: Path | None = None, **more: str) -> float:
+        model_file, snapshot = ingested(tmp_path / name, "rate", **more)
+        split, files = fit_split(model_file, snapshot), (tmp_path / name / "c.pt", tmp_path / name / "t.pt")
+        rates: list[float] = []
+        fit_model(model_file, snapshot, split, *files, lambda r: rates.append(r.learning_rate), begin_with=begin_with)
+        return rates[0]
+
+    cold, heritage = first_rate("cold"), tmp_path / "cold" / "heritage.pt"
+    assert cold < 0.01
+    assert first_rate("warm", heritage) == pytest.approx(0.04)
+    assert first_rate("moved", heritage, rest='[split]\nkey = "id"\ntest = 0.3\n') == pytest.approx(cold, rel=0.3)
