@@ -71,6 +71,8 @@ class Measured(Section):
     """How far a row's prediction alone is from that among others, see `effect_of_others`."""
     cost: float | None
     """Of a million predictions; None where no price is known."""
+    rates: tuple[float, ...] = ()
+    """Rows a second of each round's best call; none in results of before they were kept."""
 
     @field_validator("execution")
     @classmethod
