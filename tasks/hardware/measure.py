@@ -162,6 +162,7 @@ def _result(points: Sequence[Measured], prepared: Prepared, subject: Subject, gr
         snapshot=prepared.yardstick.contract.snapshot,
         metric=metric,
         test_rows=len(prepared.yardstick.rows),
+        sampled_from=prepared.sampled_from,
         limits=subject.limits,
         machine=MachineFacts(**asdict(subject.machine)),
         price=PriceFacts(**asdict(price)) if price else None,
