@@ -74,7 +74,7 @@ def headline(results: Sequence[Result]) -> str:
     if not chosen:
         return "Nothing that was measured keeps within the limits of the model file."
     unpriced = [result.machine.name for result, best in chosen if best.cost is None]
-    result, best = min(chosen, key=lambda each: _rank(*each, priced=not unpriced))
+    result, best = min(chosen, key=lambda each: _rank(each[0], each[1], not unpriced))
     where = f" on {result.machine.name}" if len(results) > 1 else ""
     price = (
         f", {show_cost(best.cost)} {result.price.currency} a million" if best.cost is not None and result.price else ""
