@@ -26,7 +26,9 @@ from tasks.registry.versions import (
 )
 from tasks.scoring.execution import EXECUTION, Execution, loading
 
-KEPT = (SNAPSHOT, MODEL_FILE_DIGEST, CODE_DIGEST, COMMIT)
+ORIGIN = ("original.file", "original.sha256", "framework")
+"""Tags of a version that was imported; where it was trained here there are none."""
+KEPT = (SNAPSHOT, MODEL_FILE_DIGEST, CODE_DIGEST, COMMIT, *ORIGIN)
 """Tags of the parent that hold for the variant too: it was made from the same."""
 PRECISION = "precision"
 
