@@ -17,6 +17,8 @@ EXAMPLE = """Example: perennial measure churn --register   then: perennial promo
 
 On another machine: perennial measure churn --output here   then: perennial measure churn --compare a.json b.json"""
 
+EXAMPLE_PRICE = " at an example's price"
+
 Model = Annotated[
     str,
     typer.Argument(
@@ -125,7 +127,11 @@ def _lines(done: Measured) -> list[str]:
     who, best = f"{done.model} version {done.version}", done.chosen
     if best is None:
         return [f"{who}: {done.why}", f"report: {done.report}", f"results: {done.result}"]
-    price = f", {best['cost']:.3g} {done.currency} a million predictions" if best["cost"] is not None else ""
+    price = (
+        f", {best['cost']:.3g} {done.currency} a million predictions{EXAMPLE_PRICE * done.example}"
+        if best["cost"] is not None
+        else ""
+    )
     busy = ["warning: the machine was busy with other work; measure again when it is quiet"] if done.busy else []
     left = [f"not measured: {what}: {why}" for what, why in done.not_measured.items()]
     told = [
@@ -133,7 +139,8 @@ def _lines(done: Measured) -> list[str]:
         f"  {best['rows_per_second']:,.0f} rows/s{price}; {done.why}",
         f"  99 of 100 single rows within {best['latency_p99_ms']:.3g} ms, {best['peak_mb']:.0f} MB of memory, "
         f"{best['size_mb']:.3g} MB of graph",
-        f"  {done.metric.replace('_', ' ')} {_number(best['value'])}, {_number(best['difference'], '+')} to float32",
+        f"  {done.metric.replace('_', ' ')} {_number(best['value'])}, {_number(best['difference'], '+')} to float32"
+        f" (95 % interval {_number(best['low'], '+')} to {_number(best['high'], '+')})",
     ]
     return [*told, _kept(done), *busy, *left, f"report: {done.report}", f"results: {done.result}", *_next(done)]
 

@@ -246,6 +246,7 @@ def measured(
         version.model, version.number, run_id, result.metric, len(result.points), chosen, result.why, settings,
         variant.number if variant else None, result.price.currency if result.price else None,
         {each.what: each.why for each in result.not_measured}, result.was_busy, written.report, written.result,
+        bool(result.price and result.price.example),
     )  # fmt: skip
 
 
@@ -272,3 +273,5 @@ class Measured:
     """Whether so much else ran on the machine that speeds can't be trusted."""
     report: Path
     result: Path
+    example: bool = False
+    """Whether the cost comes from the prices that are an example."""

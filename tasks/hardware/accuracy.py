@@ -71,6 +71,7 @@ def summed_up(
         high=_or_none(found.high),
         beside=next(each.beside for each in rounds if each.beside is not None),
         cost=price.per_million(speed) if price else None,
+        rates=tuple(each.rows_per_second for each in rounds),
     )
 
 

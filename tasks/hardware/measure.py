@@ -68,8 +68,7 @@ def measure(prepared: Prepared, subject: Subject, grid: Grid, on_point: OnPoint 
         why = next((each.why for each in account.failures), "no reason is known")
         raise OutsideError(f"{subject.model}: version {subject.version} can't be run: {why}")
     measured = _summed(first, prepared, subject)
-    best = _best(measured, subject, prepared.yardstick.metric)
-    again = _run(prepared, grid.around(best.point), grid, account, on_point)
+    again = _run(prepared, _around(measured, subject, prepared.yardstick.metric, grid), grid, account, on_point)
     known = {each.point.name for each in first}
     every = [*(pooled(each, again) for each in first), *(each for each in again if each.point.name not in known)]
     return _result(_summed(every, prepared, subject), prepared, subject, grid, account)
@@ -134,10 +133,21 @@ def _summed(sampled: Sequence[Sampled], prepared: Prepared, subject: Subject) ->
     ]
 
 
-def _best(measured: Sequence[Measured], subject: Subject, metric: str) -> Measured:
+def _around(measured: Sequence[Measured], subject: Subject, metric: str, grid: Grid) -> list[Point]:
+    """Settings around the best point and, where float32 is asked for, around the best of that, which the version keeps.
+
+    So that the gain of another precision is told of like settings.
+    """
+    own = [point for point in measured if point.precision == "float32"] if "float32" in grid.precisions else []
+    centres = [_best(of, measured[0], subject, metric).point for of in (measured, own) if of]
+    found = [point for centre in centres for point in grid.around(centre)]
+    return [point for place, point in enumerate(found) if point not in found[:place]]
+
+
+def _best(measured: Sequence[Measured], reference: Measured, subject: Subject, metric: str) -> Measured:
     """The one around which settings are tried: the fastest whose accuracy is within the limits."""
     exact = subject.limits.model_copy(update={"max_latency_p99_ms": None, "max_memory_mb": None})
-    kept = [point for point in measured if not any(problems_of(point, measured[0], exact, metric))]
+    kept = [point for point in measured if not any(problems_of(point, reference, exact, metric))]
     return max(kept or measured[:1], key=lambda point: point.rows_per_second)
 
 
@@ -152,6 +162,7 @@ def _result(points: Sequence[Measured], prepared: Prepared, subject: Subject, gr
         snapshot=prepared.yardstick.contract.snapshot,
         metric=metric,
         test_rows=len(prepared.yardstick.rows),
+        sampled_from=prepared.sampled_from,
         limits=subject.limits,
         machine=MachineFacts(**asdict(subject.machine)),
         price=PriceFacts(**asdict(price)) if price else None,

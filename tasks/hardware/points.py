@@ -24,11 +24,15 @@ class Point:
 
     @property
     def name(self) -> str:
-        """In words."""
+        """In words, on this machine."""
+        return self.name_on(usable_cores())
+
+    def name_on(self, cores: int) -> str:
+        """In words, on a machine with so many cores."""
         run = self.execution
         batch = f"batches of {run.batch_rows}" if run.batch_rows else "usual batches"
         own = f", {run.intra_threads} threads within a batch" if run.intra_threads > 1 else ""
-        at_once = f", {run.threads or usable_cores()} at once"
+        at_once = f", {run.threads or cores} at once"
         level = f", optimisation {run.optimization}" if run.optimization != "all" else ""
         return f"{PRECISION_NAMES[self.precision]} on {short(run.provider)}: {batch}{at_once}{own}{level}"
 

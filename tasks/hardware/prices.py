@@ -26,6 +26,7 @@ class Prices(Section):
 
     currency: str = Field(min_length=1, max_length=8)
     kwh: float = Field(0.0, ge=0, description="price of a kilowatt-hour")
+    example: bool = Field(False, description="whether the numbers are nobody's, which is told beside every cost")
     default: str | None = Field(None, description="the machine that commands run on unless told otherwise")
     machines: dict[str, MachinePrice] = Field(min_length=1)
 
@@ -45,6 +46,7 @@ class Price:
     hourly: float
     watts: float
     kwh: float
+    example: bool = False
 
     @property
     def per_hour(self) -> float:
@@ -84,4 +86,4 @@ def price_of(path: Path, machine: str | None) -> Price | None:
     if name not in prices.machines:
         raise InputError(f"{path}: no machine {name!r}{near_match(name, prices.machines)}")
     found = prices.machines[name]
-    return Price(name, prices.currency, found.hourly, found.watts, prices.kwh)
+    return Price(name, prices.currency, found.hourly, found.watts, prices.kwh, prices.example)

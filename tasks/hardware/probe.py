@@ -204,11 +204,20 @@ def convert(asked: Mapping[str, Any]) -> dict[str, Any]:
     return {"bytes": len(graph)}
 
 
-def peak_mb() -> float:
-    """Millions of bytes that were resident at most since the process began."""
+def peak_mb(status: Path = Path("/proc/self/status")) -> float:
+    """Millions of bytes that were resident at most since the process began.
+
+    Where the kernel doesn't tell, what psutil says: the peak on Windows, elsewhere what is resident now.
+    """
     # Not getrusage: its maximum begins with what the process that started this one held.
-    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM:"))
+    lines = status.read_text(encoding="utf-8").splitlines() if status.exists() else []
+    told = next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), None)
+    if told is None:
+        import psutil
+
+        memory = psutil.Process().memory_info()
+        told = getattr(memory, "peak_wset", memory.rss)
+    return told / 1e6
 
 
 def _slice(columns: Columns, start: int, count: int) -> dict[str, pa.Array]:

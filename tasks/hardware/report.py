@@ -27,6 +27,7 @@ class Line:
     """A point in the table."""
 
     machine: str
+    name: str
     point: Measured
     chosen: bool
     problems: tuple[str, ...]
@@ -72,19 +73,23 @@ def headline(results: Sequence[Result]) -> str:
     chosen = [(result, result.best) for result in results if result.best]
     if not chosen:
         return "Nothing that was measured keeps within the limits of the model file."
-    result, best = min(chosen, key=lambda each: _rank(*each))
+    unpriced = [result.machine.name for result, best in chosen if best.cost is None]
+    result, best = min(chosen, key=lambda each: _rank(each[0], each[1], not unpriced))
     where = f" on {result.machine.name}" if len(results) > 1 else ""
     price = (
         f", {show_cost(best.cost)} {result.price.currency} a million" if best.cost is not None and result.price else ""
     )
-    return f"Deploy {best.name}{where}: {best.rows_per_second:,.0f} rows a second{price}."
+    told = f"Deploy {best.name_on(result.machine)}{where}: {best.rows_per_second:,.0f} rows a second{price}."
+    if not unpriced or len(chosen) == 1:
+        return told
+    return f"{told} No price is known for {', '.join(unpriced)}: the fastest is named, not the cheapest."
 
 
-def _rank(result: Result, best: Measured | None) -> tuple[float, float]:
-    """The cheapest first, where prices are known; then the fastest."""
+def _rank(result: Result, best: Measured | None, priced: bool) -> tuple[float, float]:
+    """The cheapest first, where all prices are known; else the fastest."""
     if best is None:
         return float("inf"), 0.0
-    return best.cost if best.cost is not None else float("inf"), -best.rows_per_second
+    return best.cost if priced and best.cost is not None else 0.0, -best.rows_per_second
 
 
 def show_cost(cost: float | None) -> str:
@@ -97,7 +102,7 @@ def _lines(result: Result) -> Iterator[Line]:
     for place, point in enumerate(result.points):
         problems = tuple(problems_of(point, reference, result.limits, result.metric))
         gain = point.rows_per_second / reference.rows_per_second
-        yield Line(result.machine.name, point, place == result.chosen, problems, gain)
+        yield Line(result.machine.name, point.name_on(result.machine), point, place == result.chosen, problems, gain)
 
 
 @dataclass(frozen=True)

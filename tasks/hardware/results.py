@@ -41,6 +41,8 @@ class PriceFacts(Section):
     hourly: float
     watts: float
     kwh: float
+    example: bool = False
+    """Whether the prices are those that come with Perennial, and nobody's."""
 
 
 class Measured(Section):
@@ -71,6 +73,8 @@ class Measured(Section):
     """How far a row's prediction alone is from that among others, see `effect_of_others`."""
     cost: float | None
     """Of a million predictions; None where no price is known."""
+    rates: tuple[float, ...] = ()
+    """Rows a second of each round's best call; none in results of before they were kept."""
 
     @field_validator("execution")
     @classmethod
@@ -84,8 +88,12 @@ class Measured(Section):
 
     @property
     def name(self) -> str:
-        """What was measured, in words."""
+        """What was measured, in words, on this machine."""
         return self.point.name
+
+    def name_on(self, machine: MachineFacts) -> str:
+        """What was measured, in words, on that machine."""
+        return self.point.name_on(machine.cores)
 
 
 class PlacedNodes(Section):
@@ -131,6 +139,8 @@ class Result(Section):
     snapshot: str
     metric: str
     test_rows: int
+    sampled_from: int | None = None
+    """Test rows that there are, of which those were drawn; None in results of before it was kept."""
     limits: Hardware
     machine: MachineFacts
     price: PriceFacts | None
@@ -182,6 +192,11 @@ def read_results(paths: Sequence[Path], model: str) -> list[Result]:
     if not problems and len({each.graph_sha256 for each in found}) > 1:
         told = ", ".join(f"version {each.version} in {path}" for each, path in zip(found, paths, strict=True))
         problems.append(f"{model}: results of different versions can't be compared: {told}")
+    currencies = sorted({each.price.currency for each in found if each.price})
+    if len(currencies) > 1:
+        problems.append(
+            f"{model}: prices in {' and '.join(currencies)} can't be compared; measure with one --prices file"
+        )
     if problems:
         raise InputError(*problems)
     return found

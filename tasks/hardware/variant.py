@@ -24,9 +24,11 @@ from tasks.registry.versions import (
     tag_version,
     untag_version,
 )
-from tasks.scoring.execution import EXECUTION, Execution
+from tasks.scoring.execution import EXECUTION, Execution, loading
 
-KEPT = (SNAPSHOT, MODEL_FILE_DIGEST, CODE_DIGEST, COMMIT)
+ORIGIN = ("original.file", "original.sha256", "framework")
+"""Tags of a version that was imported; where it was trained here there are none."""
+KEPT = (SNAPSHOT, MODEL_FILE_DIGEST, CODE_DIGEST, COMMIT, *ORIGIN)
 """Tags of the parent that hold for the variant too: it was made from the same."""
 PRECISION = "precision"
 
@@ -40,6 +42,11 @@ def register_variant(
     """
     if point.difference is None or point.low is None or point.high is None:
         raise RefusedError(f"{parent.model}: {point.name} could not be compared with float32, and is not registered")
+    if unsafe := loading(point.point.execution):
+        raise RefusedError(
+            f"{parent.model}: {point.name} was measured with {unsafe[0]}, which names a library or path that no "
+            "version may carry, and is not registered"
+        )
     content = graph.read_bytes()
     shutil.copyfile(graph, package / GRAPH_FILE)
     contract = read_contract(package).model_copy(update={"graph_sha256": hashlib.sha256(content).hexdigest()})
@@ -64,10 +71,11 @@ def keep_best(
 
     The history tells of it where they are others than before.
 
-    None where none of them keeps within the limits; the version then stays as it was.
+    None where none of them keeps within the limits, or the best has an option that no tag may have, see
+    `execution_of`; the version then stays as it was.
     """
     chosen, _ = cheapest(own, limits, metric)
-    if chosen is None:
+    if chosen is None or loading(own[chosen].point.execution):
         return None
     best, before = own[chosen].point, version.tags.get(EXECUTION)
     execution = best.execution

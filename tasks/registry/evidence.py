@@ -54,7 +54,7 @@ def gather(contest: Contest, home: Path) -> Case:
     snapshot = _snapshot_of(challenger, folder)
     unseen, obstacle = _unseen(snapshot, challenger, champion, folder)
     rival = _Rival(champion, predictor.contract, obstacle)
-    origin = _Rival(_parent_of(contest.challenger), predictor.contract, None)
+    origin = _Rival(_parent_of(contest.challenger), predictor.contract, None, "parent")
 
     def score(rows: pa.Table) -> Scored:
         rival.score(rows)
@@ -116,7 +116,10 @@ def _load(version: Version) -> _Side:
 class _Rival:
     """The champion or parent, which scores the pieces that the challenger scores, or why it can't."""
 
-    def __init__(self, champion: _Side | None, judged_by: Contract, obstacle: str | None) -> None:
+    def __init__(
+        self, champion: _Side | None, judged_by: Contract, obstacle: str | None, role: str = "champion"
+    ) -> None:
+        self._role = role
         self.obstacle = obstacle
         self._champion, self._judged_by = champion, judged_by
         self._parts: list[Scored] = []
@@ -130,13 +133,13 @@ class _Rival:
             return
         absent = [c.name for c in self._champion.predictor.contract.columns if c.name not in rows.column_names]
         if absent:
-            what = f"the data no longer has the champion's column {absent[0]!r}"
+            what = f"the data no longer has the {self._role}'s column {absent[0]!r}"
             self.obstacle = f"{what}; map it again, or train under another name"
             return
         try:
             self._parts.append(score_rows(self._champion.predictor, rows, self._judged_by))
         except InputError as error:
-            self.obstacle = f"the champion can't be scored on these rows: {error}"
+            self.obstacle = f"the {self._role} can't be scored on these rows: {error}"
 
 
 def _slices(
@@ -184,4 +187,4 @@ def _parent_of(version: Version) -> _Side | None:
 
 def _parent(version: Version, origin: _Rival, limits: Hardware) -> Parent | None:
     number = version.tags.get(PARENT)
-    return Parent(number, origin.scored, limits.max_accuracy_loss) if number else None
+    return Parent(number, origin.scored, limits.max_accuracy_loss, origin.obstacle) if number else None

@@ -38,6 +38,8 @@ class Parent:
     """On the rows of the challenger; None where the version is gone."""
     margin: float
     """How much worse than it the challenger may be, see `Hardware.max_accuracy_loss`."""
+    obstacle: str | None = None
+    """Why the version, which is there, can't be scored."""
 
 
 @dataclass(frozen=True)
@@ -168,6 +170,9 @@ def _parity(evidence: Evidence) -> Iterator[Check]:
 def _against_parent(evidence: Evidence, parent: Parent, promotion: Promotion) -> Check:
     """Not worse than its parent, by the interval of the task's first metric (promise 3)."""
     name, whose = METRICS[evidence.challenger.task][0], f"that of its parent, version {parent.number}"
+    if parent.obstacle:
+        told = f"its parent, version {parent.number}, can't be asked about these rows: {parent.obstacle}"
+        return Check("parent", "undecided", f"{told}; it can't be told whether it is as good")
     if parent.scored is None:
         gone = (
             f"its parent, version {parent.number}, is gone, and it can't be told whether it is as good; measure again"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Protocol
@@ -23,6 +24,8 @@ LEVELS = {
 """Graph optimisation levels of ONNX Runtime, by the words that people use."""
 EXECUTION = "execution"
 """Tag of a version that holds its settings as JSON."""
+LOADS = frozenset({"path", "paths", "lib", "libs", "library", "dir", "directory", "file", "config", "plugin"})
+"""Words in the names of options that name libraries, files or folders, such as `backend_path` of QNN."""
 NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"
 
 
@@ -94,15 +97,28 @@ def _is_count(value: object) -> bool:
 def execution_of(version: Tagged) -> Execution:
     """The settings that a measurement has chosen for the version; the defaults where there was none.
 
-    Raises InputError where the tag is damaged.
+    Raises InputError where the tag is damaged, or has an option that names something to load: nothing seals a tag, so
+    such options are for `perennial measure` on the machine itself.
     """
     stored = version.tags.get(EXECUTION)
     if stored is None:
         return Execution()
     try:
-        return Execution.from_json(stored)
+        found = Execution.from_json(stored)
     except (ValueError, TypeError):
         raise InputError(f"{version.uri}: its tag {EXECUTION!r} is damaged; measure it again") from None
+    for key in loading(found):
+        raise InputError(
+            f"{version.uri}: its tag {EXECUTION!r} has option {key!r}, which names a library or path; take the "
+            "settings off with `perennial measure --forget`"
+        )
+    return found
+
+
+def loading(execution: Execution) -> list[str]:
+    """Options that name libraries, files or folders."""
+    words = {key: re.findall(r"[A-Z]?[a-z]+|[A-Z]+", key) for key in execution.options}
+    return [key for key, parts in words.items() if LOADS & {part.casefold() for part in parts}]
 
 
 def available_providers() -> list[str]:

@@ -101,6 +101,7 @@ def told(settings: Execution | None) -> list[str]:
 
 
 def test_the_screen_says_what_was_kept() -> None:
+    assert any("+0.0000 to float32 (95 % interval +0.0000 to +0.0000)" in line for line in told(None))
     assert "kept on version 4: float32 on CPU: batches of 64, 2 at once" in told(Execution(batch_rows=64, threads=2))
     assert "version 4 keeps the settings that it had" in told(None)
 

@@ -183,6 +183,30 @@ def test_a_whole_measurement_and_what_it_leaves_out(small: Small, ready: Prepare
     assert found.points[0].difference == 0.0
 
 
+def test_settings_are_tried_around_the_best_point_of_float32_too(
+    small: Small, ready: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The version's own settings are kept, and what another precision gains is told of like settings."""
+
+    def fast(self: Bench, point: Point, seconds: float, predictions: Path | None = None) -> Round:
+        if predictions:
+            labels = np.zeros(len(ready.yardstick.rows), dtype=np.int64)
+            np.savez(predictions, index=labels, probabilities=np.tile([0.9, 0.1], (len(labels), 1)).astype(np.float32))
+        speed = (400.0 if point.precision == "int8-tensor" else 100.0) * (2 if point.execution.threads == 1 else 1)
+        return Round(0.1, (1.0,), speed, 50.0, 0.0)
+
+    monkeypatch.setattr(Bench, "measure", fast)
+    monkeypatch.setattr(Bench, "convert", lambda *_: None)
+    monkeypatch.setattr(Bench, "size_mb", lambda *_: 1.0)
+    monkeypatch.setattr(Bench, "place", lambda *_: [Placed(CPU, "Conv", 3)])
+    grid = ask_grid(providers=["cpu"], precisions=["float32", "int8-tensor"], threads=[1], levels=["all"], rounds=1)
+    found = measuring.measure(ready, subject(small, ready), grid)
+    tried = {point.precision for point in found.points if point.execution["threads"] == 1}
+    assert tried == {"float32", "int8-tensor"}
+    assert found.best is not None and found.best.rows_per_second == 800
+    assert found.why.startswith("8.00 times as many rows a second as before, 4.00 times as many as the best of float32")
+
+
 def test_a_provider_that_takes_no_node_is_not_measured(
     small: Small, ready: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:

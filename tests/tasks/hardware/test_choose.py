@@ -1,13 +1,17 @@
 """The cheapest point within the limits, and the points that no other beats."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.errors import RefusedError
 from models.sections import Hardware
 from tasks.hardware.choose import allowed_loss, cheapest, pareto, problems_of
+from tasks.hardware.variant import keep_best, register_variant
+from tasks.registry.versions import Version
 from tasks.scoring.execution import Execution
 from tests.tasks.hardware.made import point
 
@@ -83,3 +87,26 @@ def test_float32_with_other_settings_is_held_to_the_limit_too() -> None:
     ]
     unknown = point(low=None, high=None, value=None, difference=None)
     assert not list(problems_of(unknown, unknown, Hardware(), "accuracy")), "the reference is what others are held to"
+
+
+def test_rounds_that_overlap_decide_nothing() -> None:
+    """A lucky round is no reason to change what a version is scored with in production."""
+    usual, lucky = point(1000, rates=[700.0, 1000.0, 900.0]), point(1400, execution=vars(Execution(batch_rows=64)))
+    assert chosen(Hardware(), usual, lucky.model_copy(update={"rates": (1400.0, 980.0, 1100.0)})) == 0
+    assert chosen(Hardware(), usual, lucky.model_copy(update={"rates": (1400.0, 1060.0, 1100.0)})) == 1
+
+
+def test_within_rounds_that_overlap_the_more_exact_point_is_chosen() -> None:
+    slow = point(500, rates=[500.0, 480.0])
+    exact = point(2000, execution=vars(Execution(batch_rows=64)), rates=[2000.0, 1500.0])
+    rough = point(2400, "int8-tensor", rates=[2400.0, 1900.0])
+    assert chosen(Hardware(), slow, exact, rough) == 1
+    assert chosen(Hardware(), slow, exact, rough.model_copy(update={"rates": (2400.0, 2200.0)})) == 2
+
+
+def test_settings_that_name_a_library_are_not_kept() -> None:
+    best = point(9000, execution=vars(Execution(options={"backend_path": "/tmp/a.so"})))
+    version = Version("m", "1", "r", "models:/m-1", {}, ())
+    assert keep_best(version, [point(), best], Hardware(), "accuracy", "run") is None
+    with pytest.raises(RefusedError, match="was measured with backend_path, which names a library or path"):
+        register_variant(version, Path(), Path(), best, "accuracy", None, "run")  # type: ignore[arg-type]

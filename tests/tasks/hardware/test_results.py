@@ -96,3 +96,34 @@ def test_a_busy_machine_is_told_of() -> None:
 def test_nothing_in_the_limits_is_said_in_the_headline() -> None:
     assert headline([result(chosen=None)]) == "Nothing that was measured keeps within the limits of the model file."
     assert "Nothing that was measured" in render_hardware([result(chosen=None)])
+
+
+def test_costs_in_different_currencies_are_not_compared(tmp_path: Path) -> None:
+    other = result(price=result().price.model_copy(update={"currency": "EUR"}))  # type: ignore[union-attr]
+    paths = [write_result(each, tmp_path / name) for each, name in ((result(), "a"), (other, "b"))]
+    with pytest.raises(InputError, match="prices in EUR and USD can't be compared"):
+        read_results(paths, "m")
+
+
+def test_a_machine_without_a_price_does_not_lose_for_it() -> None:
+    unpriced = result(point(9000, cost=None), price=None, machine=MACHINE.model_copy(update={"name": "large"}))
+    told = headline([result(point(1000, cost=0.1)), unpriced])
+    assert told.startswith("Deploy") and " on large: 9,000 rows a second" in told
+    assert told.endswith("No price is known for large: the fastest is named, not the cheapest.")
+
+
+def test_a_machine_is_told_of_with_its_own_cores() -> None:
+    page = render_hardware([result(machine=MACHINE.model_copy(update={"cores": 96}))])
+    assert "usual batches, 96 at once" in page
+    assert "usual batches, 96 at once" in headline([result(machine=MACHINE.model_copy(update={"cores": 96}))])
+
+
+def test_the_page_says_of_how_many_test_rows_some_were_drawn() -> None:
+    assert "on 100 of 5,000 test rows, drawn at random" in render_hardware([result(sampled_from=5000)])
+    assert "on 100 test rows" in render_hardware([result(sampled_from=100)])
+
+
+def test_the_shipped_prices_are_called_examples() -> None:
+    shipped = result(price=result().price.model_copy(update={"example": True}))  # type: ignore[union-attr]
+    assert "an example, not a quotation" in render_hardware([shipped])
+    assert "an example, not a quotation" not in render_hardware([result()])

@@ -64,3 +64,13 @@ def test_too_few_rows_compare_nothing(rows: int) -> None:
     verdict = judged(right(0.9, rows), right(0.9, rows))
     assert verdict.outcome == "undecided"
     assert [check.gate for check in verdict.checks] == ["unseen rows"]
+
+
+def test_a_parent_that_can_not_be_scored_is_not_told_to_be_gone() -> None:
+    why = "the data no longer has its column 'heat'"
+    verdict = judge(Evidence(right(0.9), None, parent=Parent("4", None, 0.01, why)), {}, RULES)
+    assert verdict.outcome == "undecided"
+    assert verdict.reasons == [
+        "its parent, version 4, can't be asked about these rows: the data no longer has its column 'heat'; it can't be "
+        "told whether it is as good"
+    ]

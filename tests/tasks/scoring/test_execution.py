@@ -213,3 +213,13 @@ def test_a_run_that_was_begun_goes_on_with_the_settings_it_had(small: Small, tmp
     assert pinned_executions(pinned, now, None) == (began, Execution())
     assert pinned_executions(None, now, now) == (MUCH, MUCH)
     assert pinned_executions(replace(pinned, executions=()), now, now) == (Execution(), Execution()), "earlier releases"
+
+
+@pytest.mark.parametrize("key", ["backend_path", "trt_extra_plugin_lib_paths", "ModelCacheDirectory", "BACKEND_PATH"])
+def test_a_tag_may_name_no_library_to_load(key: str) -> None:
+    """Anybody who may set a tag would run code wherever the version is scored."""
+    tag = Execution("QNNExecutionProvider", {key: "/tmp/other.so"}).to_json()
+    with pytest.raises(InputError, match=f"its tag 'execution' has option {key!r}, which names a library or path"):
+        execution_of(Tagged({EXECUTION: tag}))
+    harmless = Execution(CUDA, {"device_id": "1", "trt_profile_min_shapes": "x:1"})
+    assert execution_of(Tagged({EXECUTION: harmless.to_json()})) == harmless
