@@ -103,9 +103,9 @@ def test_a_run_gives_way_to_one_that_is_at_the_same_training(client: SyncPrefect
     """Whenever it starts: while the other one looks whether to train, trains, or judges what it has trained."""
     from flows import retrain as module
 
-    file = write_model(tmp_path, "twice", rest="[promotion]\nmin_rows = 50\nresamples = 100\n")
+    file = write_model(tmp_path, "all-at-once", rest="[promotion]\nmin_rows = 50\nresamples = 100\n")
     assert cli("deploy", file).code == 0
-    deployment = client.read_deployment_by_name("retrain/twice").id
+    deployment = client.read_deployment_by_name("retrain/all-at-once").id
     ended: dict[str, tuple[str, str]] = {}
 
     def meanwhile(step: str) -> Callable[..., object]:
@@ -123,7 +123,7 @@ def test_a_run_gives_way_to_one_that_is_at_the_same_training(client: SyncPrefect
             patch.setattr(module, step, meanwhile(step))
         assert carry_out(client.create_flow_run_from_deployment(deployment))[0] == "Completed"
     assert ended == dict.fromkeys(steps, ("Skipped", "another run trains the same model on the same data now"))
-    assert [event.version for event in read_history("twice") if event.event == "registered"] == ["1"]
+    assert [event.version for event in read_history("all-at-once") if event.event == "registered"] == ["1"]
 
 
 @pytest.mark.usefixtures("no_evaluation")

@@ -7,11 +7,11 @@ import onnx
 import pandas as pd
 import pytest
 
+from models.packaged import read_model_settings
 from models.sections import Promotion
 from tasks.export import export, parity
 from tasks.hardware.variant import register_variant
 from tasks.registry.connection import connect
-from tasks.registry.package import read_model_settings
 from tasks.registry.runs import RunTitle, start_run
 from tasks.registry.versions import download, find_version, list_versions
 from tasks.scoring.batch import Stamp
