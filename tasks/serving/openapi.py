@@ -173,18 +173,20 @@ def _cell(settings: ColumnSettings) -> Schema:
     if isinstance(settings, NumberSettings):
         low = -LARGEST if settings.min is None else settings.min
         high = LARGEST if settings.max is None else settings.max
-        return {"type": ["number", "null"], "minimum": max(low, -LARGEST), "maximum": min(high, LARGEST)}
+        # Texts that read as numbers, and truth values, are taken as they are in files.
+        limits = {"minimum": max(low, -LARGEST), "maximum": min(high, LARGEST)}
+        return {"type": ["number", "string", "boolean", "null"], **limits}
     if isinstance(settings, SeriesSettings):
         cells = {"type": ["number", "null"], "minimum": -LARGEST, "maximum": LARGEST}
         return {"type": ["array", "null"], "items": cells, "minItems": settings.window, "maxItems": settings.window}
     if isinstance(settings, FileSettings):
         return {"type": ["string", "null"], "contentEncoding": "base64", "description": f"File of the {settings.kind}."}
     if isinstance(settings, BooleanSettings):
-        return {"type": ["boolean", "null"]}
+        return {"type": ["boolean", "string", "number", "null"]}
     if settings.kind == "category":
         return {"type": ["string", "number", "boolean", "null"]}
     # The page gives such a field room for a long text.
-    return {"type": ["string", "null"], **({"x-long": True} if settings.kind == "text" else {})}
+    return {"type": ["string", "number", "boolean", "null"], **({"x-long": True} if settings.kind == "text" else {})}
 
 
 def _form(contract: Contract) -> Schema:

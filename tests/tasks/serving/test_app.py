@@ -188,7 +188,7 @@ def test_the_document_tells_columns_limits_and_examples(client: TestClient) -> N
     items = content["schema"]["properties"]["rows"]
     assert items["maxItems"] == 5 and items["items"]["required"] == ["load", "shop"]
     load = items["items"]["properties"]["load"]
-    assert (load["minimum"], load["maximum"]) == (-50, 50) and load["type"] == ["number", "null"]
+    assert (load["minimum"], load["maximum"]) == (-50, 50) and load["type"] == ["number", "string", "boolean", "null"]
     assert predict(client, *content["example"]["rows"]).status_code == 200
 
 
