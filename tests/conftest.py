@@ -18,7 +18,7 @@ from tasks.training.job import Job
 from tests.shared import Databases, make_databases, once
 from tests.small import table, write_model
 
-pytest_plugins = ["tests.servers"]
+pytest_plugins = ["tests.servers", "tests.lastwords"]
 
 # Settings are read when MLflow, Prefect and torch are imported, so they come before any test module.
 for _key in [key for key in os.environ if key.startswith(("MLFLOW_", "PREFECT_"))]:
