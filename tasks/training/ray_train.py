@@ -1,8 +1,10 @@
 """The training loop on several workers that Ray Train starts, watches, and starts again where one dies."""
 
+import math
 import os
 import socket
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,8 @@ MOST_FAILURES = 3
 """Times that the workers are started again, from the last checkpoint."""
 LISTENING_SECONDS = 0.5
 """Between two looks at whether Ray Train has ended."""
-
+OVER = "over"
+"""What the run tells when it has nothing more to tell, and hears when it may end."""
 ENDING_SECONDS = 20
 """That Ray Train has to stop its workers."""
 NO_NOTICE = {"RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}
@@ -58,24 +61,16 @@ def train_on_ray(
         import ray
         from ray.util.queue import Queue
 
+        room = cores_each(engine.workers), has_gpus(engine.workers)
         told, heard = Queue(actor_options={"num_cpus": 0}), Queue(actor_options={"num_cpus": 0})
-        run = _start(assignment, engine, told, heard)
+        # In a process of its own: what this one is told, such as an interrupt, it need not wait for.
+        run = _Run(ray.remote(num_cpus=0)(_run).remote(assignment, engine, *room, told, heard), told, heard)
         try:
-            _listen(run, told, heard, on_epoch)
+            _listen(run, on_epoch)
         finally:
-            # Where an interrupt or error ended the listening: Ray Train then stops its workers and gives back its room.
-            ray.cancel(run)
-            if not ray.wait([run], timeout=ENDING_SECONDS)[0]:
-                ray.cancel(run, force=True)
+            run.end()
+        run.require_success()
     return trained_in(assignment.checkpoint)
-
-
-def _start(assignment: Assignment, engine: Engine, told: Any, heard: Any) -> Any:
-    """Ray Train's run, in a process of its own: what this one is told, such as an interrupt, it need not wait for."""
-    import ray
-
-    room = cores_each(engine.workers), has_gpus(engine.workers)
-    return ray.remote(num_cpus=0)(_run).remote(assignment, engine, *room, told, heard)
 
 
 def _run(assignment: Assignment, engine: Engine, cores: int, gpus: bool, told: Any, heard: Any) -> None:
@@ -84,7 +79,7 @@ def _run(assignment: Assignment, engine: Engine, cores: int, gpus: bool, told: A
 
     if engine.address is None:
         os.environ.update(NO_NOTICE)
-    TorchTrainer(
+    trainer = TorchTrainer(
         lambda: _work(assignment, told, heard),
         scaling_config=ScalingConfig(num_workers=engine.workers, use_gpu=gpus, resources_per_worker={"CPU": cores}),
         run_config=RunConfig(
@@ -92,7 +87,14 @@ def _run(assignment: Assignment, engine: Engine, cores: int, gpus: bool, told: A
             storage_path=str(assignment.checkpoint.parent),
             failure_config=FailureConfig(max_failures=MOST_FAILURES),
         ),
-    ).fit()
+    )
+    try:
+        trainer.fit()
+    finally:
+        # Ray aborts a process that cancels what is completed in that instant: this is completed when that one says so.
+        told.put(OVER)
+        while heard.get() != OVER:
+            continue
 
 
 def _work(assignment: Assignment, told: Any, heard: Any) -> None:
@@ -132,41 +134,75 @@ def _require(*files: Path) -> None:
             )
 
 
-def _listen(run: Any, told: Any, heard: Any, on_epoch: Callable[[EpochReport], None] | None) -> None:
-    """Hands on what workers tell until the run has ended; each epoch is acknowledged when it has been handed on."""
-    import ray
-    from ray.util.queue import Empty
-
-    ended, last = False, 0
-    while not ended:
-        # Looked at first, so that what was told before the end is heard.
-        ended = bool(ray.wait([run], timeout=0)[0])
-        try:
-            said = told.get(timeout=0 if ended else LISTENING_SECONDS)
-        except Empty:
-            continue
-        ended = False
+def _listen(run: "_Run", on_epoch: Callable[[EpochReport], None] | None) -> None:
+    """Hands on what workers tell until the run is over; each epoch is acknowledged when it has been handed on."""
+    last = 0
+    for said in run.said():
         if isinstance(said, PerennialError):
             # Mostly all workers find the same, and end by themselves.
-            ray.wait([run], timeout=ENDING_SECONDS)
+            run.wait(ENDING_SECONDS)
             raise said
         report = EpochReport(*said)
         # Workers that were started again may repeat an epoch.
         if on_epoch and report.epoch > last:
             on_epoch(report)
         last = max(last, report.epoch)
-        heard.put(report.epoch)
-    _require_success(run)
+        run.heard.put(report.epoch)
 
 
-def _require_success(run: Any) -> None:
-    import ray
+@dataclass
+class _Run:
+    """Ray Train's run, what it and its workers tell, and what they are told."""
 
-    try:
-        ray.get(run)
-    except ray.exceptions.RayError as error:
-        cause = error.__cause__ or error
-        lines = [line for line in str(cause).splitlines() if line.strip()]
-        raise OutsideError(
-            f"training on Ray failed {MOST_FAILURES + 1} times: {lines[-1] if lines else cause!r}"
-        ) from None
+    task: Any
+    told: Any
+    heard: Any
+    over: bool = False
+    """Nothing more is told: the run waits to hear that it may end, or has died."""
+
+    def said(self, seconds: float = math.inf) -> Iterator[Any]:
+        """What is told from now on, until the run is over, or for so long."""
+        import ray
+        from ray.util.queue import Empty
+
+        until = time.monotonic() + seconds
+        while not self.over and time.monotonic() < until:
+            # Looked at first, so that what was told before it died is heard.
+            died = bool(ray.wait([self.task], timeout=0)[0])
+            try:
+                said = self.told.get(timeout=0 if died else LISTENING_SECONDS)
+            except Empty:
+                self.over = died
+                continue
+            if said == OVER:
+                self.over = True
+            else:
+                yield said
+
+    def wait(self, seconds: float) -> None:
+        """Until it is over, at most so long; what is told meanwhile is passed over."""
+        for _ in self.said(seconds):
+            continue
+
+    def end(self) -> None:
+        """Where an interrupt or error ended the listening, Ray Train stops its workers and gives back its room."""
+        import ray
+
+        if not self.over:
+            ray.cancel(self.task)
+            self.wait(ENDING_SECONDS)
+        self.heard.put(OVER)
+        ray.wait([self.task], timeout=ENDING_SECONDS)
+
+    def require_success(self) -> None:
+        """Raises OutsideError when workers failed time and again."""
+        import ray
+
+        try:
+            ray.get(self.task)
+        except ray.exceptions.RayError as error:
+            cause = error.__cause__ or error
+            lines = [line for line in str(cause).splitlines() if line.strip()]
+            raise OutsideError(
+                f"training on Ray failed {MOST_FAILURES + 1} times: {lines[-1] if lines else cause!r}"
+            ) from None
