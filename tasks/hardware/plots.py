@@ -30,7 +30,7 @@ class _Dot:
 def figures(results: Sequence[Result]) -> "dict[str, Figure]":
     """By name; the points of all machines. The first is left out where no price or no metric is known."""
     drawn = {"latency": latency_figure(results)}
-    if any(point.cost is not None and point.value is not None for result in results for point in result.points):
+    if any(point.cost is not None and point.test.value is not None for result in results for point in result.points):
         drawn = {"cost": cost_figure(results), **drawn}
     return drawn
 
@@ -40,15 +40,15 @@ def cost_figure(results: Sequence[Result]) -> "Figure":
     first = results[0]
     figure, axes = new_figure("What accuracy costs")
     dots = [
-        _Dot(point, point.cost, point.value, point is result.best)
+        _Dot(point, point.cost, point.test.value, point is result.best)
         for result in results
         for point in result.points
-        if point.cost is not None and point.value is not None
+        if point.cost is not None and point.test.value is not None
     ]
     _draw(axes, dots, [(dot.across, loss_of(dot.point, first.metric)) for dot in dots])
     currency = next((result.price.currency for result in results if result.price), "")
     axes.set_xlabel(literal(f"cost of a million predictions, {currency}", 60))
-    axes.set_ylabel(NAMES[first.metric].lower())
+    axes.set_ylabel(f"{NAMES[first.metric].lower()} on the test rows")
     return figure
 
 

@@ -1,7 +1,6 @@
 """What machines cost, as `infra/prices.toml` says, and what that makes of a million predictions."""
 
 import tomllib
-from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import Field, ValidationError, model_validator
@@ -37,8 +36,7 @@ class Prices(Section):
         return self
 
 
-@dataclass(frozen=True)
-class Price:
+class Price(Section):
     """What the machine of a measurement costs."""
 
     machine: str
@@ -47,6 +45,7 @@ class Price:
     watts: float
     kwh: float
     example: bool = False
+    """Whether the prices are those that come with Perennial, and nobody's."""
 
     @property
     def per_hour(self) -> float:
@@ -86,4 +85,7 @@ def price_of(path: Path, machine: str | None) -> Price | None:
     if name not in prices.machines:
         raise InputError(f"{path}: no machine {name!r}{near_match(name, prices.machines)}")
     found = prices.machines[name]
-    return Price(name, prices.currency, found.hourly, found.watts, prices.kwh, prices.example)
+    return Price(
+        machine=name, currency=prices.currency, hourly=found.hourly, watts=found.watts, kwh=prices.kwh,
+        example=prices.example,
+    )  # fmt: skip

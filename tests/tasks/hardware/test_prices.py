@@ -21,7 +21,7 @@ def write(folder: Path, text: str) -> Path:
 
 def test_the_cost_is_rent_and_electricity_of_the_time_that_it_takes(tmp_path: Path) -> None:
     price = price_of(write(tmp_path, GOOD), None)
-    assert price == Price("a", "EUR", 0.36, 100.0, 0.4)
+    assert price == Price(machine="a", currency="EUR", hourly=0.36, watts=100.0, kwh=0.4)
     # 100 W are 0.1 kWh an hour, 0.04 EUR: 0.40 EUR an hour. 1,000 rows/s are 3.6 million an hour.
     assert price.per_hour == pytest.approx(0.40)
     assert price.per_million(1000) == pytest.approx(0.40 / 3.6)
