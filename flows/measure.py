@@ -10,10 +10,12 @@ from tasks.hardware.steps import (
     keep_settings,
     made_ready,
     measure_points,
+    measuring_alone,
     open_measuring_run,
     record_measurement,
     register_variant,
 )
+from tasks.registry.history import whoami
 from tasks.registry.runs import finishing
 from tasks.registry.steps import resolve_version
 
@@ -34,7 +36,7 @@ def measure_as_asked(asked: Asked, register: bool) -> Measured:
     """The steps of a measurement."""
     home = state_folder()
     sweep_crashed(home)
-    with at_work(home):
+    with at_work(home), measuring_alone(asked.model, home, whoami()):
         version = resolve_version(asked.model)
         with made_ready(version, home) as prepared:
             run_id = open_measuring_run(version, asked, home)

@@ -138,7 +138,7 @@ def _lines(done: Measured) -> list[str]:
     if best is None:
         return [f"{who}: {done.why}", _kept(done), f"report: {done.report}", f"results: {done.result}"]
     price = (
-        f", {best['cost']:.3g} {done.currency} a million predictions{EXAMPLE_PRICE * done.example}"
+        f", {show_cost(best['cost'])} {done.currency} a million predictions{EXAMPLE_PRICE * done.example}"
         if best["cost"] is not None
         else ""
     )

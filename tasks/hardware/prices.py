@@ -1,6 +1,7 @@
 """What machines cost, as `infra/prices.toml` says, and what that makes of a million predictions."""
 
 import tomllib
+from math import floor, log10
 from pathlib import Path
 
 from pydantic import Field, ValidationError, model_validator
@@ -55,6 +56,13 @@ class Price(Section):
     def per_million(self, rows_per_second: float) -> float:
         """Of a million predictions at that speed, which keeps the machine busy."""
         return self.per_hour / HOUR * MILLION / rows_per_second
+
+
+def show_cost(cost: float | None) -> str:
+    """Money with three digits that count, however little it is."""
+    if not cost:
+        return "–" if cost is None else "0"
+    return f"{cost:,.{max(0, 2 - floor(log10(cost)))}f}"
 
 
 def read_prices(path: Path) -> Prices:

@@ -14,6 +14,7 @@ from tasks.hardware.choose import problems_of
 from tasks.hardware.machine import PROVIDERS, short
 from tasks.hardware.plots import figures
 from tasks.hardware.precision import PRECISION_NAMES
+from tasks.hardware.prices import show_cost
 from tasks.hardware.results import Measured, Placement, Result
 
 if TYPE_CHECKING:
@@ -92,11 +93,6 @@ def _rank(result: Result, best: Measured | None, priced: bool) -> tuple[float, f
     if best is None:
         return float("inf"), 0.0
     return best.cost if priced and best.cost is not None else 0.0, -best.rows_per_second
-
-
-def show_cost(cost: float | None) -> str:
-    """Money with three digits that count."""
-    return "–" if cost is None else f"{cost:.3g}"
 
 
 def _lines(result: Result) -> Iterator[Line]:

@@ -12,7 +12,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from models.errors import RefusedError
-from tasks.aside import folder_aside
+from tasks.aside import HeldError, folder_aside, held
 from tasks.evaluation.plots.style import to_png
 from tasks.hardware import measure, variant
 from tasks.hardware.asked import Asked
@@ -53,6 +53,20 @@ def open_measuring_run(version: Version, asked: Asked, home: Path) -> str:
     told = {"providers": list(grid.providers), "precisions": list(grid.precisions), "rounds": grid.rounds}
     runs.log_params(run_id, told)
     return run_id
+
+
+@contextmanager
+def measuring_alone(model: str, home: Path, who: str) -> Iterator[None]:
+    """Holds all measurements of this state folder: two at once would measure each other.
+
+    Raises RefusedError that says who holds them when another process does.
+    """
+    try:
+        with held(home / FOLDER / ".lock", f"{who}, who measures {model}"):
+            yield
+    except HeldError as other:
+        told = f"another measurement is under way, held by {other}, and two would measure each other"
+        raise RefusedError(f"{model}: {told}; start again when it is done") from None
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from flows.measure_command import _lines
 from flows.results import measured
 from models.sections import Hardware, Promotion
 from tasks.hardware.asked import Options, ask
-from tasks.hardware.steps import Written, keep_settings
+from tasks.hardware.steps import Written, keep_settings, measuring_alone
 from tasks.hardware.variant import Kept
 from tasks.registry.connection import connect
 from tasks.registry.history import read_history, whoami
@@ -56,6 +56,16 @@ def test_without_its_snapshot_nothing_is_measured(copy: Copy, home: Path) -> Non
     for path in (home / "snapshots" / "measure-gone").glob("*.json"):
         path.unlink()
     plain(cli("measure", "measure-gone/1", *QUICK), 2, "measure-gone: the snapshot", "is not on this machine")
+
+
+@pytest.mark.usefixtures("server")
+def test_two_measurements_at_once_would_measure_each_other(small: Small, home: Path) -> None:
+    with measuring_alone("other", home, "ada@lab"):
+        said = cli("measure", "small", *QUICK)
+        plain(said, 1, "small: another measurement is under way, held by ada@lab, who measures other", "start again")
+    with measuring_alone("small", home, "ada@lab"):
+        assert (home / "hardware" / ".lock").exists()
+    assert not (home / "hardware" / ".lock").exists()
 
 
 @pytest.mark.usefixtures("server")

@@ -58,7 +58,7 @@ def test_the_report_says_what_to_deploy_and_what_was_not_measured() -> None:
     best = point(4000, "int8-tensor", cost=0.025)
     page = render_hardware([result(point(), best, chosen=1)])
     assert "Deploy int8, per tensor on CPU: usual batches" in page
-    assert "4,000 rows a second, 0.025 USD a million" in page
+    assert "4,000 rows a second, 0.0250 USD a million" in page
     assert "CUDAExecutionProvider" in page and "not in this build of onnxruntime" in page
     assert "4.00 ×" in page
 
