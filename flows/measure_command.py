@@ -137,6 +137,9 @@ def _lines(done: Measured) -> list[str]:
     who, best = f"{done.model} version {done.version}", done.chosen
     if best is None:
         return [f"{who}: {done.why}", _kept(done), f"report: {done.report}", f"results: {done.result}"]
+    from tasks.hardware.prices import show_cost
+    from tasks.hardware.results import Drawn
+
     price = (
         f", {show_cost(best['cost'])} {done.currency} a million predictions{EXAMPLE_PRICE * done.example}"
         if best["cost"] is not None
@@ -144,8 +147,6 @@ def _lines(done: Measured) -> list[str]:
     )
     busy = ["warning: the machine was busy with other work; measure again when it is quiet"] if done.busy else []
     left = [f"not measured: {what}: {why}" for what, why in done.not_measured.items()]
-    from tasks.hardware.results import Drawn
-
     told = [
         f"{who}: {best['name']}",
         f"  {best['rows_per_second']:,.0f} rows/s{price}; {done.why}",
