@@ -135,8 +135,11 @@ def measure(
 def _lines(done: Measured) -> list[str]:
     """What was chosen and why, what was left out, and what to do next."""
     who, best = f"{done.model} version {done.version}", done.chosen
+    busy = ["warning: the machine was busy with other work; measure again when it is quiet"] if done.busy else []
+    left = [f"not measured: {what}: {why}" for what, why in done.not_measured.items()]
+    around = [*busy, *left, f"report: {done.report}", f"results: {done.result}"]
     if best is None:
-        return [f"{who}: {done.why}", _kept(done), f"report: {done.report}", f"results: {done.result}"]
+        return [f"{who}: {done.why}", *around]
     from tasks.hardware.prices import show_cost
     from tasks.hardware.results import Drawn
 
@@ -145,8 +148,6 @@ def _lines(done: Measured) -> list[str]:
         if best["cost"] is not None
         else ""
     )
-    busy = ["warning: the machine was busy with other work; measure again when it is quiet"] if done.busy else []
-    left = [f"not measured: {what}: {why}" for what, why in done.not_measured.items()]
     told = [
         f"{who}: {best['name']}",
         f"  {best['rows_per_second']:,.0f} rows/s{price}; {done.why}",
@@ -156,8 +157,7 @@ def _lines(done: Measured) -> list[str]:
         f"  then on {Drawn(**done.test).text}: {_compared(done.metric, best['test'])}",
     ]
     refused = [f"refused, and not registered: on the test rows {done.refused}"] if done.refused else []
-    files = [f"report: {done.report}", f"results: {done.result}"]
-    return [*told, *refused, _kept(done), *busy, *left, *files, *_next(done)]
+    return [*told, *refused, _kept(done), *around, *_next(done)]
 
 
 def _compared(metric: str, found: Mapping[str, Any]) -> str:

@@ -138,8 +138,7 @@ def keep_settings(version: Version, result: Result, asked: Asked, run_id: str) -
     """
     if "float32" not in asked.grid.precisions:
         return Kept(None, "float32 was not asked for")
-    own = [point for point in result.points if point.precision == "float32"]
-    return variant.keep_best(version, own, result.rules, run_id)
+    return variant.keep_best(version, result, run_id)
 
 
 @task(name="register variant", cache_policy=NO_CACHE, **TRIED_AGAIN)

@@ -2,7 +2,6 @@
 
 import hashlib
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from models.errors import RefusedError
 from models.modelfile import ModelFile
 from tasks.hardware.choose import cheapest, refusal_of
 from tasks.hardware.precision import PRECISION_NAMES
-from tasks.hardware.results import Measured, Rules
+from tasks.hardware.results import Measured, Result
 from tasks.registry.history import new_event, record
 from tasks.registry.versions import (
     CODE_DIGEST,
@@ -75,17 +74,19 @@ class Kept:
     """Why it does."""
 
 
-def keep_best(version: Version, own: Sequence[Measured], rules: Rules, run_id: str) -> Kept:
+def keep_best(version: Version, result: Result, run_id: str) -> Kept:
     """The best settings of the version's own graph, with which it is scored and served from here on.
 
-    The history tells of it where they are others than before. The version stays as it was where none of them keeps
-    within the limits, where the test rows refuse the best, and where that has an option that no tag may have, see
-    `execution_of`.
+    Those are the chosen ones, unless these are of another graph. The history tells of it where they are others than
+    before. The version stays as it was where none of them keeps within the limits, where the test rows refuse the best,
+    and where that has an option that no tag may have, see `execution_of`.
     """
-    chosen, why = cheapest(own, rules)
+    own = [point for point in result.points if point.precision == "float32"]
+    chosen, why = cheapest(own, result.rules)
     if chosen is None:
         return Kept(None, why)
-    best, refused = own[chosen].point, refusal_of(own[chosen], own[0], rules)
+    found = result.best if result.best in own else own[chosen]
+    best, refused = found.point, refusal_of(found, own[0], result.rules)
     if refused:
         return Kept(None, f"on the test rows, of {best.name}, {refused}")
     if unsafe := loading(best.execution):

@@ -12,6 +12,7 @@ from flows.measure_command import _lines
 from flows.results import measured
 from models.sections import Hardware, Promotion
 from tasks.hardware.asked import Options, ask
+from tasks.hardware.choose import cheapest
 from tasks.hardware.steps import Written, keep_settings, measuring_alone
 from tasks.hardware.variant import Kept
 from tasks.registry.connection import connect
@@ -99,6 +100,14 @@ def test_settings_are_kept_only_where_they_were_measured_and_history_tells_of_it
     assert execution_of(resolve(f"{name}/1")) == fast
     keep_settings.fn(resolve(f"{name}/1"), found, both, "again")
     assert [event.run_id for event in read_history(name) if event.event == "settings kept"] == ["run"]
+    # Alike with the usual settings, were it not for a point of another precision that is faster than these.
+    noisy, small = (
+        point(3000, execution=vars(fast), rates=[900.0, 3000.0]),
+        point(3100, "int8-tensor", rates=[2900.0, 3100.0]),
+    )
+    place, _ = cheapest([point(1000), noisy, small], found.rules)
+    chosen = result(point(1000), noisy, small, chosen=place)
+    assert chosen.best == noisy and keep_settings.fn(resolve(f"{name}/1"), chosen, both, "run") == Kept(fast)
     cli("measure", f"{name}/1", "--forget")
     assert (read_history(name)[-1].event, read_history(name)[-1].who) == ("settings gone", whoami())
 

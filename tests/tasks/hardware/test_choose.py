@@ -14,7 +14,7 @@ from tasks.hardware.results import Rules
 from tasks.hardware.variant import keep_best, register_variant
 from tasks.registry.versions import Version
 from tasks.scoring.execution import Execution
-from tests.tasks.hardware.made import point
+from tests.tasks.hardware.made import point, result
 
 RULES = Rules(Hardware(), "accuracy")
 NUMBERS = st.integers(0, 6).map(float)
@@ -136,7 +136,7 @@ def test_within_rounds_that_overlap_the_more_exact_point_is_chosen() -> None:
 def test_settings_that_name_a_library_are_not_kept() -> None:
     best = point(9000, execution=vars(Execution(options={"backend_path": "/tmp/a.so"})))
     version = Version("m", "1", "r", "models:/m-1", {}, ())
-    kept = keep_best(version, [point(), best], RULES, "run")
+    kept = keep_best(version, result(point(), best), "run")
     assert kept.execution is None and "has backend_path, which names a library or path" in kept.why
     with pytest.raises(RefusedError, match="was measured with backend_path, which names a library or path"):
         register_variant(version, Path(), Path(), best, "accuracy", None, "run")  # type: ignore[arg-type]
