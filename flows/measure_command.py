@@ -135,9 +135,11 @@ def measure(
 def _lines(done: Measured) -> list[str]:
     """What was chosen and why, what was left out, and what to do next."""
     who, best = f"{done.model} version {done.version}", done.chosen
-    busy = ["warning: the machine was busy with other work; measure again when it is quiet"] if done.busy else []
+    notes = ["warning: the machine was busy with other work; measure again when it is quiet"] if done.busy else []
     left = [f"not measured: {what}: {why}" for what, why in done.not_measured.items()]
-    around = [*busy, *left, f"report: {done.report}", f"results: {done.result}"]
+    if done.choice["split"] == "train":
+        notes = [*notes, "note: no rows validate, so training rows chose, which the model has learnt from"]
+    around = [*notes, *left, f"report: {done.report}", f"results: {done.result}"]
     if best is None:
         return [f"{who}: {done.why}", *around]
     from tasks.hardware.prices import show_cost

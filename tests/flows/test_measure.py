@@ -13,6 +13,7 @@ from flows.results import measured
 from models.sections import Hardware, Promotion
 from tasks.hardware.asked import Options, ask
 from tasks.hardware.choose import cheapest
+from tasks.hardware.results import Drawn
 from tasks.hardware.steps import Written, keep_settings, measuring_alone
 from tasks.hardware.variant import Kept
 from tasks.registry.connection import connect
@@ -148,6 +149,9 @@ def test_the_screen_says_what_was_kept_and_which_rows_chose() -> None:
 def test_the_screen_says_what_the_test_rows_refuse_and_what_to_do() -> None:
     lines = told(Kept(None, "so it is"), refused="accuracy may be 0.1300 worse than in float32")
     assert "refused, and not registered: on the test rows accuracy may be 0.1300 worse than in float32" in lines
+    assert not any(line.startswith("note: no rows validate") for line in lines)
+    learnt = told(Kept(None, "so it is"), choice=Drawn(split="train", rows=80, of=80))
+    assert any(line.startswith("note: no rows validate") for line in learnt)
     assert lines[-1].startswith("next: to allow that loss, raise [hardware] max_accuracy_loss in the model file")
 
 
