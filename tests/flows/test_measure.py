@@ -120,11 +120,11 @@ def test_settings_that_the_test_rows_refuse_are_not_kept(copy: Copy) -> None:
     copy(name, **RULES)
     fast, faster = Execution(batch_rows=64), Execution(batch_rows=64, optimization="basic")
     points = point(1000), point(3000, execution=vars(fast)), point(9000, execution=vars(faster), test=worse)
-    kept = keep_settings.fn(resolve(f"{name}/1"), result(*points, limits=Hardware()), ask(name), "run")
+    kept = keep_settings.fn(resolve(f"{name}/1"), result(*points, chosen=2, limits=Hardware()), ask(name), "run")
     assert kept.execution is None
     assert kept.why.endswith("accuracy may be 0.1300 worse than in float32 before")
     assert EXECUTION not in resolve(f"{name}/1").tags
-    allowed = result(*points, limits=Hardware(max_accuracy_loss=0.2))
+    allowed = result(*points, chosen=2, limits=Hardware(max_accuracy_loss=0.2))
     assert keep_settings.fn(resolve(f"{name}/1"), allowed, ask(name), "run").execution == faster
 
 
