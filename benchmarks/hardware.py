@@ -73,14 +73,14 @@ def figures_of(result: Result, example: str) -> list[Figure]:
     best = {name: max((p for p in alike if p.precision == name), key=_speed, default=None) for name in PRECISIONS}
     plain = best["float32"]
     small = max(filter(None, (best["int8-tensor"], best["int8-channel"])), key=_speed, default=None)
-    if plain is None or small is None or small.difference is None or small.low is None:
+    if plain is None or small is None or small.test.difference is None or small.test.low is None:
         raise RuntimeError(f"nothing to compare: {result.not_measured}")
     gain = _speed(small) / _speed(plain)
     return [
         *(Figure(f"{example}, {p.name}", _speed(p), "rows/s", "higher") for p in best.values() if p),
         Figure("int8 over float32, each at its best size of batches", gain, "ratio", "higher", 1.3, 2.0),
-        Figure(f"int8: {result.metric} lost, {result.test_rows} test rows", -small.difference, "share", "lower", 0.01),
-        Figure("int8: the same, upper end of its 95 % interval", -small.low, "share", "lower"),
+        Figure(f"int8: {result.metric} lost, {result.test.text}", -small.test.difference, "share", "lower", 0.01),
+        Figure("int8: the same, upper end of its 95 % interval", -small.test.low, "share", "lower"),
         Figure("int8: size over that of float32", small.size_mb / plain.size_mb, "ratio", "lower"),
     ]
 

@@ -1,7 +1,8 @@
 """The command `perennial measure`: the cheapest way to run a version on this machine."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -94,8 +95,9 @@ def measure(
 ) -> None:
     """Find the cheapest hardware settings that keep a version's accuracy.
 
-    Providers, precisions, batch sizes and threads are measured on the version's test rows. What was chosen is used by
-    score and serve from then on. The exit code is 1 when nothing keeps within the limits of the model file.
+    Providers, precisions, batch sizes and threads are measured, and the cheapest is chosen on the version's validation
+    rows; test rows tell what it loses. Its settings are used by score and serve from then on. The exit code is 1 when
+    nothing keeps within the limits of the model file, or what was chosen does not on the test rows.
     """
     if forget:
         _forget(model, as_json)
@@ -105,44 +107,66 @@ def measure(
         return
     if more:
         raise InputError(f"measure: {more[0]}: is of no use without --compare")
-    place = output.absolute() if output else None
-    asked = (
-        provider or [], provider_option or [], precision or [], batch_rows or [], threads or [], optimization or [],
-        rounds, seconds, prices.absolute() if prices else None, machine, place,
-    )  # fmt: skip
     with prefect_ready():
-        from tasks.hardware.asked import ask
+        from tasks.hardware.asked import Options, ask
 
-        ask(model, *asked)
+        options = Options(
+            provider=tuple(provider or ()),
+            provider_option=tuple(provider_option or ()),
+            precision=tuple(precision or ()),
+            batch_rows=tuple(batch_rows or ()),
+            threads=tuple(threads or ()),
+            optimization=tuple(optimization or ()),
+            rounds=rounds,
+            seconds=seconds,
+            prices=prices.absolute() if prices else None,
+            machine=machine,
+            output=output.absolute() if output else None,
+        )
+        ask(model, options)
         from flows.measure import measure as flow
 
-    done = watched(flow)(model, *asked, register)
+    done = watched(flow)(model, options, register)
     show(done, as_json, _lines(done))
-    if done.chosen is None:
+    if done.chosen is None or done.refused:
         raise typer.Exit(RefusedError.exit_code)
 
 
 def _lines(done: Measured) -> list[str]:
     """What was chosen and why, what was left out, and what to do next."""
     who, best = f"{done.model} version {done.version}", done.chosen
+    notes = ["warning: the machine was busy with other work; measure again when it is quiet"] if done.busy else []
+    left = [f"not measured: {what}: {why}" for what, why in done.not_measured.items()]
+    if done.choice["split"] == "train":
+        notes = [*notes, "note: no rows validate, so training rows chose, which the model has learnt from"]
+    around = [*notes, *left, f"report: {done.report}", f"results: {done.result}"]
     if best is None:
-        return [f"{who}: {done.why}", f"report: {done.report}", f"results: {done.result}"]
+        return [f"{who}: {done.why}", *around]
+    from tasks.hardware.prices import show_cost
+    from tasks.hardware.results import Drawn
+
     price = (
-        f", {best['cost']:.3g} {done.currency} a million predictions{EXAMPLE_PRICE * done.example}"
+        f", {show_cost(best['cost'])} {done.currency} a million predictions{EXAMPLE_PRICE * done.example}"
         if best["cost"] is not None
         else ""
     )
-    busy = ["warning: the machine was busy with other work; measure again when it is quiet"] if done.busy else []
-    left = [f"not measured: {what}: {why}" for what, why in done.not_measured.items()]
     told = [
         f"{who}: {best['name']}",
         f"  {best['rows_per_second']:,.0f} rows/s{price}; {done.why}",
         f"  99 of 100 single rows within {best['latency_p99_ms']:.3g} ms, {best['peak_mb']:.0f} MB of memory, "
         f"{best['size_mb']:.3g} MB of graph",
-        f"  {done.metric.replace('_', ' ')} {_number(best['value'])}, {_number(best['difference'], '+')} to float32"
-        f" (95 % interval {_number(best['low'], '+')} to {_number(best['high'], '+')})",
+        f"  chosen on {Drawn(**done.choice).text}: {_compared(done.metric, best['choice'])}",
+        f"  then on {Drawn(**done.test).text}: {_compared(done.metric, best['test'])}",
     ]
-    return [*told, _kept(done), *busy, *left, f"report: {done.report}", f"results: {done.result}", *_next(done)]
+    refused = [f"refused, and not registered: on the test rows {done.refused}"] if done.refused else []
+    return [*told, *refused, _kept(done), *around, *_next(done)]
+
+
+def _compared(metric: str, found: Mapping[str, Any]) -> str:
+    return (
+        f"{metric.replace('_', ' ')} {_number(found['value'])}, {_number(found['difference'], '+')} to float32 "
+        f"(95 % interval {_number(found['low'], '+')} to {_number(found['high'], '+')})"
+    )
 
 
 def _kept(done: Measured) -> str:
@@ -151,7 +175,7 @@ def _kept(done: Measured) -> str:
     from tasks.scoring.execution import Execution
 
     if done.settings is None:
-        return f"version {done.version} keeps the settings that it had"
+        return f"version {done.version} keeps the settings that it had: {done.unkept}"
     return f"kept on version {done.version}: {Point('float32', Execution.of(done.settings)).name}"
 
 
@@ -160,6 +184,9 @@ def _number(value: float | None, sign: str = "") -> str:
 
 
 def _next(done: Measured) -> list[str]:
+    if done.refused:
+        limit = "[hardware] max_accuracy_loss"
+        return [f"next: to allow that loss, raise {limit} in the model file, and measure by that file; or leave it"]
     if done.registered:
         return [f"registered as version {done.registered}", f"next: perennial promote {done.model}"]
     if done.chosen and done.chosen["precision"] != "float32":
@@ -176,7 +203,7 @@ def _compare(model: str, files: list[Path], output: Path | None, as_json: bool) 
     name = name_of(model)[0].partition("@")[0].partition("/")[0]
     results = read_results(files, name)
     report = write_report(results, output or home / "hardware" / name / "compared")
-    machines = {result.machine.name: result.best.name if result.best else None for result in results}
+    machines = {each.machine.name: each.to_deploy.name if each.to_deploy else None for each in results}
     told = headline(results)
     show(
         {"model": name, "report": str(report), "machines": machines, "headline": told},

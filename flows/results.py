@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from tasks.data.snapshot import Ingested
     from tasks.hardware.results import Result
     from tasks.hardware.steps import Written
+    from tasks.hardware.variant import Kept
     from tasks.importing.imported import Imported
     from tasks.monitoring.alarm import Alarm
     from tasks.monitoring.drift import Drift
     from tasks.monitoring.window import Window
     from tasks.registry.standing import Standing
     from tasks.registry.versions import Version
-    from tasks.scoring.execution import Execution
     from tasks.scoring.score import Scores
     from tasks.tuning.ended import Ended
     from tasks.tuning.plan import Asked
@@ -236,14 +236,14 @@ class Tuned:
 
 
 def measured(
-    version: "Version", run_id: str, result: "Result", written: "Written", kept: "Execution | None",
-    variant: "Version | None",
+    version: "Version", run_id: str, result: "Result", written: "Written", kept: "Kept", variant: "Version | None",
 ) -> "Measured":  # fmt: skip
     """What a measurement came to."""
-    best, settings = result.best, asdict(kept) if kept else None
+    best, settings = result.best, asdict(kept.execution) if kept.execution else None
     chosen = {"name": best.name, **best.model_dump(mode="json")} if best else None
     return Measured(
-        version.model, version.number, run_id, result.metric, len(result.points), chosen, result.why, settings,
+        version.model, version.number, run_id, result.metric, result.choice.model_dump(), result.test.model_dump(),
+        len(result.points), chosen, result.why, result.refused, settings, kept.why,
         variant.number if variant else None, result.price.currency if result.price else None,
         {each.what: each.why for each in result.not_measured}, result.was_busy, written.report, written.result,
         bool(result.price and result.price.example),
@@ -258,12 +258,20 @@ class Measured:
     version: str
     run_id: str
     metric: str
+    choice: dict[str, Any]
+    """Of which split the rows were that the points were chosen by, how many, and drawn of how many."""
+    test: dict[str, Any]
+    """The same of the rows that tell what they lose."""
     points: int
     chosen: dict[str, Any] | None
     """The cheapest point within the limits, with all of its figures."""
     why: str
+    refused: str | None
+    """What the test rows say against it, where they do: it is not registered then."""
     settings: dict[str, Any] | None
     """What the version is scored and served with from here on."""
+    unkept: str
+    """Why the version has the settings that it had, where there are no new ones."""
     registered: str | None
     """Number of the new version, where the chosen graph was registered."""
     currency: str | None

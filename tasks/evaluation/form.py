@@ -3,7 +3,7 @@
 import numpy as np
 
 from tasks.evaluation.bootstrap import FEWEST_GROUPS, Interval, Resampling, paired_difference
-from tasks.evaluation.scored import Scored
+from tasks.evaluation.scored import Indices, Scored
 from tasks.export.exported import TOLERANCE
 
 SHARES = frozenset({"accuracy"})
@@ -20,12 +20,22 @@ def difference_to_origin(name: str, form: Scored, origin: Scored, resampling: Re
     tolerance of parity are no other form, and keep the 0.
     """
     found = paired_difference(name, form, origin, resampling)
-    if name not in SHARES or found.low != 0 or found.high != 0 or _same(form, origin):
+    if found.low != 0 or found.high != 0 or same_answers(form, origin):
         return found
-    units = len(form) if resampling.groups is None else len(np.unique(resampling.groups))
-    end = RULE / (units if units >= FEWEST_GROUPS else len(form))
+    end = provable(name, len(form), resampling.groups)
     return Interval(-end, end, found.difference)
 
 
-def _same(form: Scored, origin: Scored) -> bool:
-    return bool(np.abs(form.probabilities - origin.probabilities).max() <= TOLERANCE)
+def provable(name: str, rows: int, groups: Indices | None) -> float:
+    """The least loss that so many rows can rule out, should none be decided otherwise; 0 for metrics of other kinds."""
+    if name not in SHARES:
+        return 0.0
+    units = rows if groups is None else len(np.unique(groups))
+    return RULE / (units if units >= FEWEST_GROUPS else rows)
+
+
+def same_answers(form: Scored, origin: Scored) -> bool:
+    """Whether all answers are the same to the tolerance of parity."""
+    if form.task == "regression":
+        return bool(np.abs(form.values - origin.values).max(initial=0.0) <= TOLERANCE)
+    return bool(np.abs(form.probabilities - origin.probabilities).max(initial=0.0) <= TOLERANCE)

@@ -1,7 +1,7 @@
-"""What the points say about the test rows, beside what the version says in float32."""
+"""What the points say about rows whose truth is known, beside what the version says in float32."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -9,26 +9,38 @@ from numpy.typing import NDArray
 
 from models.contract import Contract
 from models.modelfile import METRICS
-from tasks.evaluation.bootstrap import Interval, Resampling
-from tasks.evaluation.form import difference_to_origin
+from tasks.evaluation import form
+from tasks.evaluation.bootstrap import Interval, Resampling, paired_difference
 from tasks.evaluation.metrics import metric
 from tasks.evaluation.of_graph import scored_of
 from tasks.evaluation.scored import Scored
 from tasks.hardware.bench import Sampled
 from tasks.hardware.prices import Price
-from tasks.hardware.results import Measured
+from tasks.hardware.results import Compared, Drawn, Measured
+from tasks.scoring.predictor import Predictions
 
 SEED = 0
+Difference = Callable[[str, Scored, Scored, Resampling], Interval]
+
+
+@dataclass(frozen=True)
+class Known:
+    """Rows of one split, whose truth is known."""
+
+    table: pa.Table
+    drawn: Drawn
+    groups: NDArray[np.int64] | None = None
+    """[N] which rows belong together, where the split keeps groups whole."""
 
 
 @dataclass(frozen=True)
 class Yardstick:
-    """The test rows, and what the version says about them in float32 by default."""
+    """The rows that points are chosen by, and the test rows, by which the loss of the chosen one is told."""
 
     contract: Contract
-    rows: pa.Table
-    groups: NDArray[np.int64] | None
-    """[N] which rows belong together, where the split keeps groups whole."""
+    choice: Known
+    """Never test rows."""
+    test: Known
     resamples: int
 
     @property
@@ -36,21 +48,35 @@ class Yardstick:
         """The task's first one."""
         return METRICS[self.contract.task][0]
 
-    def scored(self, sampled: Sampled) -> Scored:
-        """The answers of a point beside the truth."""
-        return scored_of(sampled.predictions, self.rows, self.contract, self.contract)
+    @property
+    def provable(self) -> float:
+        """The least loss of another form that the test rows can rule out. Their number says so, not their answers."""
+        return form.provable(self.metric, len(self.test.table), self.test.groups)
 
-    def difference(self, scored: Scored, reference: Scored) -> Interval:
-        """How much better than the reference, on the same rows."""
-        return difference_to_origin(self.metric, scored, reference, Resampling(self.resamples, SEED, self.groups))
+    def on_choice(self, sampled: Sampled, reference: Sampled) -> Compared:
+        """How much better than the reference on the rows that choose: by the bootstrap alone, which proves nothing."""
+        return self._compared(self.choice, sampled.choice, reference.choice, paired_difference)
+
+    def on_test(self, sampled: Sampled, reference: Sampled) -> Compared:
+        """The same on the test rows, where the interval has to show what is lost at most."""
+        return self._compared(self.test, sampled.test, reference.test, form.difference_to_origin)
+
+    def _compared(self, known: Known, answers: Predictions, of_reference: Predictions, differ: Difference) -> Compared:
+        scored, origin = (
+            scored_of(each, known.table, self.contract, self.contract) for each in (answers, of_reference)
+        )
+        found = differ(self.metric, scored, origin, Resampling(self.resamples, SEED, known.groups))
+        return Compared(
+            value=_or_none(metric(self.metric)(scored)),
+            same=form.same_answers(scored, origin),
+            **{name: _or_none(end) for name, end in asdict(found).items()},
+        )
 
 
 def summed_up(
-    sampled: Sampled, reference: Scored, yardstick: Yardstick, size_mb: float, price: Price | None
+    sampled: Sampled, reference: Sampled, yardstick: Yardstick, size_mb: float, price: Price | None
 ) -> Measured:
     """All rounds of a point in a few numbers: the best speed, the largest memory, the median time to load."""
-    scored = yardstick.scored(sampled)
-    found = yardstick.difference(scored, reference)
     rounds, run = sampled.rounds, sampled.point.execution
     latencies = np.concatenate([each.latencies_ms for each in rounds])
     p50, p95, p99 = (float(value) for value in np.quantile(latencies, [0.5, 0.95, 0.99]))
@@ -65,10 +91,8 @@ def summed_up(
         load_seconds=float(np.median([each.load_seconds for each in rounds])),
         peak_mb=max(each.peak_mb for each in rounds),
         size_mb=size_mb,
-        value=_or_none(metric(yardstick.metric)(scored)),
-        difference=_or_none(found.difference),
-        low=_or_none(found.low),
-        high=_or_none(found.high),
+        choice=yardstick.on_choice(sampled, reference),
+        test=yardstick.on_test(sampled, reference),
         beside=next(each.beside for each in rounds if each.beside is not None),
         cost=price.per_million(speed) if price else None,
         rates=tuple(each.rows_per_second for each in rounds),
@@ -78,7 +102,8 @@ def summed_up(
 def pooled(first: Sampled, again: Sequence[Sampled]) -> Sampled:
     """The rounds of a point that was measured in several stages, together."""
     same = [each for each in again if each.point == first.point]
-    return Sampled(first.point, tuple(r for each in (first, *same) for r in each.rounds), first.predictions)
+    rounds = tuple(r for each in (first, *same) for r in each.rounds)
+    return Sampled(first.point, rounds, first.choice, first.test)
 
 
 def _or_none(value: float) -> float | None:

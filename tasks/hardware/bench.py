@@ -16,7 +16,7 @@ from models.contract import Contract
 from models.errors import OutsideError
 from tasks.hardware.points import Point
 from tasks.hardware.precision import Precision
-from tasks.hardware.probe import Placed
+from tasks.hardware.probe import CHOICE, TEST, Placed
 from tasks.scoring.execution import Execution
 from tasks.scoring.predictor import Predictions
 
@@ -44,7 +44,7 @@ class Round:
 
 @dataclass(frozen=True)
 class Bench:
-    """A folder with the contract, test rows, calibration rows, and a graph for each precision."""
+    """A folder with the contract, rows to choose by, test and calibration rows, and a graph for each precision."""
 
     folder: Path
     contract: Contract
@@ -63,11 +63,11 @@ class Bench:
         found = self._ask("place", graph=str(self.graph(precision)), execution=asdict(execution))
         return [Placed(**each) for each in found]
 
-    def measure(self, point: Point, seconds: float, predictions: Path | None = None) -> Round:
-        """One round of a point. Raises ProbeError where it can't be run."""
+    def measure(self, point: Point, seconds: float, answers: Path | None = None) -> Round:
+        """One round of a point; with its answers in that folder. Raises ProbeError where it can't be run."""
         found = self._ask(
             "measure", graph=str(self.graph(point.precision)), execution=asdict(point.execution), seconds=seconds,
-            predictions=str(predictions) if predictions else None,
+            answers=str(answers) if answers else None,
         )  # fmt: skip
         return Round(**{**found, "latencies_ms": tuple(found["latencies_ms"])})
 
@@ -97,11 +97,13 @@ class Bench:
 
 @dataclass(frozen=True)
 class Sampled:
-    """All rounds of a point, and its answers to the test rows."""
+    """All rounds of a point, and its answers."""
 
     point: Point
     rounds: tuple[Round, ...]
-    predictions: Predictions
+    choice: Predictions
+    """For the rows that points are chosen by."""
+    test: Predictions
 
 
 def in_turns(
@@ -116,7 +118,7 @@ def in_turns(
     found: dict[int, list[Round]] = {place: [] for place in range(len(points))}
     for turn in range(rounds):
         for place in list(found):
-            answers = bench.folder / f"answers-{place}.npz" if turn == 0 else None
+            answers = bench.folder / f"answers-{place}" if turn == 0 else None
             try:
                 found[place].append(bench.measure(points[place], seconds, answers))
             except ProbeError as error:
@@ -124,10 +126,11 @@ def in_turns(
                 on_failure(points[place], str(error))
             on_done()
     for place, measured in found.items():
-        yield Sampled(points[place], tuple(measured), _answers(bench.folder / f"answers-{place}.npz"))
+        given = bench.folder / f"answers-{place}"
+        yield Sampled(points[place], tuple(measured), _read(given, CHOICE), _read(given, TEST))
 
 
-def _answers(path: Path) -> Predictions:
-    with np.load(path, allow_pickle=False) as found:
+def _read(answers: Path, rows: str) -> Predictions:
+    with np.load(answers / f"{rows}.npz", allow_pickle=False) as found:
         held: Mapping[str, Any] = {name: found.get(name) for name in Predictions.__annotations__}
     return Predictions(**held)

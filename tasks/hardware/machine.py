@@ -4,10 +4,10 @@ import os
 import platform
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from models.cores import usable_cores
+from models.sections import Section
 from tasks.scoring.execution import SUFFIX, available_providers
 
 PROVIDERS: Mapping[str, str] = {
@@ -26,9 +26,8 @@ ELSEWHERE = {"AzureExecutionProvider": "it calls a service elsewhere, and runs n
 """Providers that can't be measured, and why."""
 
 
-@dataclass(frozen=True)
-class Machine:
-    """This machine, as results tell of it."""
+class Machine(Section):
+    """A machine that measures, as results tell of it."""
 
     name: str
     processor: str

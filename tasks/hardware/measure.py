@@ -1,28 +1,20 @@
 """A measurement from beginning to end: graphs, who runs them, all precisions, then settings around the best."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 
 from models.errors import InputError, OutsideError
 from models.sections import Hardware
 from tasks.hardware.accuracy import pooled, summed_up
 from tasks.hardware.bench import ProbeError, Sampled, in_turns
-from tasks.hardware.choose import cheapest, problems_of
+from tasks.hardware.choose import cheapest, problems_of, refusal_of
 from tasks.hardware.machine import Machine, absent_providers
 from tasks.hardware.points import REFERENCE, Grid, Point
 from tasks.hardware.precision import PRECISION_NAMES, Precision
 from tasks.hardware.prepare import Prepared
 from tasks.hardware.prices import Price
-from tasks.hardware.results import (
-    MachineFacts,
-    Measured,
-    NotMeasured,
-    PlacedNodes,
-    Placement,
-    PriceFacts,
-    Result,
-)
+from tasks.hardware.results import Measured, NotMeasured, PlacedNodes, Placement, Result, Rules
 from tasks.scoring.execution import Execution
 
 OnPoint = Callable[[int, int], None]
@@ -68,7 +60,7 @@ def measure(prepared: Prepared, subject: Subject, grid: Grid, on_point: OnPoint 
         why = next((each.why for each in account.failures), "no reason is known")
         raise OutsideError(f"{subject.model}: version {subject.version} can't be run: {why}")
     measured = _summed(first, prepared, subject)
-    again = _run(prepared, _around(measured, subject, prepared.yardstick.metric, grid), grid, account, on_point)
+    again = _run(prepared, _around(measured, _rules(prepared, subject), grid), grid, account, on_point)
     known = {each.point.name for each in first}
     every = [*(pooled(each, again) for each in first), *(each for each in again if each.point.name not in known)]
     return _result(_summed(every, prepared, subject), prepared, subject, grid, account)
@@ -127,45 +119,49 @@ def _run(
 
 def _summed(sampled: Sequence[Sampled], prepared: Prepared, subject: Subject) -> list[Measured]:
     yardstick, bench = prepared.yardstick, prepared.bench
-    reference = yardstick.scored(sampled[0])
     return [
-        summed_up(each, reference, yardstick, bench.size_mb(each.point.precision), subject.price) for each in sampled
+        summed_up(each, sampled[0], yardstick, bench.size_mb(each.point.precision), subject.price) for each in sampled
     ]
 
 
-def _around(measured: Sequence[Measured], subject: Subject, metric: str, grid: Grid) -> list[Point]:
+def _rules(prepared: Prepared, subject: Subject) -> Rules:
+    return Rules(subject.limits, prepared.yardstick.metric, prepared.yardstick.provable)
+
+
+def _around(measured: Sequence[Measured], rules: Rules, grid: Grid) -> list[Point]:
     """Settings around the best point and, where float32 is asked for, around the best of that, which the version keeps.
 
     So that the gain of another precision is told of like settings.
     """
     own = [point for point in measured if point.precision == "float32"] if "float32" in grid.precisions else []
-    centres = [_best(of, measured[0], subject, metric).point for of in (measured, own) if of]
+    centres = [_best(of, measured[0], rules).point for of in (measured, own) if of]
     found = [point for centre in centres for point in grid.around(centre)]
     return [point for place, point in enumerate(found) if point not in found[:place]]
 
 
-def _best(measured: Sequence[Measured], reference: Measured, subject: Subject, metric: str) -> Measured:
+def _best(measured: Sequence[Measured], reference: Measured, rules: Rules) -> Measured:
     """The one around which settings are tried: the fastest whose accuracy is within the limits."""
-    exact = subject.limits.model_copy(update={"max_latency_p99_ms": None, "max_memory_mb": None})
-    kept = [point for point in measured if not any(problems_of(point, reference, exact, metric))]
+    limits = rules.limits.model_copy(update={"max_latency_p99_ms": None, "max_memory_mb": None})
+    kept = [point for point in measured if not any(problems_of(point, reference, replace(rules, limits=limits)))]
     return max(kept or measured[:1], key=lambda point: point.rows_per_second)
 
 
 def _result(points: Sequence[Measured], prepared: Prepared, subject: Subject, grid: Grid, account: _Account) -> Result:
-    metric, price = prepared.yardstick.metric, subject.price
-    chosen, why = cheapest(points, subject.limits, metric)
+    yardstick, rules = prepared.yardstick, _rules(prepared, subject)
+    chosen, why = cheapest(points, rules)
     absent = [NotMeasured(what=name, why=why) for name, why in absent_providers().items()]
     return Result(
         model=subject.model,
         version=subject.version,
         graph_sha256=subject.graph_sha256,
-        snapshot=prepared.yardstick.contract.snapshot,
-        metric=metric,
-        test_rows=len(prepared.yardstick.rows),
-        sampled_from=prepared.sampled_from,
+        snapshot=yardstick.contract.snapshot,
+        metric=rules.metric,
+        choice=yardstick.choice.drawn,
+        test=yardstick.test.drawn,
+        provable=rules.provable,
         limits=subject.limits,
-        machine=MachineFacts(**asdict(subject.machine)),
-        price=PriceFacts(**asdict(price)) if price else None,
+        machine=subject.machine,
+        price=subject.price,
         made=datetime.now(UTC).isoformat(timespec="seconds"),
         rounds=grid.rounds,
         seconds=grid.seconds,
@@ -174,4 +170,5 @@ def _result(points: Sequence[Measured], prepared: Prepared, subject: Subject, gr
         not_measured=(*account.failures, *absent),
         chosen=chosen,
         why=why,
+        refused=None if chosen is None else refusal_of(points[chosen], points[0], rules),
     )

@@ -9,7 +9,7 @@ from models.errors import InputError
 from models.problems import near_match
 from tasks.hardware.machine import present_providers, short
 from tasks.hardware.precision import PRECISION_NAMES, PRECISIONS, Precision
-from tasks.scoring.execution import LEVELS, Execution, ProviderError, provider_named
+from tasks.scoring.execution import CPU, LEVELS, Execution, ProviderError, provider_named
 
 USUAL_BATCHES = (64, 512)
 """Rows of a batch that are tried beside the usual size."""
@@ -34,7 +34,8 @@ class Point:
         own = f", {run.intra_threads} threads within a batch" if run.intra_threads > 1 else ""
         at_once = f", {run.threads or cores} at once"
         level = f", optimisation {run.optimization}" if run.optimization != "all" else ""
-        return f"{PRECISION_NAMES[self.precision]} on {short(run.provider)}: {batch}{at_once}{own}{level}"
+        options = "".join(f", {key}={value}" for key, value in run.options.items())
+        return f"{PRECISION_NAMES[self.precision]} on {short(run.provider)}: {batch}{at_once}{own}{level}{options}"
 
 
 REFERENCE = Point("float32", Execution())
@@ -90,6 +91,8 @@ def ask_grid(
     found, options = list(_providers(providers, problems)), dict(_options(provider_options, problems))
     if options and len(found) != 1:
         problems.append("--provider-option: belongs to one provider; give one --provider")
+    if options and found == [CPU]:
+        problems.append(f"--provider-option {next(iter(options))}: {short(CPU)} takes none")
     problems += _unknown("--precision", precisions, PRECISIONS)
     problems += _unknown("--optimization", levels, list(LEVELS))
     for name, counts in (("--batch-rows", batch_rows), ("--threads", threads), ("--rounds", (rounds,))):

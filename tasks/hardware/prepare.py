@@ -1,4 +1,4 @@
-"""The folder that a measurement works in: the version's graph, its test rows, and training rows to calibrate with."""
+"""The folder that a measurement works in: the version's graph, and rows to choose by, to calibrate with, to test on."""
 
 import shutil
 from dataclasses import dataclass
@@ -13,18 +13,21 @@ from models.contract import CONTRACT_FILE, GRAPH_FILE, Contract, read_contract
 from models.errors import InputError
 from models.modelfile import ModelFile
 from models.packaged import read_model_settings
+from tasks.data import splits
 from tasks.data.contents import row_bytes
 from tasks.data.layout import stored_split_name
 from tasks.data.rows import assign_rows, masked_rows
 from tasks.data.snapshot import Snapshot, open_snapshot, snapshot_folder
-from tasks.data.splits import TEST, TRAIN
+from tasks.data.splits import Assignment
 from tasks.evaluation.groups import group_codes
 from tasks.evaluation.of_graph import parsed_columns
-from tasks.hardware.accuracy import Yardstick
+from tasks.hardware.accuracy import Known, Yardstick
 from tasks.hardware.bench import Bench
+from tasks.hardware.probe import CALIBRATION, CHOICE, TEST
+from tasks.hardware.results import ChoiceSplit, Drawn
 
 MOST_ROWS, MOST_BYTES = 10_000, 1 << 27
-"""Of the test rows; more are sampled."""
+"""Of the rows to choose by, and of the test rows; of more some are drawn."""
 CALIBRATION_ROWS = 512
 SEED = 0
 
@@ -36,37 +39,69 @@ class Prepared:
     bench: Bench
     yardstick: Yardstick
     model_file: ModelFile
-    sampled_from: int
-    """Test rows that there are."""
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Positions [M] of rows of the snapshot, by what they are for; none is for two things."""
+
+    choice: NDArray[np.int64]
+    split: ChoiceSplit
+    """Which the rows to choose by are of."""
+    test: NDArray[np.int64]
+    calibration: NDArray[np.int64]
 
 
 def prepare(package: Path, folder: Path, home: Path) -> Prepared:
     """The downloaded version in `package`, made ready in `folder`.
 
-    Raises InputError where its snapshot is gone, or has no test rows.
+    Raises InputError where its snapshot is gone, or has no test rows, or none to choose by.
     """
     contract, model_file = read_contract(package), read_model_settings(package)
     snapshot = _snapshot(contract, home)
-    assigned = assign_rows(snapshot, contract.split)
-    test, train = np.flatnonzero(assigned == TEST), np.flatnonzero(assigned == TRAIN)
-    if not len(test) or not len(train):
-        raise InputError(
-            f"{contract.name}: its snapshot has no {'test' if len(train) else 'training'} rows to measure on"
-        )
-    group = model_file.split.group
-    beside = [contract.target, *filter(None, [contract.weight, group and stored_split_name(group)])]
-    columns = [column.name for column in contract.columns]
-    rows = _drawn(snapshot, test, _affordable(contract, MOST_ROWS), {*columns, *beside})
-    learnt = _drawn(snapshot, train, _affordable(contract, CALIBRATION_ROWS), {*columns})
+    places = _places(assign_rows(snapshot, contract.split), contract.name)
     for name in (CONTRACT_FILE, GRAPH_FILE):
         shutil.copyfile(package / name, folder / name)
     bench = Bench(folder, contract)
     (folder / GRAPH_FILE).rename(bench.graph("float32"))
-    for name, table in (("test", rows), ("train", learnt)):
+    group = stored_split_name(model_file.split.group) if model_file.split.group else None
+    columns = {column.name for column in contract.columns}
+    beside = {*columns, contract.target, *filter(None, [contract.weight, group])}
+    calibration = _drawn(snapshot, places.calibration, _affordable(contract, CALIBRATION_ROWS), columns)
+    choice, test = (
+        _drawn(snapshot, of, _affordable(contract, MOST_ROWS), beside) for of in (places.choice, places.test)
+    )
+    for name, table in ((CHOICE, choice), (TEST, test), (CALIBRATION, calibration)):
         _write(pa.table(parsed_columns(table, contract)), folder / f"{name}.arrow")
-    groups = group_codes(rows.column(stored_split_name(group))) if group else None
-    yardstick = Yardstick(contract, rows, groups, model_file.promotion.resamples)
-    return Prepared(bench, yardstick, model_file, len(test))
+    yardstick = Yardstick(
+        contract,
+        _known(choice, places.split, len(places.choice), group),
+        _known(test, "test", len(places.test), group),
+        model_file.promotion.resamples,
+    )
+    return Prepared(bench, yardstick, model_file)
+
+
+def _places(assigned: Assignment, name: str) -> _Places:
+    """Validation rows choose; where there are none, as of a model that was made elsewhere, training rows do.
+
+    They are others than those that calibrate. Test rows never choose.
+    """
+    train, validation, test = (np.flatnonzero(assigned == of) for of in (splits.TRAIN, splits.VALIDATION, splits.TEST))
+    if not len(test) or not len(train):
+        raise InputError(f"{name}: its snapshot has no {'test' if len(train) else 'training'} rows to measure on")
+    if len(validation):
+        return _Places(validation, "validation", test, train)
+    shuffled = np.random.default_rng(SEED).permutation(train)
+    calibrating = min(CALIBRATION_ROWS, len(train) // 2)
+    if not calibrating:
+        raise InputError(f"{name}: its snapshot has one training row and no validation rows to choose by")
+    return _Places(shuffled[calibrating:], "train", test, shuffled[:calibrating])
+
+
+def _known(rows: pa.Table, split: ChoiceSplit, of: int, group: str | None) -> Known:
+    drawn = Drawn(split=split, rows=len(rows), of=of)
+    return Known(rows, drawn, group_codes(rows.column(group)) if group else None)
 
 
 def _snapshot(contract: Contract, home: Path) -> Snapshot:

@@ -1,7 +1,7 @@
 """What machines cost, as `infra/prices.toml` says, and what that makes of a million predictions."""
 
 import tomllib
-from dataclasses import dataclass
+from math import floor, log10
 from pathlib import Path
 
 from pydantic import Field, ValidationError, model_validator
@@ -37,8 +37,7 @@ class Prices(Section):
         return self
 
 
-@dataclass(frozen=True)
-class Price:
+class Price(Section):
     """What the machine of a measurement costs."""
 
     machine: str
@@ -47,6 +46,7 @@ class Price:
     watts: float
     kwh: float
     example: bool = False
+    """Whether the prices are those that come with Perennial, and nobody's."""
 
     @property
     def per_hour(self) -> float:
@@ -56,6 +56,13 @@ class Price:
     def per_million(self, rows_per_second: float) -> float:
         """Of a million predictions at that speed, which keeps the machine busy."""
         return self.per_hour / HOUR * MILLION / rows_per_second
+
+
+def show_cost(cost: float | None) -> str:
+    """Money with three digits that count, however little it is."""
+    if not cost:
+        return "–" if cost is None else "0"
+    return f"{cost:,.{max(0, 2 - floor(log10(cost)))}f}"
 
 
 def read_prices(path: Path) -> Prices:
@@ -86,4 +93,7 @@ def price_of(path: Path, machine: str | None) -> Price | None:
     if name not in prices.machines:
         raise InputError(f"{path}: no machine {name!r}{near_match(name, prices.machines)}")
     found = prices.machines[name]
-    return Price(name, prices.currency, found.hourly, found.watts, prices.kwh, prices.example)
+    return Price(
+        machine=name, currency=prices.currency, hourly=found.hourly, watts=found.watts, kwh=prices.kwh,
+        example=prices.example,
+    )  # fmt: skip

@@ -30,6 +30,8 @@ CALLS, USUAL_START, MOST_SPEED_BYTES = 5, 64, 1 << 28
 ALONE = 64
 """Rows that are scored one by one too, to see whether an answer depends on the rows beside it."""
 CALIBRATION_BATCH = 64
+CHOICE, TEST, CALIBRATION = "choice", "test", "calibration"
+"""Names of the files of rows: by which points are chosen, which are only answered, and which int8 is scaled by."""
 
 Columns = Mapping[str, pa.Array]
 
@@ -55,9 +57,9 @@ def main(words: Sequence[str]) -> None:
 
 
 def measure(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Speed, memory and time to load of one graph with one execution; with `predictions`, its answers in that file."""
+    """Speed, memory and time to load of one graph with one execution; with `answers`, what it says in that folder."""
     folder = Path(asked["folder"])
-    columns = read_columns(folder, "test")
+    columns = read_columns(folder, CHOICE)
     first = {name: values[:1] for name, values in columns.items()}
     started = time.perf_counter()
     predictor = Predictor(
@@ -68,11 +70,19 @@ def measure(asked: Mapping[str, Any]) -> dict[str, Any]:
     latencies = single_rows(predictor, columns, asked["seconds"])
     speed = throughput(predictor, columns, asked["seconds"])
     found = {"load_seconds": loaded, "latencies_ms": latencies, "rows_per_second": speed, "peak_mb": peak_mb()}
-    if asked.get("predictions"):
-        answers = predictor.predict_each(columns)
-        np.savez(asked["predictions"], **{n: v for n, v in vars(answers).items() if v is not None})
-        found["beside"] = effect_of_others(predictor, columns, answers)
+    if asked.get("answers"):
+        place = Path(asked["answers"])
+        place.mkdir(exist_ok=True)
+        found["beside"] = effect_of_others(predictor, columns, _answered(predictor, columns, place / CHOICE))
+        _answered(predictor, read_columns(folder, TEST), place / TEST)
     return found
+
+
+def _answered(predictor: Predictor, columns: Columns, place: Path) -> Predictions:
+    """What it says about the rows, which the file holds afterwards."""
+    answers = predictor.predict_each(columns)
+    np.savez(place, **{name: values for name, values in vars(answers).items() if values is not None})
+    return answers
 
 
 def read_columns(folder: Path, name: str) -> dict[str, pa.Array]:
@@ -161,7 +171,7 @@ def effect_of_others(predictor: Predictor, columns: Columns, answers: Prediction
 def place(asked: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Which provider ran which operators of the graph, by ONNX Runtime's own profile of a run."""
     folder = Path(asked["folder"])
-    columns = _slice(read_columns(folder, "test"), 0, 8)
+    columns = _slice(read_columns(folder, CHOICE), 0, 8)
     contract = read_contract(folder)
     feed = {c.name: KINDS[c.settings.kind].to_input(columns[c.name], c.settings) for c in contract.columns}
     with tempfile.TemporaryDirectory() as scratch:
@@ -184,11 +194,11 @@ def placed(events: Sequence[Mapping[str, Any]]) -> list[Placed]:
 
 
 def convert(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Writes the graph in another precision, calibrated on the training rows in the folder."""
+    """Writes the graph in another precision, calibrated on the rows for that in the folder."""
     from tasks.hardware.precision import convert as converted
 
     folder = Path(asked["folder"])
-    columns, contract = read_columns(folder, "train"), read_contract(folder)
+    columns, contract = read_columns(folder, CALIBRATION), read_contract(folder)
     rows = _count(columns)
     feeds = [
         {

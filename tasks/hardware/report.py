@@ -14,12 +14,14 @@ from tasks.hardware.choose import problems_of
 from tasks.hardware.machine import PROVIDERS, short
 from tasks.hardware.plots import figures
 from tasks.hardware.precision import PRECISION_NAMES
+from tasks.hardware.prices import show_cost
 from tasks.hardware.results import Measured, Placement, Result
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 REPORT = "hardware.html"
+REFUSED = "Nothing new to deploy: what was chosen does not keep within the limits of the model file on the test rows."
 
 
 @dataclass(frozen=True)
@@ -70,9 +72,10 @@ def write_report(results: Sequence[Result], folder: Path) -> Path:
 
 def headline(results: Sequence[Result]) -> str:
     """What to deploy, and on which machine where there are several."""
-    chosen = [(result, result.best) for result in results if result.best]
+    chosen = [(result, result.to_deploy) for result in results if result.to_deploy]
     if not chosen:
-        return "Nothing that was measured keeps within the limits of the model file."
+        refused = any(result.refused for result in results)
+        return REFUSED if refused else "Nothing that was measured keeps within the limits of the model file."
     unpriced = [result.machine.name for result, best in chosen if best.cost is None]
     result, best = min(chosen, key=lambda each: _rank(each[0], each[1], not unpriced))
     where = f" on {result.machine.name}" if len(results) > 1 else ""
@@ -92,15 +95,10 @@ def _rank(result: Result, best: Measured | None, priced: bool) -> tuple[float, f
     return best.cost if priced and best.cost is not None else 0.0, -best.rows_per_second
 
 
-def show_cost(cost: float | None) -> str:
-    """Money with three digits that count."""
-    return "–" if cost is None else f"{cost:.3g}"
-
-
 def _lines(result: Result) -> Iterator[Line]:
     reference = result.points[0]
     for place, point in enumerate(result.points):
-        problems = tuple(problems_of(point, reference, result.limits, result.metric))
+        problems = tuple(problems_of(point, reference, result.rules))
         gain = point.rows_per_second / reference.rows_per_second
         yield Line(result.machine.name, point.name_on(result.machine), point, place == result.chosen, problems, gain)
 

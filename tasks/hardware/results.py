@@ -2,47 +2,58 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import field_validator
+from pydantic import field_validator, model_validator
 
 from models.errors import InputError, OutsideError
 from models.sections import Hardware, Section
 from models.versioned import read_versioned
+from tasks.hardware.machine import Machine
 from tasks.hardware.points import Point
 from tasks.hardware.precision import Precision
+from tasks.hardware.prices import Price
 from tasks.scoring.execution import Execution
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Results of format 1 were chosen on the test rows themselves."""
 BUSY = 0.5
 """Processes waiting for each core above which a machine is too busy to be measured."""
 
 
-class MachineFacts(Section):
-    """The machine, see `Machine`."""
-
-    name: str
-    processor: str
-    cores: int
-    memory_gb: float
-    system: str
-    onnxruntime: str
-    busy: float = 0.0
-    """Processes that waited for each core in the minute before, see `Machine`."""
+ChoiceSplit = Literal["validation", "train", "test"]
+"""Rows that points are chosen by; training rows where there are none to validate, test rows in format 1 alone."""
 
 
-class PriceFacts(Section):
-    """What it costs, see `Price`."""
+class Drawn(Section):
+    """How many rows of a split were looked at."""
 
-    machine: str
-    currency: str
-    hourly: float
-    watts: float
-    kwh: float
-    example: bool = False
-    """Whether the prices are those that come with Perennial, and nobody's."""
+    split: ChoiceSplit
+    rows: int
+    of: int | None = None
+    """That there are, of which those were drawn at random; None where it is not known, in older results."""
+
+    @property
+    def text(self) -> str:
+        """In words."""
+        some, split = self.of is not None and self.of > self.rows, self.split.replace("train", "training")
+        return f"{self.rows:,} of {self.of:,} {split} rows, drawn at random" if some else f"{self.rows:,} {split} rows"
+
+
+class Compared(Section):
+    """The task's first metric on some rows, beside the version in float32 as it is scored by default."""
+
+    value: float | None
+    """None where the rows can't define it."""
+    difference: float | None
+    """To that version; positive is better."""
+    low: float | None
+    high: float | None
+    """95 % interval of the difference, by a paired bootstrap; on test rows at least that of the rule of three."""
+    same: bool = False
+    """Whether all answers are the same to the tolerance of parity; not known in format 1."""
 
 
 class Measured(Section):
@@ -62,19 +73,25 @@ class Measured(Section):
     """Millions of bytes that were resident at most, in any round."""
     size_mb: float
     """Of the graph."""
-    value: float | None
-    """The metric on the test rows; None where they can't define it."""
-    difference: float | None
-    """To the version in float32 as it is scored by default; positive is better."""
-    low: float | None
-    high: float | None
-    """95 % interval of the difference, by a paired bootstrap."""
+    choice: Compared
+    """On the rows that points are chosen by."""
+    test: Compared
+    """On the test rows, which choose nothing."""
     beside: float
     """How far a row's prediction alone is from that among others, see `effect_of_others`."""
     cost: float | None
     """Of a million predictions; None where no price is known."""
     rates: tuple[float, ...] = ()
     """Rows a second of each round's best call; none in results of before they were kept."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_format_1(cls, raw: Any) -> Any:
+        """One comparison, on test rows, was what points were chosen by as well."""
+        if not isinstance(raw, dict) or "value" not in raw:
+            return raw
+        told = {name: raw[name] for name in ("value", "difference", "low", "high") if name in raw}
+        return {name: value for name, value in raw.items() if name not in told} | {"choice": told, "test": told}
 
     @field_validator("execution")
     @classmethod
@@ -91,9 +108,19 @@ class Measured(Section):
         """What was measured, in words, on this machine."""
         return self.point.name
 
-    def name_on(self, machine: MachineFacts) -> str:
+    def name_on(self, machine: Machine) -> str:
         """What was measured, in words, on that machine."""
         return self.point.name_on(machine.cores)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a point has to keep to be chosen."""
+
+    limits: Hardware
+    metric: str
+    provable: float = 0.0
+    """See `Result.provable`."""
 
 
 class PlacedNodes(Section):
@@ -138,12 +165,15 @@ class Result(Section):
     graph_sha256: str
     snapshot: str
     metric: str
-    test_rows: int
-    sampled_from: int | None = None
-    """Test rows that there are, of which those were drawn; None in results of before it was kept."""
+    choice: Drawn
+    """Rows that points were chosen by."""
+    test: Drawn
+    """Rows by which is told what they lose."""
+    provable: float = 0.0
+    """The least loss that so many test rows can rule out of a point that answers otherwise."""
     limits: Hardware
-    machine: MachineFacts
-    price: PriceFacts | None
+    machine: Machine
+    price: Price | None
     made: str
     """ISO 8601, UTC."""
     rounds: int
@@ -156,6 +186,17 @@ class Result(Section):
     """Place of the chosen one among the points."""
     why: str
     """Why it was chosen, or why none was."""
+    refused: str | None = None
+    """What the test rows say against the chosen one; None where they bear it out."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_format_1(cls, raw: Any) -> Any:
+        if not isinstance(raw, dict) or "test_rows" not in raw:
+            return raw
+        drawn = {"split": "test", "rows": raw["test_rows"], "of": raw.get("sampled_from")}
+        known = {name: value for name, value in raw.items() if name not in ("test_rows", "sampled_from")}
+        return known | {"choice": drawn, "test": drawn}
 
     @property
     def was_busy(self) -> bool:
@@ -166,6 +207,16 @@ class Result(Section):
     def best(self) -> Measured | None:
         """The chosen point."""
         return None if self.chosen is None else self.points[self.chosen]
+
+    @property
+    def to_deploy(self) -> Measured | None:
+        """The chosen point, unless the test rows refuse it."""
+        return None if self.refused else self.best
+
+    @property
+    def rules(self) -> Rules:
+        """What points were chosen by."""
+        return Rules(self.limits, self.metric, self.provable)
 
 
 def write_result(result: Result, folder: Path) -> Path:

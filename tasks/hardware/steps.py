@@ -6,12 +6,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from models.errors import RefusedError
-from tasks.aside import folder_aside
+from tasks.aside import HeldError, folder_aside, held
 from tasks.evaluation.plots.style import to_png
 from tasks.hardware import measure, variant
 from tasks.hardware.asked import Asked
@@ -21,12 +22,12 @@ from tasks.hardware.precision import PRECISION_NAMES
 from tasks.hardware.prepare import Prepared, prepare
 from tasks.hardware.report import write_report
 from tasks.hardware.results import Measured, Result, write_result
+from tasks.hardware.variant import Kept
 from tasks.policy import TRIED_AGAIN
 from tasks.progress import progress
 from tasks.registry import runs, versions
 from tasks.registry.runs import RunTitle
 from tasks.registry.versions import PARENT, Version
-from tasks.scoring.execution import Execution
 
 FOLDER = "hardware"
 
@@ -52,6 +53,20 @@ def open_measuring_run(version: Version, asked: Asked, home: Path) -> str:
     told = {"providers": list(grid.providers), "precisions": list(grid.precisions), "rounds": grid.rounds}
     runs.log_params(run_id, told)
     return run_id
+
+
+@contextmanager
+def measuring_alone(model: str, home: Path, who: str) -> Iterator[None]:
+    """Holds all measurements of this state folder: two at once would measure each other.
+
+    Raises RefusedError that says who holds them when another process does.
+    """
+    try:
+        with held(home / FOLDER / ".lock", f"{who}, who measures {model}"):
+            yield
+    except HeldError as other:
+        told = f"another measurement is under way, held by {other}, and two would measure each other"
+        raise RefusedError(f"{model}: {told}; start again when it is done") from None
 
 
 @contextmanager
@@ -87,11 +102,12 @@ def record_measurement(result: Result, run_id: str, asked: Asked, home: Path) ->
         for file in (written, path):
             shutil.copy(file, scratch)
         runs.log_files(run_id, Path(scratch))
-    best = result.best
+    best, refused = result.best, f"; refused: {result.refused}" if result.refused else ""
     if best:
         runs.log_metrics(run_id, _numbers(result, best))
-    runs.note_run(run_id, f"{best.name if best else 'nothing chosen'}: {result.why}")
+    runs.note_run(run_id, f"{best.name if best else 'nothing chosen'}: {result.why}{refused}")
     name = f"{PRECISION_NAMES[best.precision]}, {best.rows_per_second:,.0f} rows/s" if best else "nothing in the limits"
+    name = "refused by the test rows" if refused else name
     runs.rename_run(run_id, f"measured v{result.version} on {result.machine.name}: {name}")
     return Written(written, path)
 
@@ -102,31 +118,36 @@ def _record_point(result: Result, point: Measured, run_id: str, home: Path) -> N
         runs.log_params(child, {"precision": point.precision, **point.execution})
         runs.log_metrics(child, _numbers(result, point))
         if point is result.best:
-            runs.set_tags(child, {"chosen": "true"})
+            runs.set_tags(child, {"chosen": result.refused or "true"})
 
 
 def _numbers(result: Result, point: Measured) -> dict[str, float]:
     """The figures of a point by the names that they have in MLflow."""
-    named = {f"test_{result.metric}" if name == "value" else name: value for name, value in vars(point).items()}
+    named: dict[str, Any] = dict(vars(point))
+    for split, compared in ((result.choice.split, point.choice), (result.test.split, point.test)):
+        named |= {f"{split}_{name}": value for name, value in vars(compared).items()}
+        named[f"{split}_{result.metric}"] = named.pop(f"{split}_value")
     return {name: value for name, value in named.items() if isinstance(value, float)}
 
 
 @task(name="keep settings", cache_policy=NO_CACHE, **TRIED_AGAIN)
-def keep_settings(version: Version, result: Result, asked: Asked, run_id: str) -> Execution | None:
+def keep_settings(version: Version, result: Result, asked: Asked, run_id: str) -> Kept:
     """The best settings for the version's own graph, which it is scored and served with from here on.
 
     None where float32 was not asked for: its reference alone says nothing of the settings that the version has.
     """
     if "float32" not in asked.grid.precisions:
-        return None
-    own = [point for point in result.points if point.precision == "float32"]
-    return variant.keep_best(version, own, result.limits, result.metric, run_id)
+        return Kept(None, "float32 was not asked for")
+    return variant.keep_best(version, result, run_id)
 
 
 @task(name="register variant", cache_policy=NO_CACHE, **TRIED_AGAIN)
 def register_variant(prepared: Prepared, version: Version, result: Result, run_id: str) -> Version | None:
-    """The chosen graph as a version of its own; None where that of the version itself was chosen, or none."""
-    best = result.best
+    """The chosen graph as a version of its own.
+
+    None where that of the version itself was chosen, or none, or one that the test rows refuse.
+    """
+    best = result.to_deploy
     if best is None or best.precision == "float32":
         return None
     with versions.downloaded(version) as package:

@@ -2,16 +2,15 @@
 
 import hashlib
 import shutil
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from models.contract import GRAPH_FILE, read_contract, write_contract
 from models.errors import RefusedError
 from models.modelfile import ModelFile
-from models.sections import Hardware
-from tasks.hardware.choose import cheapest
+from tasks.hardware.choose import cheapest, refusal_of
 from tasks.hardware.precision import PRECISION_NAMES
-from tasks.hardware.results import Measured
+from tasks.hardware.results import Measured, Result
 from tasks.registry.history import new_event, record
 from tasks.registry.versions import (
     CODE_DIGEST,
@@ -40,7 +39,8 @@ def register_variant(
 
     `package` holds the parent's files, and is changed. Raises RefusedError where the point was not compared.
     """
-    if point.difference is None or point.low is None or point.high is None:
+    found = point.test
+    if found.difference is None or found.low is None or found.high is None:
         raise RefusedError(f"{parent.model}: {point.name} could not be compared with float32, and is not registered")
     if unsafe := loading(point.point.execution):
         raise RefusedError(
@@ -51,7 +51,7 @@ def register_variant(
     shutil.copyfile(graph, package / GRAPH_FILE)
     contract = read_contract(package).model_copy(update={"graph_sha256": hashlib.sha256(content).hexdigest()})
     write_contract(contract, package)
-    compared = f"{metric} {point.difference:+.4f} (95 % interval {point.low:+.4f} to {point.high:+.4f})"
+    compared = f"{metric} {found.difference:+.4f} (95 % interval {found.low:+.4f} to {found.high:+.4f})"
     origin = f"Version {parent.number} in {PRECISION_NAMES[point.precision]}"
     tags = {
         **{name: parent.tags[name] for name in KEPT if name in parent.tags},
@@ -64,25 +64,38 @@ def register_variant(
     return version
 
 
-def keep_best(
-    version: Version, own: Sequence[Measured], limits: Hardware, metric: str, run_id: str
-) -> Execution | None:
+@dataclass(frozen=True)
+class Kept:
+    """The settings that a measurement leaves on a version."""
+
+    execution: Execution | None
+    """None where the version stays as it was."""
+    why: str = ""
+    """Why it does."""
+
+
+def keep_best(version: Version, result: Result, run_id: str) -> Kept:
     """The best settings of the version's own graph, with which it is scored and served from here on.
 
-    The history tells of it where they are others than before.
-
-    None where none of them keeps within the limits, or the best has an option that no tag may have, see
-    `execution_of`; the version then stays as it was.
+    Those are the chosen ones, unless these are of another graph. The history tells of it where they are others than
+    before. The version stays as it was where none of them keeps within the limits, where the test rows refuse the best,
+    and where that has an option that no tag may have, see `execution_of`.
     """
-    chosen, _ = cheapest(own, limits, metric)
-    if chosen is None or loading(own[chosen].point.execution):
-        return None
-    best, before = own[chosen].point, version.tags.get(EXECUTION)
-    execution = best.execution
-    tag_version(version, {EXECUTION: execution.to_json()})
-    if before != execution.to_json():
+    own = [point for point in result.points if point.precision == "float32"]
+    chosen, why = cheapest(own, result.rules)
+    if chosen is None:
+        return Kept(None, why)
+    found = result.best if result.best in own else own[chosen]
+    best, refused = found.point, refusal_of(found, own[0], result.rules)
+    if refused:
+        return Kept(None, f"on the test rows, of {best.name}, {refused}")
+    if unsafe := loading(best.execution):
+        return Kept(None, f"{best.name} has {unsafe[0]}, which names a library or path that no version may carry")
+    before, now = version.tags.get(EXECUTION), best.execution.to_json()
+    tag_version(version, {EXECUTION: now})
+    if before != now:
         record(version.model, new_event("settings kept", version.number, None, best.name, (), run_id))
-    return execution
+    return Kept(best.execution)
 
 
 def forget_settings(version: Version) -> bool:

@@ -29,6 +29,7 @@ from tasks.registry.gates import Evidence, Parent
 from tasks.registry.promotion import Contest
 from tasks.registry.versions import PARENT, PARITY, Version, downloaded, list_versions
 from tasks.scoring import latency
+from tasks.scoring.execution import Execution, ProviderError, execution_of, not_here
 from tasks.scoring.predictor import Predictor
 
 
@@ -46,7 +47,10 @@ class Case:
 
 
 def gather(contest: Contest, home: Path) -> Case:
-    """The evidence for a contest. Raises InputError when an artefact's hash is not the registered one."""
+    """The evidence for a contest, each version run with the settings that are kept on it, as it is scored and served.
+
+    Raises InputError when an artefact's hash is not the registered one, or a version's provider is not on this machine.
+    """
     challenger = _load(contest.challenger)
     champion = _load(contest.champion) if contest.champion else None
     predictor, model_file = challenger.predictor, challenger.model_file
@@ -54,7 +58,7 @@ def gather(contest: Contest, home: Path) -> Case:
     snapshot = _snapshot_of(challenger, folder)
     unseen, obstacle = _unseen(snapshot, challenger, champion, folder)
     rival = _Rival(champion, predictor.contract, obstacle)
-    origin = _Rival(_parent_of(contest.challenger), predictor.contract, None, "parent")
+    origin = _Rival(_origin_of(contest.challenger), predictor.contract, None, "parent")
 
     def score(rows: pa.Table) -> Scored:
         rival.score(rows)
@@ -108,9 +112,14 @@ def _unseen(snapshot: Snapshot, challenger: _Side, champion: _Side | None, folde
     return unseen, None
 
 
-def _load(version: Version) -> _Side:
-    with downloaded(version) as files:
-        return _Side(Predictor.load(files, version.sha256), read_model_settings(files))
+def _load(version: Version, execution: Execution | None = None) -> _Side:
+    """With the settings that are kept on the version, if none are given."""
+    run = execution or execution_of(version)
+    try:
+        with downloaded(version) as files:
+            return _Side(Predictor.load(files, version.sha256, execution=run), read_model_settings(files))
+    except ProviderError as error:
+        raise not_here(version.model, version.number, error) from None
 
 
 class _Rival:
@@ -178,13 +187,20 @@ def _parity(version: Version) -> float | None:
     return float(recorded) if recorded else None
 
 
-def _parent_of(version: Version) -> _Side | None:
-    """The version that this one is another form of; None where it is none, or that one is gone."""
+def _origin_of(version: Version) -> _Side | None:
+    """What the version is another form of; None where it is none, or that is gone.
+
+    That is its parent; or, where its own settings compute otherwise, the version as it was exported.
+    """
     number = version.tags.get(PARENT)
-    found = next((each for each in list_versions(version.model) if each.number == number), None) if number else None
+    if number is None:
+        return _load(version, Execution()) if execution_of(version).computes_otherwise else None
+    found = next((each for each in list_versions(version.model) if each.number == number), None)
     return _load(found) if found else None
 
 
 def _parent(version: Version, origin: _Rival, limits: Hardware) -> Parent | None:
-    number = version.tags.get(PARENT)
-    return Parent(number, origin.scored, limits.max_accuracy_loss, origin.obstacle) if number else None
+    number, scored = version.tags.get(PARENT), origin.scored
+    if number is None and scored is None:
+        return None
+    return Parent(number, scored, limits.max_accuracy_loss, origin.obstacle)

@@ -31,15 +31,21 @@ ROUNDING = 1e-6
 
 @dataclass(frozen=True)
 class Parent:
-    """The version that the challenger is another form of, such as a quantised one."""
+    """What the challenger is another form of: a version, as a quantised one is, or itself by the usual settings."""
 
-    number: str
+    number: str | None
+    """None for the challenger as it was exported, where settings are kept on it that compute otherwise."""
     scored: Scored | None
     """On the rows of the challenger; None where the version is gone."""
     margin: float
     """How much worse than it the challenger may be, see `Hardware.max_accuracy_loss`."""
     obstacle: str | None = None
     """Why the version, which is there, can't be scored."""
+
+    @property
+    def name(self) -> str:
+        """In words."""
+        return f"its parent, version {self.number}" if self.number else "the version as it was exported"
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,7 @@ class Evidence:
     parity: float | None = None
     """Largest difference between torch and ONNX Runtime, where the version was trained here."""
     parent: Parent | None = None
-    """Where the version is another form of one, which is asked in place of parity."""
+    """Where the version is another form of one, or of itself: asked in place of parity, or besides."""
     groups: NDArray[np.int64] | None = None
     """[N] which rows belong together, where the split keeps groups whole: they are resampled as one."""
     obstacle: str | None = None
@@ -168,19 +174,17 @@ def _parity(evidence: Evidence) -> Iterator[Check]:
 
 
 def _against_parent(evidence: Evidence, parent: Parent, promotion: Promotion) -> Check:
-    """Not worse than its parent, by the interval of the task's first metric (promise 3)."""
-    name, whose = METRICS[evidence.challenger.task][0], f"that of its parent, version {parent.number}"
+    """Not worse than what it is another form of, by the interval of the task's first metric (promise 3)."""
+    name, rival = METRICS[evidence.challenger.task][0], "parent" if parent.number else "export"
     if parent.obstacle:
-        told = f"its parent, version {parent.number}, can't be asked about these rows: {parent.obstacle}"
+        told = f"{parent.name}, can't be asked about these rows: {parent.obstacle}"
         return Check("parent", "undecided", f"{told}; it can't be told whether it is as good")
     if parent.scored is None:
-        gone = (
-            f"its parent, version {parent.number}, is gone, and it can't be told whether it is as good; measure again"
-        )
+        gone = f"{parent.name}, is gone, and it can't be told whether it is as good; measure again"
         return Check("parent", "undecided", gone)
     resampling = Resampling(promotion.resamples, SEED, evidence.groups)
     found = difference_to_origin(name, evidence.challenger, parent.scored, resampling)
-    return _compare(name, found, -parent.margin * _unit(name, parent.scored), "parent", whose)
+    return _compare(name, found, -parent.margin * _unit(name, parent.scored), rival, f"that of {parent.name}")
 
 
 def _limits(name: str, gate: Gate, evidence: Evidence) -> Iterator[Check]:

@@ -10,13 +10,14 @@ from tasks.registry.evidence import Case
 from tasks.registry.gates import Check, Verdict, judge
 from tasks.registry.versions import downloaded
 from tasks.scoring.alone import predict_alone
+from tasks.scoring.execution import execution_of
 from tasks.scoring.predictor import Predictions
 
 MOST_ROWS, MOST_BYTES = 256, 1 << 25
 SAME = 1e-5
 """Difference of probabilities, or of values relative to the largest, that rounding in other batches explains."""
 STEP = 1e-2
-"""The same where activations are rounded to 8 bits: a last bit before may be a whole step behind."""
+"""The same where a graph or provider computes in fewer bits: a last bit before may be a whole step behind."""
 
 
 def judge_case(case: Case, word: Word | None = None) -> Verdict:
@@ -29,15 +30,17 @@ def judge_case(case: Case, word: Word | None = None) -> Verdict:
 
 
 def check_serving(case: Case) -> Check:
-    """Loads the version in a clean process, in which a sample of the judged rows must get the judged predictions."""
+    """Loads the version in a clean process, with the settings that are kept on it.
+
+    A sample of the judged rows must get the judged predictions there.
+    """
     version, rows = case.contest.challenger, case.rows
     chosen = np.arange(min(len(rows), MOST_ROWS, rows.affordable(MOST_BYTES)))
     where = "in a clean process with only what serving needs"
     try:
         with downloaded(version) as package:
-            found = predict_alone(
-                package, version.sha256, rows.take(chosen).select([column.name for column in case.contract.columns])
-            )
+            columns = rows.take(chosen).select([column.name for column in case.contract.columns])
+            found = predict_alone(package, version.sha256, columns, execution_of(version))
     except RefusedError as error:
         return Check("serving", "no", f"{where} the version can't score: {error}")
     same = SAME if case.evidence.parent is None else STEP

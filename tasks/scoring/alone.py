@@ -14,6 +14,7 @@ import pyarrow as pa
 from models.columns import KINDS
 from models.columns.cells import as_array
 from models.errors import OutsideError, RefusedError
+from tasks.scoring.execution import Execution
 from tasks.scoring.predictor import Predictions, Predictor
 
 NOT_SERVED = (
@@ -39,8 +40,10 @@ answer(*words)
 """
 
 
-def predict_alone(package: Path, sha256: str | None, rows: pa.Table) -> Predictions:
+def predict_alone(package: Path, sha256: str | None, rows: pa.Table, execution: Execution | None = None) -> Predictions:
     """What the version in `package` says about parsed columns, in a Python process that sees no settings of this one.
+
+    It is run by the usual settings if no `execution` is given.
 
     Raises RefusedError where it can't be loaded there, and OutsideError where that can't be told, since the process was
     killed or does not answer in `PATIENCE_SECONDS`.
@@ -49,7 +52,8 @@ def predict_alone(package: Path, sha256: str | None, rows: pa.Table) -> Predicti
         asked, answered = Path(scratch) / "rows.arrow", Path(scratch) / "predictions.npz"
         with pa.OSFile(str(asked), "wb") as file, pa.ipc.new_file(file, rows.schema) as writer:
             writer.write_table(rows)
-        _run([str(package), json.dumps(sha256), str(asked), str(answered)], Path(scratch))
+        words = [str(package), json.dumps(sha256), (execution or Execution()).to_json(), str(asked), str(answered)]
+        _run(words, Path(scratch))
         with np.load(answered, allow_pickle=False) as found:
             return Predictions(**{name: found.get(name) for name in Predictions.__annotations__})
 
@@ -79,9 +83,9 @@ def _named(number: int) -> str:
     return signal.Signals(number).name if number in {known.value for known in signal.Signals} else f"signal {number}"
 
 
-def answer(package: str, sha256: str, asked: str, answered: str) -> None:
+def answer(package: str, sha256: str, execution: str, asked: str, answered: str) -> None:
     """The clean process's part: loads the version, scores the rows, and leaves the predictions in a file."""
-    predictor = Predictor.load(Path(package), json.loads(sha256))
+    predictor = Predictor.load(Path(package), json.loads(sha256), execution=Execution.from_json(execution))
     with pa.memory_map(asked) as file:
         rows = pa.ipc.open_file(file).read_all()
     columns = {

@@ -63,6 +63,12 @@ class Execution:
     batch_rows: int | None = None
     """Rows of a batch; where it is None, as many as the processor's cache likes."""
 
+    @property
+    def computes_otherwise(self) -> bool:
+        """Whether answers may be others than by default; numbers of threads and sizes of batches change none."""
+        usual = Execution()
+        return (self.provider, self.options, self.optimization) != (usual.provider, usual.options, usual.optimization)
+
     def to_json(self) -> str:
         """On one line, in an order that is always the same."""
         return json.dumps(asdict(self), sort_keys=True)
@@ -113,6 +119,12 @@ def execution_of(version: Tagged) -> Execution:
             "settings off with `perennial measure --forget`"
         )
     return found
+
+
+def not_here(model: str, number: str, error: ProviderError) -> InputError:
+    """The error of a version that was set to run on a provider which this machine lacks, with what to do."""
+    told = f"`perennial measure {model}/{number}` here chooses anew, with --forget it is the CPU"
+    return InputError(f"{model}: version {number} was set to run on {error}; {told}")
 
 
 def loading(execution: Execution) -> list[str]:

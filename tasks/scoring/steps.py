@@ -29,7 +29,7 @@ from tasks.registry import runs, versions
 from tasks.registry.runs import RunTitle
 from tasks.registry.versions import Version
 from tasks.scoring.batch import Stamp
-from tasks.scoring.execution import Execution, ProviderError, execution_of
+from tasks.scoring.execution import Execution, ProviderError, execution_of, not_here
 from tasks.scoring.inputs import Sources, about_rows, look_at
 from tasks.scoring.ledger import Pinned
 from tasks.scoring.on_ray import Kept, RayCrew, ray_crew
@@ -209,8 +209,7 @@ def _loaded(version: Version, execution: Execution) -> Predictor:
         with versions.downloaded(version) as files:
             return Predictor.load(files, version.sha256, execution=execution)
     except ProviderError as error:
-        told = f"`perennial measure {version.model}/{version.number}` here chooses anew, with --forget it is the CPU"
-        raise InputError(f"{version.model}: version {version.number} was set to run on {error}; {told}") from None
+        raise not_here(version.model, version.number, error) from None
 
 
 def _watching(version: Version, predictor: Predictor, frame: Profile, rows: int | None) -> Watching:

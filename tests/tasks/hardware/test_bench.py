@@ -1,29 +1,34 @@
 """Points are measured in processes of their own; what runs where is told by ONNX Runtime's profile."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
-from sklearn.metrics import accuracy_score, average_precision_score
+from sklearn.metrics import average_precision_score
 
-from models.contract import Contract, read_contract
+from models.contract import read_contract
 from models.errors import InputError, OutsideError
+from tasks.data.rows import rows_of
+from tasks.data.snapshot import open_snapshot
+from tasks.data.splits import TEST, TRAIN, VALIDATION
 from tasks.hardware import measure as measuring
-from tasks.hardware.accuracy import Yardstick, summed_up
+from tasks.hardware.accuracy import Known, Yardstick, summed_up
 from tasks.hardware.bench import Bench, ProbeError, Round, Sampled, in_turns
 from tasks.hardware.machine import absent_providers, this_machine
 from tasks.hardware.measure import Subject
 from tasks.hardware.points import REFERENCE, Point, ask_grid
-from tasks.hardware.prepare import Prepared, prepare
+from tasks.hardware.prepare import Prepared, _places, prepare
 from tasks.hardware.prices import Price
 from tasks.hardware.probe import Placed, placed, read_columns
+from tasks.hardware.results import Drawn
 from tasks.scoring.execution import CPU, Execution
 from tasks.scoring.predictor import Predictions, Predictor
 from tests.conftest import Small
 
-PRICE = Price("two", "USD", 0.36, 0.0, 0.0)
+PRICE = Price(machine="two", currency="USD", hourly=0.36, watts=0.0, kwh=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -31,13 +36,37 @@ def ready(small: Small, home: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return prepare(small.downloaded, tmp_path_factory.mktemp("bench"), home)
 
 
-def test_the_rows_are_the_test_rows_and_those_to_calibrate_with_are_not(ready: Prepared) -> None:
+def ids_of(small: Small, home: Path, split: int) -> set[tuple[object, ...]]:
+    """Rows of the split by the rule of the version."""
+    snapshot = open_snapshot(home / "snapshots" / "small" / f"{read_contract(small.downloaded).snapshot}.json")
+    rows = rows_of(snapshot, read_contract(small.downloaded).split, split, ["load", "heat", "made"])
+    return set(zip(*(rows.column(of).to_pylist() for of in ("load", "heat", "made")), strict=True))
+
+
+def test_validation_rows_choose_test_rows_tell_and_training_rows_calibrate(
+    ready: Prepared, small: Small, home: Path
+) -> None:
     rows = {}
-    for name in ("test", "train"):
+    for name in ("choice", "test", "calibration"):
         columns = read_columns(ready.bench.folder, name)
         rows[name] = set(zip(*(columns[of].to_pylist() for of in ("load", "heat", "made")), strict=True))
-    assert ready.sampled_from == len(ready.yardstick.rows) > 50
-    assert len(rows["test"]) > 50 and not rows["test"] & rows["train"]
+    assert rows["choice"] == ids_of(small, home, VALIDATION) and len(rows["choice"]) > 50
+    assert rows["test"] == ids_of(small, home, TEST) and len(rows["test"]) > 50
+    assert rows["calibration"] <= ids_of(small, home, TRAIN)
+    assert ready.yardstick.choice.drawn == Drawn(split="validation", rows=len(rows["choice"]), of=len(rows["choice"]))
+    assert ready.yardstick.test.drawn == Drawn(split="test", rows=len(rows["test"]), of=len(rows["test"]))
+
+
+def test_where_no_rows_validate_training_rows_choose_that_calibrate_nothing() -> None:
+    assigned = np.repeat(np.array([TRAIN, TEST], dtype=np.int8), [700, 40])
+    places = _places(assigned, "m")
+    assert (places.split, places.test.tolist()) == ("train", list(range(700, 740)))
+    assert (len(places.choice), len(places.calibration)) == (350, 350)
+    assert sorted([*places.choice.tolist(), *places.calibration.tolist()]) == list(range(700))
+    assert len(_places(np.repeat(assigned, 10), "m").calibration) == 512
+    assert _places(np.append(assigned, np.int8(VALIDATION)), "m").split == "validation"
+    with pytest.raises(InputError, match="one training row and no validation rows to choose by"):
+        _places(np.array([TRAIN, TEST], dtype=np.int8), "m")
 
 
 def test_every_node_is_placed_once(ready: Prepared) -> None:
@@ -74,16 +103,17 @@ def test_a_killed_process_is_a_failure_of_its_point(ready: Prepared, monkeypatch
 
 
 def test_a_round_measures_and_answers_as_scoring_does(ready: Prepared, small: Small) -> None:
-    answers = ready.bench.folder / "answers.npz"
+    answers = ready.bench.folder / "answers"
     found = ready.bench.measure(Point("float32", Execution(batch_rows=16, threads=1)), 0.01, answers)
     assert found.rows_per_second > 100
     assert len(found.latencies_ms) >= 30 and min(found.latencies_ms) > 0
     assert 0 < found.load_seconds < 30 and 20 < found.peak_mb < 2000
     assert found.beside is not None and found.beside < 1e-5
-    with np.load(answers) as held:
-        expected = Predictor.load(small.downloaded).predict(read_columns(ready.bench.folder, "test")).index
-        assert expected is not None
-        assert held["index"].tolist() == expected.tolist()
+    for name in ("choice", "test"):
+        with np.load(answers / f"{name}.npz") as held:
+            expected = Predictor.load(small.downloaded).predict(read_columns(ready.bench.folder, name)).index
+            assert expected is not None
+            assert held["index"].tolist() == expected.tolist()
 
 
 class Counted:
@@ -92,12 +122,14 @@ class Counted:
     def __init__(self, folder: Path) -> None:
         self.folder, self.asked = folder, list[int | None]()
 
-    def measure(self, point: Point, seconds: float, predictions: Path | None) -> Round:
+    def measure(self, point: Point, seconds: float, answers: Path | None) -> Round:
         self.asked.append(point.execution.batch_rows)
         if point.execution.batch_rows == 13:
             raise ProbeError("out of luck")
-        if predictions:
-            np.savez(predictions, values=np.zeros(3, dtype=np.float32))
+        if answers:
+            answers.mkdir()
+            for name in ("choice", "test"):
+                np.savez(answers / name, values=np.zeros(3, dtype=np.float32))
         return Round(0.1, (1.0,), 10 / seconds, 50.0, 0.0)
 
 
@@ -111,27 +143,54 @@ def test_points_take_turns_and_one_that_fails_is_left_out(tmp_path: Path) -> Non
     assert all(len(each.rounds) == 3 for each in found)
 
 
-def sampled(index: list[int], contract: Contract, *rounds: Round) -> Sampled:
-    labels = np.array(index)
-    sure = np.where(labels == 1, 0.9, 0.1).astype(np.float32)
-    predictions = Predictions(labels, np.stack([1 - sure, sure], axis=1), None)
-    return Sampled(REFERENCE, rounds or (Round(0.1, (1.0, 2.0), 1000.0, 50.0, 0.0),), predictions)
+def answered(labels: list[int]) -> Predictions:
+    sure = np.where(np.array(labels) == 1, 0.9, 0.1).astype(np.float32)
+    return Predictions(np.array(labels), np.stack([1 - sure, sure], axis=1), None)
 
 
-def test_the_difference_to_float32_is_that_of_scikit_learn(ready: Prepared) -> None:
+def truth_of(yardstick: Yardstick, known: Known) -> list[int]:
+    classes = list(map(str, yardstick.contract.classes))
+    return [classes.index(str(value)) for value in known.table["broken"].to_pylist()]
+
+
+def sampled(choice: list[int], test: list[int], *rounds: Round) -> Sampled:
+    return Sampled(REFERENCE, rounds or (Round(0.1, (1.0, 2.0), 1000.0, 50.0, 0.0),), answered(choice), answered(test))
+
+
+def test_the_difference_to_float32_is_that_of_scikit_learn_on_both_kinds_of_rows(ready: Prepared) -> None:
     yardstick = ready.yardstick
-    truth = [str(value) for value in yardstick.rows["broken"].to_pylist()]
-    known = [list(map(str, yardstick.contract.classes)).index(value) for value in truth]
-    worse = [1 - value if place < 5 else value for place, value in enumerate(known)]
-    reference = yardstick.scored(sampled(known, yardstick.contract))
-    found = summed_up(sampled(worse, yardstick.contract), reference, yardstick, 1.5, PRICE)
+    choosing, testing = truth_of(yardstick, yardstick.choice), truth_of(yardstick, yardstick.test)
+    worse = [1 - value if place < 5 else value for place, value in enumerate(testing)]
+    found = summed_up(sampled(choosing, worse), sampled(choosing, testing), yardstick, 1.5, PRICE)
     scores = [0.9 if label == 1 else 0.1 for label in worse]
-    assert found.value == pytest.approx(average_precision_score(known, scores))
-    assert found.difference == pytest.approx(average_precision_score(known, scores) - 1.0)
-    assert found.low is not None and found.high is not None
-    assert found.low <= found.difference <= found.high <= 0
-    assert accuracy_score(known, worse) == pytest.approx(1 - 5 / len(known))
-    assert reference.labels.tolist() == known
+    assert found.test.value == pytest.approx(average_precision_score(testing, scores))
+    assert found.test.difference == pytest.approx(average_precision_score(testing, scores) - 1.0)
+    assert found.test.low is not None and found.test.high is not None
+    assert found.test.low <= found.test.difference <= found.test.high <= 0 and not found.test.same
+    assert (found.choice.value, found.choice.difference, found.choice.same) == (1.0, 0.0, True)
+    turned = summed_up(sampled(worse[: len(choosing)], testing), sampled(choosing, testing), yardstick, 1.5, PRICE)
+    assert turned.choice.value == pytest.approx(
+        average_precision_score(choosing, [0.9 if label == 1 else 0.1 for label in worse[: len(choosing)]])
+    )
+    assert turned.test.same and turned.choice.difference is not None and turned.choice.difference < 0
+
+
+def test_the_test_rows_have_to_prove_what_the_others_only_suggest(ready: Prepared) -> None:
+    """Of accuracy, where no row is decided otherwise: the rule of three, in the test rows' interval alone."""
+    several = ready.yardstick.contract.model_copy(update={"task": "multiclass"})
+    yardstick = replace(ready.yardstick, contract=several)
+    sure = sampled(truth_of(yardstick, yardstick.choice), truth_of(yardstick, yardstick.test))
+    unsure = replace(sure, choice=_less_sure(sure.choice), test=_less_sure(sure.test))
+    found, rows = summed_up(unsure, sure, yardstick, 1.5, PRICE), len(yardstick.test.table)
+    assert yardstick.metric == "accuracy" and yardstick.provable == 3 / rows
+    assert (found.choice.low, found.choice.high, found.choice.same) == (0.0, 0.0, False)
+    assert (found.test.low, found.test.high) == (-3 / rows, 3 / rows)
+    assert ready.yardstick.provable == 0.0, "average precision is no share of rows"
+
+
+def _less_sure(answers: Predictions) -> Predictions:
+    assert answers.probabilities is not None
+    return replace(answers, probabilities=np.float32(0.5) + (answers.probabilities - np.float32(0.5)) / 2)
 
 
 def test_of_all_rounds_the_best_speed_counts_and_the_largest_memory(ready: Prepared) -> None:
@@ -140,15 +199,14 @@ def test_of_all_rounds_the_best_speed_counts_and_the_largest_memory(ready: Prepa
         Round(0.3, (3.0,), 300.0, 70.0),
         Round(0.2, (4.0,), 200.0, 60.0),
     )
-    zeros = [0] * len(ready.yardstick.rows)
-    reference = ready.yardstick.scored(sampled(zeros, ready.yardstick.contract))
-    found = summed_up(sampled(zeros, ready.yardstick.contract, *rounds), reference, ready.yardstick, 1.5, PRICE)
+    choice, test = ([0] * len(known.table) for known in (ready.yardstick.choice, ready.yardstick.test))
+    found = summed_up(sampled(choice, test, *rounds), sampled(choice, test), ready.yardstick, 1.5, PRICE)
     assert (found.rows_per_second, found.load_seconds, found.peak_mb, found.beside) == (300.0, 0.2, 70.0, 0.25)
     assert found.latency_p50_ms == pytest.approx(2.5)
     assert found.latency_p99_ms == pytest.approx(np.quantile([1, 2, 3, 4], 0.99))
     # 0.36 an hour, 1.08 million rows an hour.
     assert found.cost == pytest.approx(1 / 3)
-    assert (found.low, found.high) == (0.0, 0.0)
+    assert (found.test.low, found.test.high) == (0.0, 0.0)
 
 
 def test_a_snapshot_that_is_gone_is_told_with_what_to_do(small: Small, tmp_path: Path) -> None:
@@ -180,7 +238,8 @@ def test_a_whole_measurement_and_what_it_leaves_out(small: Small, ready: Prepare
     missing = {each.what: each.why for each in found.not_measured}
     assert missing.items() >= absent_providers().items()
     assert "CUDAExecutionProvider" in missing or "CUDAExecutionProvider" in {each.asked for each in found.placements}
-    assert found.points[0].difference == 0.0
+    assert (found.points[0].test.difference, found.points[0].choice.same, found.refused) == (0.0, True, None)
+    assert (found.choice.split, found.test.split) == ("validation", "test")
 
 
 def test_settings_are_tried_around_the_best_point_of_float32_too(
@@ -188,10 +247,12 @@ def test_settings_are_tried_around_the_best_point_of_float32_too(
 ) -> None:
     """The version's own settings are kept, and what another precision gains is told of like settings."""
 
-    def fast(self: Bench, point: Point, seconds: float, predictions: Path | None = None) -> Round:
-        if predictions:
-            labels = np.zeros(len(ready.yardstick.rows), dtype=np.int64)
-            np.savez(predictions, index=labels, probabilities=np.tile([0.9, 0.1], (len(labels), 1)).astype(np.float32))
+    def fast(self: Bench, point: Point, seconds: float, answers: Path | None = None) -> Round:
+        if answers:
+            answers.mkdir(exist_ok=True)
+            for name, known in (("choice", ready.yardstick.choice), ("test", ready.yardstick.test)):
+                given = answered([0] * len(known.table))
+                np.savez(answers / name, index=given.index, probabilities=given.probabilities)
         speed = (400.0 if point.precision == "int8-tensor" else 100.0) * (2 if point.execution.threads == 1 else 1)
         return Round(0.1, (1.0,), speed, 50.0, 0.0)
 

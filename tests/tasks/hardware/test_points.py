@@ -51,8 +51,13 @@ def test_all_problems_come_at_once() -> None:
         assert words in told
 
 
-def test_options_belong_to_one_provider() -> None:
+def test_options_belong_to_one_provider_and_are_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="belongs to one provider"):
         ask_grid(provider_options=["a=1"])
-    grid = ask_grid(providers=["cpu"], provider_options=["arena = x=y"])
-    assert (grid.providers, grid.options) == ((CPU,), {"arena": "x=y"})
+    with pytest.raises(InputError, match="--provider-option a: CPU takes none"):
+        ask_grid(providers=["cpu"], provider_options=["a=1"])
+    known = ["QNNExecutionProvider", CPU]
+    monkeypatch.setattr("tasks.scoring.execution.available_providers", lambda: known)
+    grid = ask_grid(providers=["qnn"], provider_options=["soc = x=y"])
+    assert (grid.providers, grid.options) == ((known[0],), {"soc": "x=y"})
+    assert all(point.name.endswith(", soc=x=y") for point in grid.first() if point != REFERENCE)

@@ -6,7 +6,7 @@ import pytest
 
 from models.errors import InputError
 from tasks.hardware.asked import PRICES
-from tasks.hardware.prices import Price, price_of, read_prices
+from tasks.hardware.prices import Price, price_of, read_prices, show_cost
 
 GOOD = (
     'currency = "EUR"\nkwh = 0.4\ndefault = "a"\n[machines.a]\nhourly = 0.36\nwatts = 100\n[machines.b]\nhourly = 1\n'
@@ -21,7 +21,7 @@ def write(folder: Path, text: str) -> Path:
 
 def test_the_cost_is_rent_and_electricity_of_the_time_that_it_takes(tmp_path: Path) -> None:
     price = price_of(write(tmp_path, GOOD), None)
-    assert price == Price("a", "EUR", 0.36, 100.0, 0.4)
+    assert price == Price(machine="a", currency="EUR", hourly=0.36, watts=100.0, kwh=0.4)
     # 100 W are 0.1 kWh an hour, 0.04 EUR: 0.40 EUR an hour. 1,000 rows/s are 3.6 million an hour.
     assert price.per_hour == pytest.approx(0.40)
     assert price.per_million(1000) == pytest.approx(0.40 / 3.6)
@@ -70,3 +70,11 @@ def test_files_and_machines_that_are_not_there_are_named(tmp_path: Path) -> None
         price_of(tmp_path, None)
     with pytest.raises(InputError, match="no machine 'aa'; did you mean 'a'"):
         price_of(write(tmp_path, GOOD.replace("machines.b", "machines.zebra")), "aa")
+
+
+@pytest.mark.parametrize(
+    ("cost", "shown"),
+    [(None, "–"), (0.0, "0"), (0.0000961, "0.0000961"), (0.025, "0.0250"), (1.5, "1.50"), (12345.6, "12,346")],
+)
+def test_little_money_is_written_out(cost: float | None, shown: str) -> None:
+    assert show_cost(cost) == shown

@@ -1,12 +1,13 @@
 """Results are files that other machines' results are laid beside."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from models.errors import InputError
 from tasks.hardware.report import headline, render_hardware
-from tasks.hardware.results import read_results, write_result
+from tasks.hardware.results import Drawn, read_results, write_result
 from tests.tasks.hardware.made import MACHINE, point, result
 
 HOSTILE = '<script>alert("1")</script>'
@@ -28,7 +29,7 @@ def test_what_can_not_be_compared_is_told_at_once(tmp_path: Path) -> None:
     other = write_result(result(model="other"), tmp_path / "other")
     (tmp_path / "bad.json").write_text("{}")
     newer = tmp_path / "newer.json"
-    newer.write_text(result().model_dump_json().replace('"format_version":1', '"format_version":9'))
+    newer.write_text(result().model_dump_json().replace('"format_version":2', '"format_version":9'))
     with pytest.raises(InputError) as caught:
         read_results([other, tmp_path / "bad.json", tmp_path / "none.json", newer, tmp_path], "m")
     told = caught.value.problems
@@ -36,7 +37,7 @@ def test_what_can_not_be_compared_is_told_at_once(tmp_path: Path) -> None:
     assert "is of model 'other', not of 'm'" in told[0]
     assert "damaged result of a measurement" in told[1]
     assert "No such file" in told[2]
-    assert "newer than 1" in told[3]
+    assert "newer than 2" in told[3]
 
 
 def test_different_graphs_are_not_laid_side_by_side(tmp_path: Path) -> None:
@@ -47,8 +48,6 @@ def test_different_graphs_are_not_laid_side_by_side(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("change", [{"chosen": 7}, {"points": []}, {"points": [{"precision": "int4"}]}])
 def test_a_result_that_makes_no_sense_is_damaged(tmp_path: Path, change: dict[str, object]) -> None:
-    import json
-
     path = tmp_path / "a.json"
     path.write_text(json.dumps({**result().model_dump(mode="json"), **change}))
     with pytest.raises(InputError, match="damaged result of a measurement"):
@@ -59,7 +58,7 @@ def test_the_report_says_what_to_deploy_and_what_was_not_measured() -> None:
     best = point(4000, "int8-tensor", cost=0.025)
     page = render_hardware([result(point(), best, chosen=1)])
     assert "Deploy int8, per tensor on CPU: usual batches" in page
-    assert "4,000 rows a second, 0.025 USD a million" in page
+    assert "4,000 rows a second, 0.0250 USD a million" in page
     assert "CUDAExecutionProvider" in page and "not in this build of onnxruntime" in page
     assert "4.00 ×" in page
 
@@ -118,9 +117,40 @@ def test_a_machine_is_told_of_with_its_own_cores() -> None:
     assert "usual batches, 96 at once" in headline([result(machine=MACHINE.model_copy(update={"cores": 96}))])
 
 
-def test_the_page_says_of_how_many_test_rows_some_were_drawn() -> None:
-    assert "on 100 of 5,000 test rows, drawn at random" in render_hardware([result(sampled_from=5000)])
-    assert "on 100 test rows" in render_hardware([result(sampled_from=100)])
+def test_the_page_says_which_rows_chose_and_of_how_many_some_were_drawn() -> None:
+    page = render_hardware([result(test=Drawn(split="test", rows=100, of=5000))])
+    assert "Chosen on 80 validation rows; 100 of 5,000 test rows, drawn at random chose nothing" in page
+    assert "No rows validate here" not in page
+    page = render_hardware([result(choice=Drawn(split="train", rows=80, of=80))])
+    assert "Chosen on 80 training rows; 100 test rows chose nothing" in page and "No rows validate here" in page
+
+
+def test_a_result_of_the_first_format_is_read_and_says_that_test_rows_chose(tmp_path: Path) -> None:
+    raw = json.loads(result(point(), point(3000, "int8-tensor"), chosen=1).model_dump_json())
+    for name in ("choice", "test", "provable", "refused"):
+        del raw[name]
+    raw |= {"format_version": 1, "test_rows": 100, "sampled_from": 5000}
+    for place, each in enumerate(raw["points"]):
+        del each["choice"], each["test"]
+        each |= {"value": 0.9, "difference": -0.001 * place, "low": -0.004 * place, "high": 0.002 * place}
+    path = tmp_path / "older.json"
+    path.write_text(json.dumps(raw))
+    (found,) = read_results([path], "m")
+    assert found.test == found.choice == Drawn(split="test", rows=100, of=5000)
+    assert found.points[1].test == found.points[1].choice
+    assert (found.points[1].test.low, found.to_deploy) == (-0.004, found.points[1])
+    page = render_hardware([found])
+    assert "Chosen on the test rows themselves by an earlier release" in page
+    assert "All of this on 100 of 5,000 test rows, drawn at random" in page
+
+
+def test_what_the_test_rows_refuse_is_not_to_be_deployed() -> None:
+    refused = result(point(), point(4000, "int8-tensor"), chosen=1, refused="accuracy may be 0.1300 worse")
+    told = headline([refused])
+    assert told.startswith("Nothing new to deploy") and "on the test rows" in told
+    assert "<b>Refused:</b> on the test rows accuracy may be 0.1300 worse." in render_hardware([refused])
+    other = result(point(500), machine=MACHINE.model_copy(update={"name": "large"}))
+    assert headline([refused, other]).startswith("Deploy float32 on CPU: usual batches, 2 at once on large")
 
 
 def test_the_shipped_prices_are_called_examples() -> None:

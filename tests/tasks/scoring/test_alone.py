@@ -12,6 +12,7 @@ from models.columns import KINDS
 from models.errors import OutsideError, RefusedError
 from tasks.scoring import alone
 from tasks.scoring.alone import NOT_SERVED, predict_alone
+from tasks.scoring.execution import Execution
 from tasks.scoring.predictor import Predictor
 from tests.conftest import Small
 from tests.small import table
@@ -33,6 +34,14 @@ def test_predictions_are_those_of_this_process(small: Small) -> None:
     assert here.index is not None and there.index is not None and there.values is None
     np.testing.assert_array_equal(there.index, here.index)
     np.testing.assert_array_equal(there.probabilities, here.probabilities)
+
+
+def test_the_settings_of_the_version_are_taken_along(small: Small) -> None:
+    rows = parsed(Predictor.load(small.downloaded))
+    there = predict_alone(small.downloaded, None, rows, Execution(batch_rows=16, threads=2))
+    assert there.index is not None and len(there.index) == 300
+    with pytest.raises(RefusedError, match="ProviderError: NoExecutionProvider: this build of onnxruntime has no such"):
+        predict_alone(small.downloaded, None, rows, Execution("NoExecutionProvider"))
 
 
 def test_another_graph_than_the_registered_one_is_refused(small: Small, tmp_path: Path) -> None:
