@@ -12,7 +12,7 @@ from onnx import numpy_helper
 from tasks.importing import converting
 from tasks.importing.recorded import DiffersError
 from tests.imports import bring, quoted, write_spec
-from tests.tasks.importing.test_hostile import COLUMNS, passed, problems_of, rows, spec_of
+from tests.tasks.importing.by_hand import COLUMNS, passed, problems_of, rows, spec_of
 
 CLASSES = f"missing = 0\nclasses = {quoted('p', 'q')}"
 

@@ -17,7 +17,7 @@ from tasks.importing import locales
 from tasks.importing.recorded import DiffersError
 from tasks.monitoring.vocabulary import vocabularies_of
 from tests.imports import bring, quoted, write_spec
-from tests.tasks.importing.test_hostile import COLUMNS, FLOAT, INT64, STRING, info, linear, model, rows, spec_of
+from tests.tasks.importing.by_hand import COLUMNS, FLOAT, INT64, STRING, info, linear, model, rows, spec_of
 
 
 def branching() -> onnx.ModelProto:
