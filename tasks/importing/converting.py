@@ -12,6 +12,7 @@ from typing import Any
 
 from models.errors import InputError, RefusedError
 from models.modelfile import ModelFile
+from tasks.importing.confined import Progress
 from tasks.importing.networks import compare_with_network
 from tasks.importing.pipelines import input_types, record_answers, with_columns_joined
 
@@ -75,7 +76,7 @@ class Converted:
     """What is to be known of it, in words."""
 
 
-def as_onnx(file: Path, model_file: ModelFile, scratch: Path, trust: bool) -> Converted:
+def as_onnx(file: Path, model_file: ModelFile, scratch: Path, trust: bool, progress: Progress) -> Converted:
     """The ONNX file itself, or one in `scratch` that was made of it.
 
     Raises InputError where it has no converter, see `require_converter`, or that fails.
@@ -85,7 +86,9 @@ def as_onnx(file: Path, model_file: ModelFile, scratch: Path, trust: bool) -> Co
         return Converted(file)
     if file.is_dir():
         return _of_saved_model(file, target)
-    return _of_pickle(file, model_file, target) if file.suffix.lower() in PICKLES else _of_keras(file, target)
+    if file.suffix.lower() in PICKLES:
+        return _of_pickle(file, model_file, target, progress)
+    return _of_keras(file, target)
 
 
 @contextmanager
@@ -155,13 +158,14 @@ def _of_saved_model(folder: Path, target: Path) -> Converted:
     return Converted(target, f"TensorFlow {tensorflow.__version__}")
 
 
-def _of_pickle(file: Path, model_file: ModelFile, target: Path) -> Converted:
+def _of_pickle(file: Path, model_file: ModelFile, target: Path, progress: Progress) -> Converted:
     """By skl2onnx, from a fitted pipeline or estimator of scikit-learn; loading it runs the code that it holds."""
     with _converting(file, "scikit-learn"), warnings.catch_warnings(record=True) as told:
         import joblib
 
         warnings.simplefilter("always")
         pipeline = joblib.load(file)
+    progress()
     with _converting(file, "skl2onnx"):
         import sklearn
         from skl2onnx import convert_sklearn
@@ -169,6 +173,7 @@ def _of_pickle(file: Path, model_file: ModelFile, target: Path) -> Converted:
         types, whole = input_types(pipeline, model_file), with_columns_joined(pipeline)
         model = convert_sklearn(whole, initial_types=types, target_opset={"": OPSET})
         target.write_bytes(model.SerializeToString())
+    progress()
     with _converting(file, "scikit-learn"):
         answers = record_answers(pipeline, model_file, target.with_name(ANSWERS))
     return Converted(target, f"scikit-learn {sklearn.__version__}", answers, _other_versions(told))

@@ -30,6 +30,24 @@ def columns_of(model_file: ModelFile) -> dict[str, ColumnSettings]:
     return {name: settings for name, settings in model_file.columns.items() if name not in unused}
 
 
+def names_of(pipeline: Any) -> list[str] | None:
+    """Names of the columns that the pipeline takes, without those that its first step drops; None where it has none."""
+    names = getattr(pipeline, "feature_names_in_", None)
+    if names is None:
+        return None
+    taken: set[str] = set()
+    for _, made, columns in getattr(_first_of(pipeline), "transformers_", [("", "", list(names))]):
+        listed = [columns] if isinstance(columns, str) else columns
+        if isinstance(listed, slice) or not all(isinstance(column, str) for column in listed):
+            return list(names)
+        taken.update(listed if not isinstance(made, str) or made != "drop" else ())
+    return [name for name in names if name in taken]
+
+
+def _first_of(pipeline: Any) -> Any:
+    return pipeline.steps[0][1] if hasattr(pipeline, "steps") else pipeline
+
+
 def input_types(pipeline: Any, model_file: ModelFile) -> list[tuple[str, Any]]:
     """Inputs of the graph: one a column where the pipeline knows its columns by name, else one for all of them.
 
@@ -37,7 +55,7 @@ def input_types(pipeline: Any, model_file: ModelFile) -> list[tuple[str, Any]]:
     """
     from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 
-    columns, names = columns_of(model_file), getattr(pipeline, "feature_names_in_", None)
+    columns, names = columns_of(model_file), names_of(pipeline)
     if names is not None:
         absent = [name for name in names if name not in columns]
         if absent:
@@ -66,9 +84,8 @@ def with_columns_joined(pipeline: Any) -> Any:
 
     The converter has an input for each column, and most estimators take one of all.
     """
-    names = getattr(pipeline, "feature_names_in_", None)
-    first = pipeline.steps[0][1] if hasattr(pipeline, "steps") else pipeline
-    if names is None or len(names) == 1 or hasattr(first, "transformers_"):
+    names = names_of(pipeline)
+    if names is None or len(names) == 1 or hasattr(_first_of(pipeline), "transformers_"):
         return pipeline
     import pandas as pd
     from sklearn.compose import ColumnTransformer
@@ -118,8 +135,9 @@ def _asked(pipeline: Any, parsed: pa.Table, columns: Mapping[str, ColumnSettings
         text = settings.kind in TEXTS
         values[name] = array.to_pylist() if text else np.asarray(array.cast(pa.float64())).astype(np.float32)
     frame = pd.DataFrame(values)
-    if hasattr(pipeline, "feature_names_in_"):
-        return frame[list(pipeline.feature_names_in_)]
+    names = names_of(pipeline)
+    if names is not None:
+        return frame[names]
     alone = len(columns) == 1 and next(iter(columns.values())).kind in TEXTS
     return next(iter(values.values())) if alone else frame.to_numpy()
 

@@ -13,6 +13,7 @@ from models.columns import KINDS, ColumnSettings
 from models.columns.cells import as_array
 from models.errors import InputError
 from tasks.importing.answers import Answer
+from tasks.importing.confined import Progress
 from tasks.importing.feeding import Feed
 from tasks.importing.operators import operators_of
 from tasks.importing.session import Arrays, Running
@@ -174,21 +175,33 @@ def _numbers_of(found: Predictions) -> NDArray[np.float64]:
     return np.asarray(found.values if found.probabilities is None else found.probabilities, dtype=np.float64)
 
 
-def check_answers(predictor: Predictor, pieces: Iterable[pa.Table], answer: Answer, where: str) -> int:
+def check_answers(
+    predictor: Predictor, pieces: Iterable[pa.Table], answer: Answer, where: str, progress: Progress
+) -> int:
     """The number of rows in all pieces, parsed columns, after each was answered by numbers that can be what is said.
 
     Raises InputError.
     """
     rows, columns = 0, {column.name: column.settings for column in predictor.contract.columns}
-    for piece in pieces:
+    for piece in (part for large in pieces for part in _parts(large, rows_at_once(predictor))):
         found = predictor.run(feed_of(piece, columns))
         rows += len(piece)
+        progress()
         numbers = found.values if found.probabilities is None else found.probabilities
         if numbers is None or not np.isfinite(numbers).all():
             raise InputError(f"{where}: the graph answers no number for some rows of the data")
         if found.probabilities is not None:
             _check_probabilities(found.probabilities, answer, where)
     return rows
+
+
+def rows_at_once(predictor: Predictor) -> int:
+    """Rows after which a graph that is slow shows that it goes on."""
+    return predictor.batch_rows * predictor.threads
+
+
+def _parts(rows: pa.Table, at_once: int) -> Iterator[pa.Table]:
+    return (rows.slice(start, at_once) for start in range(0, len(rows), at_once))
 
 
 def _check_probabilities(found: NDArray[np.float32], answer: Answer, where: str) -> None:

@@ -17,6 +17,8 @@ from tasks.data.checks import check_batch
 from tasks.data.contents import with_contents
 from tasks.data.sources import peek, read_batches, resolve
 from tasks.data.windows import TOO_SHORT, windows_of
+from tasks.importing.confined import Progress, unwatched
+from tasks.importing.proof import rows_at_once
 from tasks.scoring.output import no_predictions, output_columns
 from tasks.scoring.predictor import Predictions, Predictor
 
@@ -49,7 +51,7 @@ class Recorded:
         return {} if self.labels_alone else {"recorded_difference": self.difference}
 
 
-def compare_recorded(predictor: Predictor, uri: str, tolerance: float) -> Recorded:
+def compare_recorded(predictor: Predictor, uri: str, tolerance: float, progress: Progress = unwatched) -> Recorded:
     """The comparison on all rows of a file that holds the raw columns and, named as predictions are, answers.
 
     These are `label`, `probability_CLASS` of some or all classes, or `value`; with "_" behind where a raw column is
@@ -61,7 +63,8 @@ def compare_recorded(predictor: Predictor, uri: str, tolerance: float) -> Record
         raise InputError(f"graph.recorded: {uri} is {len(others) + 1} files; give one")
     contract = predictor.contract
     answers = _answers_in(file, contract)
-    parts = [_compare(predictor, batch, answers) for batch in _batches(file, contract, list(answers.values()))]
+    batches = _batches(file, contract, list(answers.values()))
+    parts = [_compare(predictor, piece, answers) for batch in batches for piece in _pieces(batch, predictor, progress)]
     if not parts:
         raise InputError(f"{file.path}: holds no rows with recorded answers")
     apart, spread, margin, other = (np.concatenate(each) for each in zip(*parts, strict=True))
@@ -104,6 +107,14 @@ def _batches(file: SourceFile, contract: Contract, answers: list[str]) -> Iterat
     raw = read_batches(file, {*contract.raw_columns, *answers})
     windows = windows_of(contract.series, columns, contract.missing)
     return with_contents(windows.of(raw) if windows else raw, file, columns, contract.missing)
+
+
+def _pieces(batch: RawBatch, predictor: Predictor, progress: Progress) -> Iterator[RawBatch]:
+    """The batch cut so that a graph that is slow shows that it goes on."""
+    at_once = rows_at_once(predictor)
+    for start in range(0, max(len(batch.table), 1), at_once):
+        progress()
+        yield batch.part(start, start + at_once, () if start else batch.malformed)
 
 
 Compared = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]

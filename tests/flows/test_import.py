@@ -15,6 +15,7 @@ from models.contract import read_contract
 from tasks.registry import runs
 from tasks.registry.versions import download, find_version
 from tests.small import cli, plain, table, write_model
+from tests.tasks.importing.by_hand import endless
 
 NUMBERS = ["load", "heat"]
 COLUMNS = '[columns]\n"load" = { kind = "number", min = -50, max = 50 }\n"heat" = "number"\n'
@@ -120,6 +121,14 @@ def test_people_read_what_came_in_and_other_answers_than_recorded_are_refused(tm
     recorded.loc[17, "probability_yes"] += 0.01
     recorded.to_csv(tmp_path / "recorded.csv", index=False)
     plain(cli("import", tmp_path / "elsewhere.onnx", "--spec", spec), 1, "by 0.01", "row 18", "in 1 of 200 rows")
+
+
+@pytest.mark.usefixtures("server")
+def test_a_graph_that_never_ends_is_given_up(tmp_path: Path) -> None:
+    spec = written(tmp_path, "endless", "", "[graph]\nmissing = 0\nlogits = 'y'\n")
+    (tmp_path / "endless.onnx").write_bytes(endless().SerializeToString())
+    said = "endless.onnx: while it is tried, it gives no answer for 5 s; --timeout allows more"
+    plain(cli("import", tmp_path / "endless.onnx", "--spec", spec, "--timeout", 5), 2, said)
 
 
 def test_nothing_here_trains_a_model_that_was_made_elsewhere(tmp_path: Path) -> None:

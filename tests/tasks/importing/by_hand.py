@@ -84,3 +84,32 @@ def passed(operator: str, domain: str, **opsets: int) -> onnx.ModelProto:
         [info("y", FLOAT, None, 2)],
         **opsets,
     )
+
+
+def huge(elements: int) -> onnx.ModelProto:
+    """As many copies of each row's first number as are asked for, summed up."""
+    nodes = [
+        helper.make_node("Gather", ["x", "first"], ["column"], axis=1),
+        helper.make_node("Expand", ["column", "sizes"], ["many"]),
+        helper.make_node("ReduceSum", ["many", "axes"], ["y"], keepdims=1),
+    ]
+    tensors = {"first": np.array([0]), "sizes": np.array([1, elements]), "axes": np.array([1])}
+    return model(nodes, [info("x", FLOAT, None, 2)], [info("y", FLOAT, None, 1)], tensors)
+
+
+def endless() -> onnx.ModelProto:
+    """A loop of 2 ** 62 rounds."""
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["on"]), helper.make_node("Add", ["held", "one"], ["more"])],
+        "body",
+        [info("round", INT64), info("go", TensorProto.BOOL), info("held", FLOAT, None, 1)],
+        [info("on", TensorProto.BOOL), info("more", FLOAT, None, 1)],
+    )
+    nodes = [
+        helper.make_node("Gather", ["x", "first"], ["column"], axis=1),
+        helper.make_node("Loop", ["rounds", "yes", "column"], ["y"], body=body),
+    ]
+    tensors = {
+        "first": np.array([0]), "rounds": np.array(2**62), "yes": np.array(True), "one": np.ones((1, 1), np.float32),
+    }  # fmt: skip
+    return model(nodes, [info("x", FLOAT, None, 2)], [info("y", FLOAT, None, 1)], tensors)

@@ -10,7 +10,8 @@ import pytest
 from models.errors import InputError
 from models.modelfile import read_model_file
 from tasks.importing import converting, reading
-from tasks.importing.original import taken_in
+from tasks.importing.confined import unwatched
+from tasks.importing.original import take_in
 from tasks.importing.package import import_graph
 from tests.imports import bring
 from tests.tasks.importing.by_hand import linear, passed, problems_of, rows, spec_of, write_external
@@ -88,10 +89,10 @@ def test_a_graph_may_not_change_while_it_is_imported(tmp_path: Path) -> None:
     path, spec = tmp_path / "given.onnx", spec_of(tmp_path)
     path.write_bytes(linear().SerializeToString())
     settings = read_model_file(spec)
-    with taken_in(path, settings, spec, False) as original:
-        path.write_bytes(passed("Relu", "").SerializeToString())
-        with pytest.raises(InputError, match="was changed while it was imported"):
-            import_graph(original, settings, None, None, None, tmp_path)  # type: ignore[arg-type]
+    original = take_in(unwatched, path, settings, spec, False, tmp_path)
+    path.write_bytes(passed("Relu", "").SerializeToString())
+    with pytest.raises(InputError, match="was changed while it was imported"):
+        import_graph(unwatched, original, settings, None, None, None, tmp_path)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
