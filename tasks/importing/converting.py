@@ -2,9 +2,9 @@
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
@@ -14,7 +14,7 @@ from models.errors import InputError, RefusedError
 from models.modelfile import ModelFile
 from tasks.importing.confined import Progress
 from tasks.importing.networks import compare_with_network
-from tasks.importing.pipelines import input_types, record_answers, with_columns_joined
+from tasks.importing.pipelines import implied_missing, input_types, record_answers, with_columns_joined
 
 PICKLES = (".pkl", ".pickle", ".joblib")
 KERAS = (".keras", ".h5", ".hdf5")
@@ -74,6 +74,8 @@ class Converted:
     """What the original said about some rows, where it was asked."""
     notes: tuple[str, ...] = ()
     """What is to be known of it, in words."""
+    missing: Mapping[str, str] = field(default_factory=dict)
+    """What it has for a missing value of columns of texts, where the model file says nothing of it."""
 
 
 def as_onnx(file: Path, model_file: ModelFile, scratch: Path, trust: bool, progress: Progress) -> Converted:
@@ -176,7 +178,8 @@ def _of_pickle(file: Path, model_file: ModelFile, target: Path, progress: Progre
     progress()
     with _converting(file, "scikit-learn"):
         answers = record_answers(pipeline, model_file, target.with_name(ANSWERS))
-    return Converted(target, f"scikit-learn {sklearn.__version__}", answers, _other_versions(told))
+    missing = implied_missing(pipeline, model_file)
+    return Converted(target, f"scikit-learn {sklearn.__version__}", answers, _other_versions(told), missing)
 
 
 def _other_versions(told: list[warnings.WarningMessage]) -> tuple[str, ...]:

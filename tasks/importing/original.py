@@ -2,9 +2,9 @@
 
 import hashlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from onnx import ModelProto
@@ -41,6 +41,8 @@ class Original:
     """What it said itself about some rows before it was converted."""
     notes: tuple[str, ...] = ()
     """What its converter told of it."""
+    missing: Mapping[str, str] = field(default_factory=dict)
+    """What it has for a missing value of columns of texts, where the model file says nothing of it."""
 
     def read(self) -> tuple[ModelProto, tuple[str, ...]]:
         """The graph, and what is to be known of it or was rewritten in it, a line each.
@@ -61,7 +63,7 @@ def look_at(file: Path, model_file: ModelFile, spec: Path, trust: bool, limits: 
 
 
 def _look(_: Progress, file: Path, model_file: ModelFile, spec: Path) -> None:
-    plan_inputs(read_graph(file), model_file, spec)
+    plan_inputs(read_graph(file), model_file, spec, {})
 
 
 @contextmanager
@@ -80,16 +82,21 @@ def take_in(progress: Progress, file: Path, model_file: ModelFile, spec: Path, t
     """
     sha256 = digest_of(file, progress)
     converted = as_onnx(file, model_file, scratch, trust, progress)
-    original = Original(file, sha256, converted.graph, spec, converted.by, converted.answers, converted.notes)
+    original = Original(
+        file, sha256, converted.graph, spec, converted.by, converted.answers, converted.notes, converted.missing
+    )
     model, _ = original.read()
-    plan_inputs(model, model_file, spec)
+    plan_inputs(model, model_file, spec, original.missing)
     return original
 
 
-def plan_inputs(model: ModelProto, model_file: ModelFile, spec: Path) -> Feeding:
-    """What feeds the graph. Raises InputError with all that is wrong with what the model file says of it."""
+def plan_inputs(model: ModelProto, model_file: ModelFile, spec: Path, missing: Mapping[str, str]) -> Feeding:
+    """What feeds the graph; `missing` stands for texts of which the model file does not say what does.
+
+    Raises InputError with all that is wrong with what the model file says of the graph.
+    """
     graph = graph_section(model_file)
-    feeding = plan_feeding(inputs_of(model), model_file.columns, graph)
+    feeding = plan_feeding(inputs_of(model), model_file.columns, graph, missing)
     problems = [*feeding.problems, *find_answer(model, graph, model_file.target.kind).problems]
     if problems:
         raise InputError(*(f"{spec}: {problem}" for problem in problems))

@@ -52,7 +52,8 @@ def import_graph(
     if digest_of(original.file, progress) != original.sha256:
         raise InputError(f"{original.file}: was changed while it was imported; start again")
     where, (model, notes) = str(original.file), original.read()
-    feeding, answer = plan_inputs(model, model_file, original.spec), _answer(model, model_file, original, snapshot)
+    feeding = plan_inputs(model, model_file, original.spec, original.missing)
+    answer = _answer(model, model_file, original, snapshot)
     assigned = assign_rows(snapshot, split)
     tried = _tried(model, feeding, answer, snapshot, assigned == TEST, where)
     progress()
@@ -74,7 +75,8 @@ def import_graph(
     moved = moved_by_others(predictor, model, tried.feed, where)
     section = graph_section(model_file)
     answers = section.recorded or (str(original.answers) if original.answers else None)
-    recorded = compare_recorded(predictor, answers, section.tolerance, progress) if answers else None
+    asked = not section.recorded
+    recorded = compare_recorded(predictor, answers, section.tolerance, progress, asked) if answers else None
     facts = facts_of(model, original, model_file, (*notes, *tried.notes, *moved))
     return Imported(folder, sha256, len(graph), rows, recorded, facts)
 

@@ -22,6 +22,13 @@ from tasks.importing.proof import rows_at_once
 from tasks.scoring.output import no_predictions, output_columns
 from tasks.scoring.predictor import Predictions, Predictor
 
+OWN = "those of the pipeline itself"
+ADVICE = "look at the inputs, the order of the classes, or graph.tolerance"
+OWN_ADVICE = (
+    "its converter errs, or a column is of another kind here than where it was fitted; convert it yourself, and give "
+    "graph.recorded"
+)
+
 
 class DiffersError(RefusedError):
     """The graph does not answer as the framework did that it comes from: no version may be made of it."""
@@ -39,24 +46,32 @@ class Recorded:
     tolerance: float
     labels_alone: bool = False
     """No number was recorded that could differ."""
+    asked: bool = False
+    """Nothing was recorded: the original was asked itself."""
 
     def line(self) -> str:
         """For people."""
+        if self.labels_alone and self.asked:
+            return f"{self.rows:,} labels are those of the pipeline itself, which gives no probabilities"
         if self.labels_alone:
             return f"{self.rows:,} recorded labels agree; no probabilities were recorded"
-        return f"as recorded within {self.difference:.2g} on {self.rows:,} rows (allowed {self.tolerance:g})"
+        whose = "as the pipeline itself" if self.asked else "as recorded"
+        return f"{whose} within {self.difference:.2g} on {self.rows:,} rows (allowed {self.tolerance:g})"
 
     def metrics(self) -> dict[str, float]:
         """For the run: the difference, where one was measured."""
         return {} if self.labels_alone else {"recorded_difference": self.difference}
 
 
-def compare_recorded(predictor: Predictor, uri: str, tolerance: float, progress: Progress = unwatched) -> Recorded:
+def compare_recorded(
+    predictor: Predictor, uri: str, tolerance: float, progress: Progress = unwatched, asked: bool = False
+) -> Recorded:
     """The comparison on all rows of a file that holds the raw columns and, named as predictions are, answers.
 
     These are `label`, `probability_CLASS` of some or all classes, or `value`; with "_" behind where a raw column is
-    called so. Raises InputError for a file without them, or with rows that can't be scored, and DiffersError where an
-    answer is further from the recorded one than the tolerance.
+    called so. `asked` are answers that the original was asked for here. Raises InputError for a file without them, or
+    with rows that can't be scored, and DiffersError where an answer is further from the
+    recorded one than the tolerance.
     """
     (file, *others) = resolve(uri)
     if others:
@@ -71,19 +86,20 @@ def compare_recorded(predictor: Predictor, uri: str, tolerance: float, progress:
     scale = float(np.std(spread)) or 1.0 if contract.task == "regression" else 1.0
     differ = other & (margin > tolerance)
     difference = float(apart.max(initial=0.0)) / scale
-    found = Recorded(len(other), difference, int(differ.sum()), tolerance, [*answers] == ["label"])
+    found = Recorded(len(other), difference, int(differ.sum()), tolerance, [*answers] == ["label"], asked)
     if not found.difference <= tolerance:
         worst = int(np.argmax(apart)) + 1
         beyond = int((apart / scale > tolerance).sum())
+        whose, advice = (OWN, OWN_ADVICE) if asked else (f"those in {file.path}", ADVICE)
         raise DiffersError(
-            f"{contract.name}: answers differ from those in {file.path} by {found.difference:.2g} (allowed "
-            f"{tolerance:g}), most in row {worst}, in {beyond} of {found.rows} rows, with {found.labels_differ} other "
-            "labels; look at the inputs, the order of the classes, or graph.tolerance"
+            f"{contract.name}: answers differ from {whose} by {found.difference:.2g} (allowed {tolerance:g}), most in "
+            f"row {worst}, in {beyond} of {found.rows} rows, with {found.labels_differ} other labels; {advice}"
         )
     if found.labels_differ:
+        where = "for the pipeline itself" if asked else f"in {file.path}"
         raise DiffersError(
-            f"{contract.name}: the label of {found.labels_differ} of {found.rows} rows is another than in "
-            f"{file.path}, the first of them row {int(np.argmax(differ)) + 1}; recorded labels should be the most "
+            f"{contract.name}: the label of {found.labels_differ} of {found.rows} rows is another than "
+            f"{where}, the first of them row {int(np.argmax(differ)) + 1}; recorded labels should be the most "
             "likely classes"
         )
     return found
