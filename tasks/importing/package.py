@@ -26,7 +26,7 @@ from tasks.importing.answers import Answer, find_answer
 from tasks.importing.back import read_answer
 from tasks.importing.confined import Progress
 from tasks.importing.deciding import Decision, decide
-from tasks.importing.feeding import Feeding
+from tasks.importing.feeding import FLOATS, Feed, Feeding
 from tasks.importing.graphs import tensors_of
 from tasks.importing.imported import Facts, Imported
 from tasks.importing.operators import operators_of, opsets_of, shown
@@ -38,6 +38,8 @@ from tasks.importing.session import Arrays
 from tasks.importing.wrapping import Fronted, with_back, with_front
 from tasks.scoring.predictor import Predictor
 from tasks.training.classes import order_classes
+
+PIXELS = "{!r} is given pixels from 0 to 255; say divide = 255 where it learnt from 0 to 1"
 
 
 def import_graph(
@@ -114,8 +116,15 @@ def _tried(
         free_batch(model, [port.name for port in ports], fixed)
     fronted = with_front(model, feeding.feeds, answer, where)
     values = try_graph(fronted, as_given, fixed, answer, feeding.feeds, feed, where)
+    pixels = tuple(PIXELS.format(feed.port.name) for feed in feeding.feeds if _whole_pixels(feed))
     freed = (f"made for batches of {fixed}, takes any number of rows now; each is answered as before",) if fixed else ()
-    return _Tried(fronted, values, feed, freed)
+    return _Tried(fronted, values, feed, (*freed, *pixels))
+
+
+def _whole_pixels(feed: Feed) -> bool:
+    """Whether it is given pixels as they are in files, although it would take fractions."""
+    how = feed.how
+    return "image" in feed.kinds and feed.port.type in FLOATS and how.divide == 1 and not (how.mean or how.std)
 
 
 def _decision(answer: Answer, model_file: ModelFile, snapshot: Snapshot, assigned: Assignment, width: int) -> Decision:

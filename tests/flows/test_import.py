@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,8 +15,11 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from models.contract import read_contract
 from tasks.registry import runs
 from tasks.registry.versions import download, find_version
+from tests.imports import write_spec
 from tests.small import cli, plain, table, write_model
 from tests.tasks.importing.by_hand import endless
+from tests.tasks.importing.test_pipelines import FEATURES, KINDS, documented, passengers
+from tests.tasks.serving.test_server import serve
 
 NUMBERS = ["load", "heat"]
 COLUMNS = '[columns]\n"load" = { kind = "number", min = -50, max = 50 }\n"heat" = "number"\n'
@@ -78,6 +82,28 @@ def test_versions_of_both_frameworks_are_judged_against_each_other(
         assert promoted.code == 0, promoted.both
         assert any("the champion's (95 % interval" in reason for reason in promoted.json["reasons"])
     assert promoted.json["version"] == "3"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("server", "no_evaluation")
+def test_the_pipeline_of_scikit_learn_s_documentation_answers_live(tmp_path: Path) -> None:
+    frame = passengers()
+    fitted = documented(100).fit(frame[FEATURES][::2], frame["survived"][::2])
+    joblib.dump(fitted, tmp_path / "fitted.joblib")
+    columns = "\n".join(f'"{name}" = "{kind}"' for name, kind in (KINDS | {"pclass": "category"}).items())
+    rest = "[promotion]\nmin_rows = 50\nresamples = 100"
+    spec = write_spec(tmp_path, frame, 'column = "survived"', columns, name="passengers", rest=rest)
+    done = cli("import", tmp_path / "fitted.joblib", "--spec", spec, "--trust", "--json")
+    assert done.code == 0, done.both
+    assert done.json["recorded"].startswith("as the pipeline itself within ")
+    assert cli("promote", "passengers").code == 0
+    taken = [*KINDS, "pclass"]
+    rows = json.loads(frame[taken].to_json(orient="records"))
+    with serve("passengers") as running:
+        status, answer = running.ask("/models/passengers/predict", {"rows": rows})
+    assert status == 200
+    live = [prediction["probabilities"]["1"] for prediction in answer["predictions"]]
+    np.testing.assert_allclose(live, fitted.predict_proba(frame[FEATURES])[:, 1], atol=1e-5)
 
 
 def _is_on_record(run_id: str) -> None:
