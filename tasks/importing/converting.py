@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 from models.errors import InputError, RefusedError
 from models.modelfile import ModelFile
 from tasks.importing.confined import Progress
-from tasks.importing.networks import compare_with_network
+from tasks.importing.networks import ask_keras, ask_tensorflow, compare_with_network
 from tasks.importing.pipelines import implied_missing, input_types, record_answers, with_columns_joined
 
 PICKLES = (".pkl", ".pickle", ".joblib")
@@ -121,7 +122,7 @@ def _of_keras(file: Path, target: Path) -> Converted:
         blanks = [keras.ops.zeros([size or 1 for size in t.shape], dtype=t.dtype) for t in model.inputs]
         model(blanks if len(blanks) > 1 else blanks[0])
         model.export(str(target), format="onnx", verbose=False, opset_version=OPSET)
-        notes = compare_with_network(model, target, str(file))
+        notes = compare_with_network(partial(ask_keras, model), target, "Keras", str(file))
     return Converted(target, f"Keras {keras.__version__}", notes=notes)
 
 
@@ -157,7 +158,8 @@ def _of_saved_model(folder: Path, target: Path) -> Converted:
 
         function = tensorflow.function(call, input_signature=signature)
         tf2onnx.convert.from_function(function, signature, opset=OPSET, output_path=str(target))
-    return Converted(target, f"TensorFlow {tensorflow.__version__}")
+        notes = compare_with_network(partial(ask_tensorflow, function), target, "TensorFlow", str(folder))
+    return Converted(target, f"TensorFlow {tensorflow.__version__}", notes=notes)
 
 
 def _of_pickle(file: Path, model_file: ModelFile, target: Path, progress: Progress) -> Converted:

@@ -119,5 +119,5 @@ def test_a_conversion_that_answers_otherwise_than_keras_is_refused(
         onnx.save(model, path)
 
     monkeypatch.setattr(keras.Model, "export", export_otherwise)
-    with pytest.raises(DiffersError, match=r"network\.keras: what Keras made of it answers otherwise than it does"):
+    with pytest.raises(DiffersError, match=r"network\.keras: what was made of it answers otherwise than Keras does"):
         bring(tmp_path / "network.keras", spec)
