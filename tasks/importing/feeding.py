@@ -85,10 +85,14 @@ def plan_feeding(
         feed, found = _feed(port, _with_default(said[port.name], port, graph, missing), columns)
         feeds.append(feed)
         problems += [f"graph.inputs.{port.name!r}{problem}" for problem in found]
-    problems += [f"graph.inputs.{port.name!r}: nothing feeds this input, {port}; name its columns" for port in silent]
+    problems += [f"graph.inputs.{port.name!r}: nothing feeds this input, {port}; {_advice(port)}" for port in silent]
     if not silent:
         problems += [f"columns.{n!r}: no input takes it; name it in graph.inputs, or in graph.unused" for n in rest]
     return Feeding(tuple(feeds), tuple(problems))
+
+
+def _advice(port: Port) -> str:
+    return "give a constant" if port.shape == () else "name its columns"
 
 
 def _named_like(name: str, columns: Mapping[str, ColumnSettings]) -> str | None:

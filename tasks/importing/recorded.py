@@ -19,6 +19,7 @@ from tasks.data.sources import peek, read_batches, resolve
 from tasks.data.windows import TOO_SHORT, windows_of
 from tasks.importing.confined import Progress, unwatched
 from tasks.importing.proof import rows_at_once
+from tasks.importing.session import failing_plainly
 from tasks.scoring.output import no_predictions, output_columns
 from tasks.scoring.predictor import Predictions, Predictor
 
@@ -146,7 +147,9 @@ def _compare(predictor: Predictor, batch: RawBatch, answers: dict[str, str]) -> 
             f"{batch.source}: row {bad[0]['row']} can't be scored: {bad[0]['column']!r} {bad[0]['reason']}"
         )
     kept = batch.table.filter(pa.array(np.isin(batch.rows, checked.rows)))
-    found = predictor.predict({c.name: as_array(checked.table.column(c.name)) for c in contract.columns})
+    columns = {c.name: as_array(checked.table.column(c.name)) for c in contract.columns}
+    with failing_plainly(batch.source):
+        found = predictor.predict(columns)
     ours = output_columns(found, contract)
     apart, spread = np.zeros(len(kept)), np.zeros(len(kept))
     for name in (name for name in answers if name != "label"):

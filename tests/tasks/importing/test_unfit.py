@@ -8,8 +8,20 @@ import onnx
 import pytest
 from onnx import helper
 
-from tests.imports import quoted
-from tests.tasks.importing.by_hand import FLOAT, STRING, info, linear, model, passed, problems_of, spec_of
+from tests.imports import quoted, write_spec
+from tests.tasks.importing.by_hand import (
+    COLUMNS,
+    FLOAT,
+    INT64,
+    STRING,
+    info,
+    linear,
+    model,
+    passed,
+    problems_of,
+    rows,
+    spec_of,
+)
 
 UNKNOWN: dict[str, tuple[Callable[[], onnx.ModelProto], str]] = {
     "domain": (
@@ -99,6 +111,22 @@ def test_rows_that_look_at_each_other_are_refused(tmp_path: Path) -> None:
     fixed = model(nodes, [info("x", FLOAT, 1, 2)], [info("y", FLOAT, 1, 1)], {"w": np.ones((2, 1), np.float32)})
     (problem,) = problems_of(fixed, spec_of(tmp_path))
     assert "made for batches of 1, and mixes rows" in problem and "dynamic batch" in problem
+
+
+def test_a_graph_that_fails_on_a_late_row_is_one_plain_line(tmp_path: Path) -> None:
+    """Not on those that it is tried on first."""
+    nodes = [
+        helper.make_node("Gather", ["x", "first"], ["column"], axis=1),
+        helper.make_node("Greater", ["column", "bound"], ["above"]),
+        helper.make_node("Cast", ["above"], ["place"], to=INT64),
+        helper.make_node("Gather", ["table", "place"], ["y"], axis=0),
+    ]
+    tensors = {"first": np.array([0]), "bound": np.full((1, 1), 40, np.float32), "table": np.zeros(1, np.float32)}
+    given = model(nodes, [info("x", FLOAT, None, 2)], [info("y", FLOAT, None, 1)], tensors)
+    frame = rows(1000)
+    frame.loc[401, "a"] = 50.0
+    (problem,) = problems_of(given, write_spec(tmp_path, frame, 'column = "y"', COLUMNS, "missing = 0"))
+    assert "given.onnx: the graph fails on rows of the data: " in problem and "out of data bounds" in problem
 
 
 def test_random_answers_are_refused(tmp_path: Path) -> None:
