@@ -33,21 +33,40 @@ Trust = Annotated[
         "--trust", help="Load a pickled pipeline or a SavedModel, which runs whatever code is in it, as yourself."
     ),
 ]
+MemoryGb = Annotated[
+    float | None,
+    typer.Option(
+        metavar="GB",
+        min=0.1,
+        help="Memory that the model, or its converter, may take; most of what is free if not given.",
+    ),
+]
+Timeout = Annotated[
+    float, typer.Option(metavar="SECONDS", min=1, help="How long it may go on without an answer to some rows.")
+]
 
 
-def import_model(model: Model, spec: Spec, trust: Trust = False, as_json: AsJson = False) -> None:
+def import_model(
+    model: Model,
+    spec: Spec,
+    trust: Trust = False,
+    memory_gb: MemoryGb = None,
+    timeout: Timeout = 600,
+    as_json: AsJson = False,
+) -> None:
     """Bring in a model that was trained elsewhere.
 
     Checks the graph, wraps it so that it takes raw columns, judges it on unseen rows and registers it as challenger.
     """
     with prefect_ready():
         from models.modelfile import read_model_file
+        from tasks.importing.confined import Limits
         from tasks.importing.original import look_at
 
-        look_at(model, read_model_file(spec), spec, trust)
+        look_at(model, read_model_file(spec), spec, trust, Limits(timeout, memory_gb))
         from flows.import_model import import_model as flow
 
-    done = watched(flow)(model.resolve(), spec.resolve(), trust)
+    done = watched(flow)(model.resolve(), spec.resolve(), trust, memory_gb, timeout)
     show(done, as_json, [*rows_line(done), *_lines(done)])
 
 

@@ -1,7 +1,7 @@
 """Models of other frameworks for tests: their rows, their model file, and what an import makes of them."""
 
 import json
-from contextlib import ExitStack
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +16,9 @@ from models.modelfile import read_model_file
 from tasks.data.snapshot import ingest, open_snapshot
 from tasks.data.splits import fit_split
 from tasks.export.exported import Digests
+from tasks.importing.confined import unwatched
 from tasks.importing.imported import Imported
-from tasks.importing.original import taken_in
+from tasks.importing.original import take_in
 from tasks.importing.package import import_graph
 from tasks.scoring.predictor import Predictions, Predictor
 
@@ -77,12 +78,12 @@ def bring(model: Path | bytes | onnx.ModelProto, spec: Path, trust: bool = False
         path.write_bytes(model)
         model = path
     model_file = read_model_file(spec)
-    with ExitStack() as stack:
-        original = stack.enter_context(taken_in(model, model_file, spec, trust))
+    with tempfile.TemporaryDirectory() as scratch:
+        original = take_in(unwatched, model, model_file, spec, trust, Path(scratch))
         snapshot = open_snapshot(ingest(model_file, folder).manifest)
         split = fit_split(model_file, snapshot)
         digests = Digests("data", model_file.digest(), "code")
-        imported = import_graph(original, model_file, snapshot, split, digests, folder / "package")
+        imported = import_graph(unwatched, original, model_file, snapshot, split, digests, folder / "package")
     return Brought(imported, Predictor.load(imported.folder, imported.sha256))
 
 

@@ -2,9 +2,10 @@
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
@@ -12,8 +13,9 @@ from typing import Any
 
 from models.errors import InputError, RefusedError
 from models.modelfile import ModelFile
-from tasks.importing.networks import compare_with_network
-from tasks.importing.pipelines import input_types, record_answers, with_columns_joined
+from tasks.importing.confined import Progress
+from tasks.importing.networks import ask_keras, ask_tensorflow, compare_with_network
+from tasks.importing.pipelines import implied_missing, input_types, record_answers, with_columns_joined
 
 PICKLES = (".pkl", ".pickle", ".joblib")
 KERAS = (".keras", ".h5", ".hdf5")
@@ -73,9 +75,11 @@ class Converted:
     """What the original said about some rows, where it was asked."""
     notes: tuple[str, ...] = ()
     """What is to be known of it, in words."""
+    missing: Mapping[str, str] = field(default_factory=dict)
+    """What it has for a missing value of columns of texts, where the model file says nothing of it."""
 
 
-def as_onnx(file: Path, model_file: ModelFile, scratch: Path, trust: bool) -> Converted:
+def as_onnx(file: Path, model_file: ModelFile, scratch: Path, trust: bool, progress: Progress) -> Converted:
     """The ONNX file itself, or one in `scratch` that was made of it.
 
     Raises InputError where it has no converter, see `require_converter`, or that fails.
@@ -85,7 +89,9 @@ def as_onnx(file: Path, model_file: ModelFile, scratch: Path, trust: bool) -> Co
         return Converted(file)
     if file.is_dir():
         return _of_saved_model(file, target)
-    return _of_pickle(file, model_file, target) if file.suffix.lower() in PICKLES else _of_keras(file, target)
+    if file.suffix.lower() in PICKLES:
+        return _of_pickle(file, model_file, target, progress)
+    return _of_keras(file, target)
 
 
 @contextmanager
@@ -116,7 +122,7 @@ def _of_keras(file: Path, target: Path) -> Converted:
         blanks = [keras.ops.zeros([size or 1 for size in t.shape], dtype=t.dtype) for t in model.inputs]
         model(blanks if len(blanks) > 1 else blanks[0])
         model.export(str(target), format="onnx", verbose=False, opset_version=OPSET)
-        notes = compare_with_network(model, target, str(file))
+        notes = compare_with_network(partial(ask_keras, model), target, "Keras", str(file))
     return Converted(target, f"Keras {keras.__version__}", notes=notes)
 
 
@@ -152,16 +158,18 @@ def _of_saved_model(folder: Path, target: Path) -> Converted:
 
         function = tensorflow.function(call, input_signature=signature)
         tf2onnx.convert.from_function(function, signature, opset=OPSET, output_path=str(target))
-    return Converted(target, f"TensorFlow {tensorflow.__version__}")
+        notes = compare_with_network(partial(ask_tensorflow, function), target, "TensorFlow", str(folder))
+    return Converted(target, f"TensorFlow {tensorflow.__version__}", notes=notes)
 
 
-def _of_pickle(file: Path, model_file: ModelFile, target: Path) -> Converted:
+def _of_pickle(file: Path, model_file: ModelFile, target: Path, progress: Progress) -> Converted:
     """By skl2onnx, from a fitted pipeline or estimator of scikit-learn; loading it runs the code that it holds."""
     with _converting(file, "scikit-learn"), warnings.catch_warnings(record=True) as told:
         import joblib
 
         warnings.simplefilter("always")
         pipeline = joblib.load(file)
+    progress()
     with _converting(file, "skl2onnx"):
         import sklearn
         from skl2onnx import convert_sklearn
@@ -169,9 +177,11 @@ def _of_pickle(file: Path, model_file: ModelFile, target: Path) -> Converted:
         types, whole = input_types(pipeline, model_file), with_columns_joined(pipeline)
         model = convert_sklearn(whole, initial_types=types, target_opset={"": OPSET})
         target.write_bytes(model.SerializeToString())
+    progress()
     with _converting(file, "scikit-learn"):
         answers = record_answers(pipeline, model_file, target.with_name(ANSWERS))
-    return Converted(target, f"scikit-learn {sklearn.__version__}", answers, _other_versions(told))
+    missing = implied_missing(pipeline, model_file)
+    return Converted(target, f"scikit-learn {sklearn.__version__}", answers, _other_versions(told), missing)
 
 
 def _other_versions(told: list[warnings.WarningMessage]) -> tuple[str, ...]:

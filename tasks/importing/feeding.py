@@ -57,10 +57,13 @@ class Feeding:
         return {name: settings for feed in self.feeds for name, settings in feed.columns.items()}
 
 
-def plan_feeding(ports: Sequence[Port], columns: Mapping[str, ColumnSettings], graph: Graph) -> Feeding:
+def plan_feeding(
+    ports: Sequence[Port], columns: Mapping[str, ColumnSettings], graph: Graph, missing: Mapping[str, str]
+) -> Feeding:
     """What each input takes.
 
     An input that nothing is said of takes the column of its name; where one alone is left, it takes the columns left.
+    `missing` says what stands for the missing texts of a column, where `graph` does not.
     """
     names = [port.name for port in ports]
     problems = [
@@ -79,13 +82,17 @@ def plan_feeding(ports: Sequence[Port], columns: Mapping[str, ColumnSettings], g
         said[silent[0].name], rest, silent = GraphInput(columns=tuple(rest)), [], []
     feeds = []
     for port in (port for port in ports if port.name in said):
-        feed, found = _feed(port, _with_default(said[port.name], port, graph), columns)
+        feed, found = _feed(port, _with_default(said[port.name], port, graph, missing), columns)
         feeds.append(feed)
         problems += [f"graph.inputs.{port.name!r}{problem}" for problem in found]
-    problems += [f"graph.inputs.{port.name!r}: nothing feeds this input, {port}; name its columns" for port in silent]
+    problems += [f"graph.inputs.{port.name!r}: nothing feeds this input, {port}; {_advice(port)}" for port in silent]
     if not silent:
         problems += [f"columns.{n!r}: no input takes it; name it in graph.inputs, or in graph.unused" for n in rest]
     return Feeding(tuple(feeds), tuple(problems))
+
+
+def _advice(port: Port) -> str:
+    return "give a constant" if port.shape == () else "name its columns"
 
 
 def _named_like(name: str, columns: Mapping[str, ColumnSettings]) -> str | None:
@@ -96,9 +103,15 @@ def _named_like(name: str, columns: Mapping[str, ColumnSettings]) -> str | None:
     return alike[0] if len(alike) == 1 else None
 
 
-def _with_default(how: GraphInput, port: Port, graph: Graph) -> GraphInput:
-    numbers = how.constant is None and port.type in (*FLOATS, *WHOLE)
-    return how.model_copy(update={"missing": graph.missing}) if numbers and how.missing is None else how
+def _with_default(how: GraphInput, port: Port, graph: Graph, missing: Mapping[str, str]) -> GraphInput:
+    if how.missing is not None or how.constant is not None:
+        return how
+    default: float | str | None = None
+    if port.type in (*FLOATS, *WHOLE):
+        default = graph.missing
+    elif len(how.columns) == 1:
+        default = missing.get(how.columns[0])
+    return how.model_copy(update={"missing": default})
 
 
 def _feed(port: Port, how: GraphInput, columns: Mapping[str, ColumnSettings]) -> tuple[Feed, list[str]]:

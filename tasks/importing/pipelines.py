@@ -18,6 +18,7 @@ from models.graphsection import TEXTS
 from models.modelfile import ModelFile
 from tasks.data.checks import check_batch
 from tasks.data.sources import read_batches, resolve
+from tasks.importing.encoders import MISSING, categories_of, first_of, is_missing, names_of, own_values
 
 ROWS = 500
 """That a pipeline is asked about."""
@@ -37,7 +38,7 @@ def input_types(pipeline: Any, model_file: ModelFile) -> list[tuple[str, Any]]:
     """
     from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 
-    columns, names = columns_of(model_file), getattr(pipeline, "feature_names_in_", None)
+    columns, names = columns_of(model_file), names_of(pipeline)
     if names is not None:
         absent = [name for name in names if name not in columns]
         if absent:
@@ -66,9 +67,8 @@ def with_columns_joined(pipeline: Any) -> Any:
 
     The converter has an input for each column, and most estimators take one of all.
     """
-    names = getattr(pipeline, "feature_names_in_", None)
-    first = pipeline.steps[0][1] if hasattr(pipeline, "steps") else pipeline
-    if names is None or len(names) == 1 or hasattr(first, "transformers_"):
+    names = names_of(pipeline)
+    if names is None or len(names) == 1 or hasattr(first_of(pipeline), "transformers_"):
         return pipeline
     import pandas as pd
     from sklearn.compose import ColumnTransformer
@@ -82,21 +82,35 @@ def with_columns_joined(pipeline: Any) -> Any:
 def record_answers(pipeline: Any, model_file: ModelFile, path: Path) -> Path | None:
     """The file at `path` with rows of the model file's sources and what the pipeline answers for them.
 
-    They are rows of the sources that are to be judged, where some are declared so, without any missing value: what
-    stands for one is the model file's choice. None where there is no such row.
+    They are rows of the sources that are to be judged, where some are declared so; those with a missing value only if
+    the pipeline takes it, or what the model file says for it. None where there is no such row.
     """
     columns = columns_of(model_file)
     raw, parsed = _rows(model_file, columns)
-    complete = np.ones(len(raw), dtype=bool)
-    for name in columns:
-        complete &= parsed.column(name).is_valid().to_numpy(zero_copy_only=False)
-    raw, parsed = raw.filter(pa.array(complete)), parsed.filter(pa.array(complete))
-    if not len(raw):
-        return None
-    for name, values in _answers(pipeline, _asked(pipeline, parsed, columns), model_file).items():
+    try:
+        found = _answers(pipeline, _asked(pipeline, parsed, model_file), model_file)
+    except Exception:
+        # What a pipeline raises for a missing value has no type of its own.
+        complete = np.ones(len(raw), dtype=bool)
+        for name in columns:
+            complete &= parsed.column(name).is_valid().to_numpy(zero_copy_only=False)
+        raw, parsed = raw.filter(pa.array(complete)), parsed.filter(pa.array(complete))
+        if not len(raw):
+            return None
+        found = _answers(pipeline, _asked(pipeline, parsed, model_file), model_file)
+    for name, values in found.items():
         raw = raw.append_column(free_name(name, set(columns)), pa.array(values))
     pq.write_table(raw, path)
     return path
+
+
+def implied_missing(pipeline: Any, model_file: ModelFile) -> dict[str, str]:
+    """What the converted graph has for a missing value of columns of texts, where the model file says nothing of it."""
+    return {
+        name: MISSING
+        for name, values in categories_of(pipeline).items()
+        if name in model_file.columns and model_file.columns[name].kind in TEXTS and any(map(is_missing, values))
+    }
 
 
 def _rows(model_file: ModelFile, columns: Mapping[str, ColumnSettings]) -> tuple[pa.Table, pa.Table]:
@@ -108,20 +122,36 @@ def _rows(model_file: ModelFile, columns: Mapping[str, ColumnSettings]) -> tuple
     return batch.table.select(list(columns)).filter(pa.array(kept)), checked.table
 
 
-def _asked(pipeline: Any, parsed: pa.Table, columns: Mapping[str, ColumnSettings]) -> Any:
+def _asked(pipeline: Any, parsed: pa.Table, model_file: ModelFile) -> Any:
     """The rows in the form that the pipeline was fitted on; numbers with the digits that the graph will see."""
     import pandas as pd
 
-    values = {}
+    columns, learnt, values = columns_of(model_file), categories_of(pipeline), {}
     for name, settings in columns.items():
-        array = plain(as_array(parsed.column(name)))
-        text = settings.kind in TEXTS
-        values[name] = array.to_pylist() if text else np.asarray(array.cast(pa.float64())).astype(np.float32)
+        array, missing = plain(as_array(parsed.column(name))), _stated_missing(name, settings, model_file)
+        if settings.kind in TEXTS:
+            own = own_values(learnt.get(name, ()))
+            texts = pd.Series([own.get(text, text) for text in array.to_pylist()], dtype=object)
+            values[name] = texts.where(array.is_valid().to_numpy(zero_copy_only=False), missing)
+        else:
+            numbers = np.asarray(array.cast(pa.float64())).astype(np.float32)
+            values[name] = pd.Series(np.where(np.isnan(numbers), np.float32(missing), numbers))
     frame = pd.DataFrame(values)
-    if hasattr(pipeline, "feature_names_in_"):
-        return frame[list(pipeline.feature_names_in_)]
+    names = names_of(pipeline)
+    if names is not None:
+        return frame[names]
     alone = len(columns) == 1 and next(iter(columns.values())).kind in TEXTS
-    return next(iter(values.values())) if alone else frame.to_numpy()
+    return next(iter(values.values())).tolist() if alone else frame.to_numpy()
+
+
+def _stated_missing(name: str, settings: ColumnSettings, model_file: ModelFile) -> Any:
+    """What the model file says for a missing value of the column; not a number if nothing, as pandas has it."""
+    graph = model_file.graph
+    inputs = graph.inputs.values() if graph else ()
+    stated = next((how.missing for how in inputs if name in how.columns and how.missing is not None), None)
+    if stated is None and graph and settings.kind not in TEXTS:
+        stated = graph.missing
+    return np.nan if stated is None else stated
 
 
 def _answers(pipeline: Any, rows: Any, model_file: ModelFile) -> dict[str, NDArray[Any] | list[str]]:

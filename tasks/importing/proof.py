@@ -7,15 +7,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from onnx import ModelProto
+from onnx import ModelProto, TensorProto
 
 from models.columns import KINDS, ColumnSettings
 from models.columns.cells import as_array
 from models.errors import InputError
 from tasks.importing.answers import Answer
+from tasks.importing.confined import Progress
 from tasks.importing.feeding import Feed
+from tasks.importing.graphs import nodes_of, tensors_of
 from tasks.importing.operators import operators_of
-from tasks.importing.session import Arrays, Running
+from tasks.importing.ports import inputs_of, outputs_of
+from tasks.importing.session import Arrays, Running, failing_plainly
 from tasks.importing.wrapping import Fronted
 from tasks.scoring.predictor import Predictions, Predictor
 
@@ -25,6 +28,8 @@ ALONE = 8
 """Of them, those that are given to it one by one as well."""
 CLOSE = 1e-4
 """How far two answers for one row may be apart, as a share where they are above 1: kernels round as batches are cut."""
+HALVES = {TensorProto.FLOAT16: 1e-2, TensorProto.BFLOAT16: 8e-2}
+"""The same for graphs that compute in half precision, which ONNX Runtime widens here and there: twenty roundings."""
 SUMS = 1e-3
 """How far the probabilities of a row may be from 1 in all."""
 RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
@@ -55,20 +60,29 @@ def try_graph(
     if together.ndim == 0 or len(together) != rows:
         shown = list(together.shape)
         raise InputError(f"{where}: {answer.output!r} is {shown} for {rows} rows; its first axis has to be the rows")
-    names = operators_of(original)
+    names, close = operators_of(original), _close(original)
     if BY_BATCH not in names:
         some = min(ALONE, rows)
         alone = [running.run(_part(feed, row, row + 1))[fronted.source] for row in range(some)]
-        _require_alike(np.concatenate(alone), together[:some], _because(names, fixed), where)
+        _require_alike(np.concatenate(alone), together[:some], close, _because(names, fixed), where)
     theirs = _original_answers(fronted, original, fixed, answer, feed, where)
     what = (
         f"the graph answers {fixed} rows at once otherwise than more of them" if fixed else "wrapping changes answers"
     )
-    _require_alike(theirs, together, what, where)
+    _require_alike(theirs, together, close, what, where)
     problems = list(_unanswered(running, fronted.source, feeds, _part(feed, 0, ALONE)))
     if problems:
         raise InputError(*(f"{where}: {problem}" for problem in problems))
     return together
+
+
+def _close(original: ModelProto) -> float:
+    """How far two answers of the graph for one row may be apart."""
+    types = {tensor.data_type for tensor in tensors_of(original)}
+    types |= {port.type for port in (*inputs_of(original), *outputs_of(original))}
+    casts = (node for node in nodes_of(original) if node.op_type == "Cast")
+    types |= {attribute.i for node in casts for attribute in node.attribute if attribute.name == "to"}
+    return max((close for kind, close in HALVES.items() if kind in types), default=CLOSE)
 
 
 def width_of(values: NDArray[Any]) -> int:
@@ -91,14 +105,14 @@ def _because(names: Mapping[str, int], fixed: int | None) -> str:
     return "the answer for a row depends on the rows beside it, so that it can't be scored in batches"
 
 
-def _require_alike(found: NDArray[Any], wanted: NDArray[Any], what: str, where: str) -> None:
+def _require_alike(found: NDArray[Any], wanted: NDArray[Any], close: float, what: str, where: str) -> None:
     if found.shape != wanted.shape:
         raise InputError(f"{where}: {what} ({list(found.shape)} instead of {list(wanted.shape)})")
     if wanted.dtype.kind not in "fc":
         apart = float((found != wanted).any())
     else:
         apart = float(np.max(differences(found, wanted), initial=0.0))
-    if apart > CLOSE:
+    if apart > close:
         raise InputError(f"{where}: {what} (they differ by {apart:.2g})")
 
 
@@ -159,8 +173,9 @@ def moved_by_others(predictor: Predictor, original: ModelProto, feed: Arrays, wh
     if BY_BATCH not in operators_of(original):
         return ()
     rows = len(next(iter(feed.values())))
-    together = _numbers_of(predictor.run(dict(feed)))
-    alone = np.concatenate([_numbers_of(predictor.run(_part(feed, row, row + 1))) for row in range(rows)])
+    with failing_plainly(where):
+        together = _numbers_of(predictor.run(dict(feed)))
+        alone = np.concatenate([_numbers_of(predictor.run(_part(feed, row, row + 1))) for row in range(rows)])
     scale = 1.0 if together.ndim > 1 else float(np.std(together)) or 1.0
     moved = float(np.max(np.abs(alone - together), initial=0.0)) / scale
     if not moved <= MOVED:
@@ -174,21 +189,35 @@ def _numbers_of(found: Predictions) -> NDArray[np.float64]:
     return np.asarray(found.values if found.probabilities is None else found.probabilities, dtype=np.float64)
 
 
-def check_answers(predictor: Predictor, pieces: Iterable[pa.Table], answer: Answer, where: str) -> int:
+def check_answers(
+    predictor: Predictor, pieces: Iterable[pa.Table], answer: Answer, where: str, progress: Progress
+) -> int:
     """The number of rows in all pieces, parsed columns, after each was answered by numbers that can be what is said.
 
     Raises InputError.
     """
     rows, columns = 0, {column.name: column.settings for column in predictor.contract.columns}
-    for piece in pieces:
-        found = predictor.run(feed_of(piece, columns))
+    for piece in (part for large in pieces for part in _parts(large, rows_at_once(predictor))):
+        feed = feed_of(piece, columns)
+        with failing_plainly(where):
+            found = predictor.run(feed)
         rows += len(piece)
+        progress()
         numbers = found.values if found.probabilities is None else found.probabilities
         if numbers is None or not np.isfinite(numbers).all():
             raise InputError(f"{where}: the graph answers no number for some rows of the data")
         if found.probabilities is not None:
             _check_probabilities(found.probabilities, answer, where)
     return rows
+
+
+def rows_at_once(predictor: Predictor) -> int:
+    """Rows after which a graph that is slow shows that it goes on."""
+    return predictor.batch_rows * predictor.threads
+
+
+def _parts(rows: pa.Table, at_once: int) -> Iterator[pa.Table]:
+    return (rows.slice(start, at_once) for start in range(0, len(rows), at_once))
 
 
 def _check_probabilities(found: NDArray[np.float32], answer: Answer, where: str) -> None:

@@ -17,8 +17,18 @@ from tasks.data.checks import check_batch
 from tasks.data.contents import with_contents
 from tasks.data.sources import peek, read_batches, resolve
 from tasks.data.windows import TOO_SHORT, windows_of
+from tasks.importing.confined import Progress, unwatched
+from tasks.importing.proof import rows_at_once
+from tasks.importing.session import failing_plainly
 from tasks.scoring.output import no_predictions, output_columns
 from tasks.scoring.predictor import Predictions, Predictor
+
+OWN = "those of the pipeline itself"
+ADVICE = "look at the inputs, the order of the classes, or graph.tolerance"
+OWN_ADVICE = (
+    "its converter errs, or a column is of another kind here than where it was fitted; convert it yourself, and give "
+    "graph.recorded"
+)
 
 
 class DiffersError(RefusedError):
@@ -37,50 +47,60 @@ class Recorded:
     tolerance: float
     labels_alone: bool = False
     """No number was recorded that could differ."""
+    asked: bool = False
+    """Nothing was recorded: the original was asked itself."""
 
     def line(self) -> str:
         """For people."""
+        if self.labels_alone and self.asked:
+            return f"{self.rows:,} labels are those of the pipeline itself, which gives no probabilities"
         if self.labels_alone:
             return f"{self.rows:,} recorded labels agree; no probabilities were recorded"
-        return f"as recorded within {self.difference:.2g} on {self.rows:,} rows (allowed {self.tolerance:g})"
+        whose = "as the pipeline itself" if self.asked else "as recorded"
+        return f"{whose} within {self.difference:.2g} on {self.rows:,} rows (allowed {self.tolerance:g})"
 
     def metrics(self) -> dict[str, float]:
         """For the run: the difference, where one was measured."""
         return {} if self.labels_alone else {"recorded_difference": self.difference}
 
 
-def compare_recorded(predictor: Predictor, uri: str, tolerance: float) -> Recorded:
+def compare_recorded(
+    predictor: Predictor, uri: str, tolerance: float, progress: Progress = unwatched, asked: bool = False
+) -> Recorded:
     """The comparison on all rows of a file that holds the raw columns and, named as predictions are, answers.
 
     These are `label`, `probability_CLASS` of some or all classes, or `value`; with "_" behind where a raw column is
-    called so. Raises InputError for a file without them, or with rows that can't be scored, and DiffersError where an
-    answer is further from the recorded one than the tolerance.
+    called so. `asked` are answers that the original was asked for here. Raises InputError for a file without them, or
+    with rows that can't be scored, and DiffersError where an answer is further from the
+    recorded one than the tolerance.
     """
     (file, *others) = resolve(uri)
     if others:
         raise InputError(f"graph.recorded: {uri} is {len(others) + 1} files; give one")
     contract = predictor.contract
     answers = _answers_in(file, contract)
-    parts = [_compare(predictor, batch, answers) for batch in _batches(file, contract, list(answers.values()))]
+    batches = _batches(file, contract, list(answers.values()))
+    parts = [_compare(predictor, piece, answers) for batch in batches for piece in _pieces(batch, predictor, progress)]
     if not parts:
         raise InputError(f"{file.path}: holds no rows with recorded answers")
     apart, spread, margin, other = (np.concatenate(each) for each in zip(*parts, strict=True))
     scale = float(np.std(spread)) or 1.0 if contract.task == "regression" else 1.0
     differ = other & (margin > tolerance)
     difference = float(apart.max(initial=0.0)) / scale
-    found = Recorded(len(other), difference, int(differ.sum()), tolerance, [*answers] == ["label"])
+    found = Recorded(len(other), difference, int(differ.sum()), tolerance, [*answers] == ["label"], asked)
     if not found.difference <= tolerance:
         worst = int(np.argmax(apart)) + 1
         beyond = int((apart / scale > tolerance).sum())
+        whose, advice = (OWN, OWN_ADVICE) if asked else (f"those in {file.path}", ADVICE)
         raise DiffersError(
-            f"{contract.name}: answers differ from those in {file.path} by {found.difference:.2g} (allowed "
-            f"{tolerance:g}), most in row {worst}, in {beyond} of {found.rows} rows, with {found.labels_differ} other "
-            "labels; look at the inputs, the order of the classes, or graph.tolerance"
+            f"{contract.name}: answers differ from {whose} by {found.difference:.2g} (allowed {tolerance:g}), most in "
+            f"row {worst}, in {beyond} of {found.rows} rows, with {found.labels_differ} other labels; {advice}"
         )
     if found.labels_differ:
+        where = "for the pipeline itself" if asked else f"in {file.path}"
         raise DiffersError(
-            f"{contract.name}: the label of {found.labels_differ} of {found.rows} rows is another than in "
-            f"{file.path}, the first of them row {int(np.argmax(differ)) + 1}; recorded labels should be the most "
+            f"{contract.name}: the label of {found.labels_differ} of {found.rows} rows is another than "
+            f"{where}, the first of them row {int(np.argmax(differ)) + 1}; recorded labels should be the most "
             "likely classes"
         )
     return found
@@ -106,6 +126,14 @@ def _batches(file: SourceFile, contract: Contract, answers: list[str]) -> Iterat
     return with_contents(windows.of(raw) if windows else raw, file, columns, contract.missing)
 
 
+def _pieces(batch: RawBatch, predictor: Predictor, progress: Progress) -> Iterator[RawBatch]:
+    """The batch cut so that a graph that is slow shows that it goes on."""
+    at_once = rows_at_once(predictor)
+    for start in range(0, max(len(batch.table), 1), at_once):
+        progress()
+        yield batch.part(start, start + at_once, () if start else batch.malformed)
+
+
 Compared = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]
 """Of each row: how far its answers are, its recorded value, its margin, and whether its label is another."""
 
@@ -119,7 +147,9 @@ def _compare(predictor: Predictor, batch: RawBatch, answers: dict[str, str]) -> 
             f"{batch.source}: row {bad[0]['row']} can't be scored: {bad[0]['column']!r} {bad[0]['reason']}"
         )
     kept = batch.table.filter(pa.array(np.isin(batch.rows, checked.rows)))
-    found = predictor.predict({c.name: as_array(checked.table.column(c.name)) for c in contract.columns})
+    columns = {c.name: as_array(checked.table.column(c.name)) for c in contract.columns}
+    with failing_plainly(batch.source):
+        found = predictor.predict(columns)
     ours = output_columns(found, contract)
     apart, spread = np.zeros(len(kept)), np.zeros(len(kept))
     for name in (name for name in answers if name != "label"):

@@ -1,7 +1,8 @@
 """Running graphs while they are looked at, with the errors of ONNX Runtime in plain words."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,11 +30,18 @@ class Running:
     def run(self, feed: Arrays, outputs: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
         """The outputs by name. Raises InputError where they can't be computed from these rows."""
         names = list(outputs) if outputs is not None else [output.name for output in self._session.get_outputs()]
-        try:
+        with failing_plainly(self.where):
             found = self._session.run(names, dict(feed))
-        except _errors() as error:
-            raise InputError(f"{self.where}: the graph fails on rows of the data: {_plain(error)}") from None
         return {name: np.asarray(values) for name, values in zip(names, found, strict=True)}
+
+
+@contextmanager
+def failing_plainly(where: str) -> Iterator[None]:
+    """Raises InputError in place of what ONNX Runtime raises where a graph can't be computed from some rows."""
+    try:
+        yield
+    except _errors() as error:
+        raise InputError(f"{where}: the graph fails on rows of the data: {_plain(error)}") from None
 
 
 def _start(graph: bytes, where: str) -> "InferenceSession":

@@ -10,10 +10,11 @@ from models.modelfile import ModelFile
 from tasks.data.snapshot import Ingested, open_snapshot
 from tasks.data.splits import fit_split
 from tasks.export.exported import Digests
-from tasks.importing import package
+from tasks.importing.confined import Limits, confined
 from tasks.importing.imported import Imported
 from tasks.importing.job import ImportJob
 from tasks.importing.original import Original
+from tasks.importing.package import import_graph
 from tasks.policy import TRIED_AGAIN
 from tasks.registry import record, runs
 from tasks.registry.record import Made, Origin
@@ -23,6 +24,7 @@ FILE, FILE_SHA256 = "original.file", "original.sha256"
 FRAMEWORK, RECORDED, CHANGED = "framework", "recorded", "changed"
 """Tags of a version."""
 LONGEST_TAG = 5000
+TRIED = "while it is tried"
 
 
 @task(name="split", cache_policy=NO_CACHE)
@@ -40,11 +42,17 @@ def open_import_run(job: ImportJob, data: Ingested, origin: Origin) -> str:
 
 
 @task(name="wrap graph", cache_policy=NO_CACHE)
-def wrap_graph(job: ImportJob, original: Original, split: SplitSpec, run_id: str) -> Imported:
-    """Graph and contract in the job's folder, tried on rows of the data and compared with recorded answers."""
+def wrap_graph(job: ImportJob, original: Original, split: SplitSpec, run_id: str, limits: Limits) -> Imported:
+    """Graph and contract in the job's folder, tried on rows of the data and compared with recorded answers.
+
+    That is done in a process of its own, within the limits.
+    """
     digests = Digests(job.snapshot_digest, job.model_file.digest(), job.code)
     snapshot = open_snapshot(job.snapshot)
-    imported = package.import_graph(original, job.model_file, snapshot, split, digests, job.package)
+    imported = confined(
+        import_graph, str(original.file), TRIED, limits,
+        original, job.model_file, snapshot, split, digests, job.package,
+    )  # fmt: skip
     facts = imported.facts
     job.results.mkdir(parents=True, exist_ok=True)
     (job.results / "graph.json").write_text(json.dumps(facts.as_dict(), indent=1, ensure_ascii=False), encoding="utf-8")

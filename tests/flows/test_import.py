@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,7 +15,11 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from models.contract import read_contract
 from tasks.registry import runs
 from tasks.registry.versions import download, find_version
+from tests.imports import write_spec
 from tests.small import cli, plain, table, write_model
+from tests.tasks.importing.by_hand import endless
+from tests.tasks.importing.test_pipelines import FEATURES, KINDS, documented, passengers
+from tests.tasks.serving.test_server import serve
 
 NUMBERS = ["load", "heat"]
 COLUMNS = '[columns]\n"load" = { kind = "number", min = -50, max = 50 }\n"heat" = "number"\n'
@@ -79,6 +84,28 @@ def test_versions_of_both_frameworks_are_judged_against_each_other(
     assert promoted.json["version"] == "3"
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("server", "no_evaluation")
+def test_the_pipeline_of_scikit_learn_s_documentation_answers_live(tmp_path: Path) -> None:
+    frame = passengers()
+    fitted = documented(100).fit(frame[FEATURES][::2], frame["survived"][::2])
+    joblib.dump(fitted, tmp_path / "fitted.joblib")
+    columns = "\n".join(f'"{name}" = "{kind}"' for name, kind in (KINDS | {"pclass": "category"}).items())
+    rest = "[promotion]\nmin_rows = 50\nresamples = 100"
+    spec = write_spec(tmp_path, frame, 'column = "survived"', columns, name="passengers", rest=rest)
+    done = cli("import", tmp_path / "fitted.joblib", "--spec", spec, "--trust", "--json")
+    assert done.code == 0, done.both
+    assert done.json["recorded"].startswith("as the pipeline itself within ")
+    assert cli("promote", "passengers").code == 0
+    taken = [*KINDS, "pclass"]
+    rows = json.loads(frame[taken].to_json(orient="records"))
+    with serve("passengers") as running:
+        status, answer = running.ask("/models/passengers/predict", {"rows": rows})
+    assert status == 200
+    live = [prediction["probabilities"]["1"] for prediction in answer["predictions"]]
+    np.testing.assert_allclose(live, fitted.predict_proba(frame[FEATURES])[:, 1], atol=1e-5)
+
+
 def _is_on_record(run_id: str) -> None:
     version = find_version("both", "1")
     assert version.tags["original.file"] == "elsewhere.onnx" and len(version.tags["original.sha256"]) == 64
@@ -120,6 +147,14 @@ def test_people_read_what_came_in_and_other_answers_than_recorded_are_refused(tm
     recorded.loc[17, "probability_yes"] += 0.01
     recorded.to_csv(tmp_path / "recorded.csv", index=False)
     plain(cli("import", tmp_path / "elsewhere.onnx", "--spec", spec), 1, "by 0.01", "row 18", "in 1 of 200 rows")
+
+
+@pytest.mark.usefixtures("server")
+def test_a_graph_that_never_ends_is_given_up(tmp_path: Path) -> None:
+    spec = written(tmp_path, "endless", "", "[graph]\nmissing = 0\nlogits = 'y'\n")
+    (tmp_path / "endless.onnx").write_bytes(endless().SerializeToString())
+    said = "endless.onnx: while it is tried, it gives no answer for 5 s; --timeout allows more"
+    plain(cli("import", tmp_path / "endless.onnx", "--spec", spec, "--timeout", 5), 2, said)
 
 
 def test_nothing_here_trains_a_model_that_was_made_elsewhere(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from onnx import numpy_helper
 from tasks.importing import converting
 from tasks.importing.recorded import DiffersError
 from tests.imports import bring, quoted, write_spec
-from tests.tasks.importing.test_hostile import COLUMNS, passed, problems_of, rows, spec_of
+from tests.tasks.importing.by_hand import COLUMNS, passed, problems_of, rows, spec_of
 
 CLASSES = f"missing = 0\nclasses = {quoted('p', 'q')}"
 
@@ -119,5 +119,5 @@ def test_a_conversion_that_answers_otherwise_than_keras_is_refused(
         onnx.save(model, path)
 
     monkeypatch.setattr(keras.Model, "export", export_otherwise)
-    with pytest.raises(DiffersError, match=r"network\.keras: what Keras made of it answers otherwise than it does"):
+    with pytest.raises(DiffersError, match=r"network\.keras: what was made of it answers otherwise than Keras does"):
         bring(tmp_path / "network.keras", spec)

@@ -130,7 +130,7 @@ def test_a_conversion_that_answers_otherwise_than_the_pipeline_is_refused(
     )  # fmt: skip
     real = LogisticRegression.predict_proba
     monkeypatch.setattr(LogisticRegression, "predict_proba", lambda self, rows: real(self, rows)[:, ::-1])
-    with pytest.raises(DiffersError, match="answers differ from those in"):
+    with pytest.raises(DiffersError, match="answers differ from those of the pipeline itself"):
         bring(tmp_path / "fitted.pkl", spec, trust=True)
 
 

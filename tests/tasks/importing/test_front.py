@@ -35,7 +35,7 @@ def fed(model: onnx.ModelProto, columns: dict[str, Any], values: dict[str, list[
     """What the graph's input holds for raw values of the columns."""
     settings = settings_by_kind(columns)
     graph = Graph(inputs={"x": GraphInput(**how)}) if how else Graph()
-    feeding = plan_feeding(inputs_of(model), settings, graph)
+    feeding = plan_feeding(inputs_of(model), settings, graph, {})
     assert feeding.problems == ()
     answer = Answer("value", "y", "y", (), outputs_of(model)[0])
     fronted = with_front(model, feeding.feeds, answer, "echo")
@@ -196,7 +196,7 @@ def test_inputs_take_the_columns_of_their_names_though_spelt_otherwise() -> None
     ends = [helper.make_tensor_value_info(name, FLOAT, [None, 1]) for name in ("age_in_days", "price", "y")]
     graph = helper.make_graph([helper.make_node("Add", ["age_in_days", "price"], ["y"])], "sum", ends[:2], ends[2:])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    feeding = plan_feeding(inputs_of(model), settings, Graph())
+    feeding = plan_feeding(inputs_of(model), settings, Graph(), {})
     assert feeding.problems == ()
     assert [(feed.port.name, *feed.columns) for feed in feeding.feeds] == [
         ("age_in_days", "age in days"),

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 
 from tests.imports import bring, quoted, write_spec
-from tests.tasks.importing.test_hostile import COLUMNS, problems_of, rows
+from tests.tasks.importing.by_hand import COLUMNS, problems_of, rows
 
 NAMES = np.array(["w", "v", "u"])
 NUMBERS = {"from 1 on": [1, 2, 3], "with gaps": [-1, 4, 9]}

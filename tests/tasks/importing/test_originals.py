@@ -12,7 +12,7 @@ from models.errors import InputError
 from tasks.importing import converting
 from tasks.importing.original import digest_of
 from tests.imports import bring
-from tests.tasks.importing.test_hostile import linear, rows, spec_of, write_external
+from tests.tasks.importing.by_hand import linear, rows, spec_of, write_external
 
 
 def written(folder: Path, weights: list[float], **more: int) -> Path:

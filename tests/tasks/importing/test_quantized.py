@@ -7,7 +7,7 @@ import onnx
 from onnx import helper
 
 from tests.imports import bring, quoted, write_spec
-from tests.tasks.importing.test_hostile import COLUMNS, FLOAT, info, model, problems_of, rows, spec_of
+from tests.tasks.importing.by_hand import COLUMNS, FLOAT, info, model, problems_of, rows, spec_of
 
 CLASSES = f"missing = 0\nclasses = {quoted('p', 'q')}"
 

@@ -6,7 +6,7 @@ import pytest
 
 from tasks.importing.recorded import DiffersError
 from tests.imports import bring, quoted, write_spec
-from tests.tasks.importing.test_hostile import COLUMNS, rows
+from tests.tasks.importing.by_hand import COLUMNS, rows
 from tests.tasks.importing.test_wrapping import classifier, scores, soft
 
 GRAPH = f"missing = 0\nclasses = {quoted('p', 'q')}\nrecorded = 'recorded.csv'"

@@ -17,7 +17,7 @@ from tasks.importing import locales
 from tasks.importing.recorded import DiffersError
 from tasks.monitoring.vocabulary import vocabularies_of
 from tests.imports import bring, quoted, write_spec
-from tests.tasks.importing.test_hostile import COLUMNS, FLOAT, INT64, STRING, info, linear, model, rows, spec_of
+from tests.tasks.importing.by_hand import COLUMNS, FLOAT, INT64, STRING, info, linear, model, rows, spec_of
 
 
 def branching() -> onnx.ModelProto:
@@ -285,3 +285,15 @@ def test_series_become_windows_and_answers_as_recorded(tmp_path: Path) -> None:
     )
     found = bring(given, spec).imported
     assert found.recorded is not None and found.recorded.rows == 8 * 18 and found.recorded.difference < 1e-6
+
+
+@pytest.mark.parametrize("kind", ["FLOAT16", "DOUBLE"])
+def test_numbers_of_other_precision_go_in_and_out(tmp_path: Path, kind: str) -> None:
+    """ONNX Runtime widens half precision here and there, so wrapping such a graph moves its answers by a rounding."""
+    element = onnx.TensorProto.DataType.Value(kind)
+    given = model(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])], [info("x", element, None, 2)], [info("y", element, None, 1)]
+    )
+    given.graph.initializer.append(helper.make_tensor("w", element, [2, 1], [2.0, 1.0]))
+    found = bring(given, spec_of(tmp_path)).predict(rows()).values
+    np.testing.assert_allclose(found, rows()["y"], atol=5e-3 if kind == "FLOAT16" else 1e-6)
