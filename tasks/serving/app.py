@@ -240,6 +240,7 @@ async def _server(state: State, request: Request) -> Response:
 
 
 async def _metrics(state: State, request: Request) -> Response:
+    state.metrics.damaged.set(await asyncio.to_thread(state.beside.damaged))
     return Response(await asyncio.to_thread(state.metrics.text), media_type=FORMAT)
 
 
