@@ -23,6 +23,10 @@ from tasks.actions.whole import Folder, OpenTable, Table
 PACE = Pace()
 
 
+class UnreconciledError(PerennialError):
+    """Receipts and dead letters are not those of the rows."""
+
+
 @dataclass(frozen=True)
 class Delivered:
     """What became of the rows that an action has taken; `selected` is the sum of the others."""
@@ -118,11 +122,11 @@ def _deliver_parcel(sender: "_Sender", parcel: Parcel, again: bool, on_rows: Cal
 
 
 def _reconciled(action: Action, parcel: Parcel, receipts: Journal, dead: Journal) -> Delivered:
-    """The counts. Raises PerennialError when they don't add up."""
+    """The counts. Raises UnreconciledError when they don't add up."""
     selected = int(pq.read_metadata(parcel.outbox).num_rows)
     told = Delivered(action.name, selected, sum(receipts.rows.values()), sum(dead.rows.values()))
     if told.delivered + told.dead != selected:
-        raise PerennialError(
+        raise UnreconciledError(
             f"{parcel.outbox}: {selected} rows, but {told.delivered} have receipts and {told.dead} are dead letters; "
             "the files are not of one run"
         )

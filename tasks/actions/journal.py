@@ -34,10 +34,7 @@ class Journal:
             return
         if not self._path.exists():
             create(self._path)
-        with self._path.open("ab") as file:
-            file.write(_lines(entries))
-            file.flush()
-            os.fsync(file.fileno())
+        _add(self._path, _lines(entries))
         self.rows |= {entry["key"]: entry["rows"] for entry in entries}
 
     def keep(self, keys: frozenset[str]) -> None:
@@ -60,6 +57,43 @@ def read_rows(path: Path) -> dict[str, int]:
     return {entry["key"]: entry["rows"] for _, entry in _read(path)}
 
 
+def mend(path: Path, aside: Path) -> int:
+    """Moves damaged lines of a journal that nobody writes to the end of the file `aside`; how many there were.
+
+    What they told is not known then, so that its rows are sent again. Raises OSError when the disk refuses.
+    """
+    if not path.exists():
+        return 0
+    with path.open("rb") as file:
+        # A last line that a killed process has not finished is no damage.
+        lines = [line for line in file if line.endswith(b"\n")]
+    damaged = [line for line in lines if _entry(line) is None]
+    if damaged:
+        _add(aside, b"".join(damaged))
+        mended = path.with_name(f".{path.name}.partial")
+        mended.unlink(missing_ok=True)
+        _add(mended, b"".join(line for line in lines if _entry(line) is not None))
+        mended.replace(path)
+        flush_to_disk(path.parent)
+    return len(damaged)
+
+
+def _add(path: Path, content: bytes) -> None:
+    with path.open("ab") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _entry(line: bytes) -> dict[str, Any] | None:
+    """What a line tells; None where it is damaged."""
+    try:
+        entry: dict[str, Any] = json.loads(line)
+        return entry if isinstance(entry["key"], str) and isinstance(entry["rows"], int) else None
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
 def _read(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """The entries with their sizes in bytes."""
     if not path.exists():
@@ -68,13 +102,9 @@ def _read(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         for number, line in enumerate(file, 1):
             if not line.endswith(b"\n"):
                 return
-            try:
-                entry = json.loads(line)
-                entry["key"], entry["rows"]
-            except (ValueError, KeyError, TypeError):
-                raise OutsideError(
-                    f"{path}: line {number} is damaged; remove it, and what it told is sent again"
-                ) from None
+            entry = _entry(line)
+            if entry is None:
+                raise OutsideError(f"{path}: line {number} is damaged; remove it, and what it told is sent again")
             yield len(line), entry
 
 

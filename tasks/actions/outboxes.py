@@ -1,6 +1,5 @@
 """The outboxes of one scoring run: filled shard by shard, delivered at its end, kept while there are dead letters."""
 
-import json
 import shutil
 import socket
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +14,7 @@ from models.errors import InputError, OutsideError
 from tasks.actions.deliver import Delivered, deliver
 from tasks.actions.journal import read_rows
 from tasks.actions.letters import Parcel
-from tasks.actions.outbox import ACTIONS_FILE, OutboxWriter
+from tasks.actions.outbox import ACTIONS_FILE, OutboxWriter, actions_text, read_actions
 from tasks.actions.whole import OpenTable
 from tasks.aside import flush_to_disk
 
@@ -37,8 +36,7 @@ class Outboxes:
         if going_on:
             self.require_kept()
         self._folder.mkdir(parents=True, exist_ok=True)
-        told = [action.model_dump(mode="json") for action in actions]
-        (self._folder / ACTIONS_FILE).write_text(json.dumps(told, indent=1), encoding="utf-8")
+        (self._folder / ACTIONS_FILE).write_text(actions_text(actions), encoding="utf-8")
 
     @property
     def begun(self) -> bool:
@@ -100,12 +98,11 @@ class Outboxes:
 
     def _read_actions(self) -> list[Action]:
         try:
-            told = json.loads((self._folder / ACTIONS_FILE).read_text(encoding="utf-8"))
+            return read_actions(self._folder)
         except FileNotFoundError:
             raise InputError(
                 f"{self._folder}: nothing is left to deliver; all letters of the run have arrived"
             ) from None
-        return [Action.model_validate(each) for each in told]
 
     def _parcels(self, action: Action) -> list[Parcel]:
         outboxes = sorted((self._folder / action.name).glob("*.parquet"))

@@ -141,9 +141,15 @@ def find_alias(model: str, alias: str) -> Version | None:
 
 def number_of(model: str, alias: str) -> str | None:
     """The number of the version that has the alias now, or None."""
+    found = holder_of(model, alias)
+    return None if found is None else found.number
+
+
+def holder_of(model: str, alias: str) -> Version | None:
+    """The version that has the alias now, or None, by one look-up, which leaves its other aliases out."""
     with plain_errors(f"looking up {model!r}"):
         try:
-            return str(connect().get_model_version_by_alias(model, alias).version)
+            return _pinned(connect().get_model_version_by_alias(model, alias))
         except MlflowException as error:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 return None

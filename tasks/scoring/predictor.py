@@ -50,6 +50,14 @@ class Predictions:
             return cls(None, None, np.empty(0, dtype=np.float32))
         return cls(np.empty(0, dtype=np.int64), np.empty((0, len(contract.classes)), dtype=np.float32), None)
 
+    def part(self, rows: slice) -> "Predictions":
+        """Some of them."""
+        return Predictions(
+            None if self.index is None else self.index[rows],
+            None if self.probabilities is None else self.probabilities[rows],
+            None if self.values is None else self.values[rows],
+        )
+
     def take(self, rows: NDArray[np.int64]) -> "Predictions":
         """Those at positions [M]."""
         return Predictions(

@@ -4,39 +4,34 @@ Plain cells of small tables take a short way that skips Arrow; all others go thr
 row is read here as it is read in files.
 """
 
-import base64
-import binascii
 import difflib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from operator import itemgetter
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
-from models.columns import KINDS, ColumnSettings
-from models.columns.cells import as_array
-from models.columns.kind import FileSettings, LargeSettings, Refusal
+from models.columns import KINDS
+from models.columns.kind import LargeSettings, Refusal
 from models.columns.number.feed import LARGEST, NumberSettings
-from models.columns.series.feed import SeriesSettings
 from models.contract import Contract
 from models.errors import InputError
 from tasks.data.contents import row_bytes
+from tasks.scoring.cells import Cells, read_cells
 
 Row = Mapping[str, Any]
-Cells = Sequence[Any]
 NUMERIC = frozenset((float, int, type(None)))
+SPELT = frozenset((str, type(None)))
+PLAIN = frozenset((str, bool, int, float, type(None)))
 REMEMBERED = frozenset(("category", "boolean", "datetime"))
 """Kinds whose cells are short and come again."""
 MOST_REMEMBERED, LONGEST_REMEMBERED, MOST_AT_ONCE = 4096, 100, 256
 """Cells of a column, characters of one, and rows from which on Arrow reads faster than a memory is searched."""
 MOST_FINDINGS = 20
 """That are told of a column."""
-NESTED = (dict, list, tuple, set, frozenset)
-NOT_BASE64 = "not base64"
-WRONG_TYPE = "wrong type"
 
 
 @dataclass(frozen=True)
@@ -72,18 +67,24 @@ class RowReader:
         self.row_bytes = row_bytes(self.columns)
         """Of the graph inputs of one row in columns whose values have a shape."""
         self._missing = contract.missing
-        self._cells = _getter(tuple(self.columns))
         numbers = {n: s for n, s in self.columns.items() if isinstance(s, NumberSettings)}
-        self._numbers = tuple(numbers)
-        self._number_cells = _getter(self._numbers)
-        self._low = np.array([[max(-LARGEST, -np.inf if s.min is None else s.min)] for s in numbers.values()])
-        self._high = np.array([[min(LARGEST, np.inf if s.max is None else s.max)] for s in numbers.values()])
+        self.numbers = tuple(numbers)
+        """Columns of numbers."""
+        self.number_cells = _getter(self.numbers)
+        """Takes the cells of all columns of numbers out of a row."""
+        self.lowest = [max(-LARGEST, -np.inf if s.min is None else s.min) for s in numbers.values()]
+        self.highest = [min(LARGEST, np.inf if s.max is None else s.max) for s in numbers.values()]
+        """Of each column of numbers, that are accepted."""
+        self._low, self._high = (np.array([[limit] for limit in side]) for side in (self.lowest, self.highest))
         self._others = tuple(name for name in self.columns if name not in numbers)
-        self._remembered: dict[str, dict[Any, NDArray[Any]]] = {
-            name: {} for name in self._others if self.columns[name].kind in REMEMBERED
-        }
-        self._all_remembered = len(self._remembered) == len(self._others)
+        kinds = {name: self.columns[name].kind for name in self._others}
+        self.remembered: dict[str, dict[Any, NDArray[Any]]] = {n: {} for n, k in kinds.items() if k in REMEMBERED}
         """Inputs [1] by cell."""
+        self._values: dict[str, dict[Any, Any]] = {name: {} for name in self.remembered}
+        """What these hold."""
+        self._types = {name: KINDS[kinds[name]].input_type for name in self.remembered}
+        self.all_remembered = len(self.remembered) == len(self._others)
+        """Whether all columns hold numbers, or short cells that come again."""
 
     def read_rows(self, rows: Sequence[Row]) -> dict[str, NDArray[Any]]:
         """Graph inputs [N, ...] of N > 0 rows that have every column of the model; others are ignored.
@@ -93,19 +94,25 @@ class RowReader:
         that the first row lacks which lacks any, or the first cells that break a rule.
         """
         try:
-            feed = self._read_one(rows[0]) if len(rows) == 1 and self._all_remembered else None
+            feed = self._read_one(rows[0]) if len(rows) == 1 and self.all_remembered else None
             if feed is not None:
                 return feed
-            cells = zip(*map(self._cells, rows), strict=True)
-            return self.read_columns(dict(zip(self.columns, cells, strict=True)))
+            numbers = self._numbers_of(rows)
+            taken = self._others if numbers is not None else self.columns
+            cells = {name: [row[name] for row in rows] for name in taken}
         except KeyError:
             raise RowsError(self._absent(rows)) from None
+        return self._read_others(numbers, cells)
 
     def read_columns(self, columns: Mapping[str, Cells]) -> dict[str, NDArray[Any]]:
         """The same of cells by column, all of one length. Raises KeyError where a column is not there."""
-        feed = self._read_numbers(columns) if self._numbers else {}
-        slow = [] if feed is not None else list(self._numbers)
-        feed = feed or {}
+        return self._read_others(self._read_numbers(columns), columns)
+
+    def _read_others(
+        self, numbers: dict[str, NDArray[Any]] | None, columns: Mapping[str, Cells]
+    ) -> dict[str, NDArray[Any]]:
+        """All graph inputs; `numbers` are None where one is not plain."""
+        feed, slow = ({}, list(self.numbers)) if numbers is None else (numbers, [])
         for name in self._others:
             found = self._recall(name, columns[name])
             if found is None:
@@ -132,12 +139,12 @@ class RowReader:
 
     def _read_one(self, row: Row) -> dict[str, NDArray[Any]] | None:
         """One row without a list for each of its columns, or None where a cell is not plain or new."""
-        numbers = self._to_numbers(self._number_cells(row)) if self._numbers else np.empty((0, 1))
+        numbers = self._to_numbers(self.number_cells(row))
         if numbers is None:
             return None
-        feed = dict(zip(self._numbers, numbers.astype(np.float32), strict=True))
+        feed = self._as_feed([numbers])
         try:
-            for name, known in self._remembered.items():
+            for name, known in self.remembered.items():
                 cell = row[name]
                 found = known.get(cell if type(cell) is str or cell is None else (type(cell), cell))
                 if found is None:
@@ -147,50 +154,80 @@ class RowReader:
             return None
         return feed
 
-    def _read_numbers(self, columns: Mapping[str, Cells]) -> dict[str, NDArray[Any]] | None:
+    def _numbers_of(self, rows: Sequence[Row]) -> dict[str, NDArray[Any]] | None:
         """All columns of numbers, or None where a cell is no plain number within its limits."""
-        cells: list[Any] = []
-        for name in self._numbers:
-            cells += columns[name]
-        numbers = self._to_numbers(cells)
-        return None if numbers is None else dict(zip(self._numbers, numbers.astype(np.float32), strict=True))
+        return self._read_flat(list(chain.from_iterable(map(self.number_cells, some))) for some in _pieces(rows))
+
+    def _read_numbers(self, columns: Mapping[str, Cells]) -> dict[str, NDArray[Any]] | None:
+        """The same of cells by column."""
+        pieces = zip(*(_pieces(columns[name]) for name in self.numbers), strict=True)
+        return self._read_flat(list(chain.from_iterable(zip(*some, strict=True))) for some in pieces)
+
+    def _read_flat(self, pieces: Iterable[list[Any]]) -> dict[str, NDArray[Any]] | None:
+        """Numbers given row by row, some rows at a time: while Python builds an array others wait for their answers."""
+        parts = []
+        for cells in pieces:
+            numbers = self._to_numbers(cells)
+            if numbers is None:
+                return None
+            parts.append(numbers)
+        return self._as_feed(parts)
+
+    def _as_feed(self, parts: Sequence[NDArray[np.float64]]) -> dict[str, NDArray[Any]]:
+        if not self.numbers:
+            return {}
+        numbers = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+        return dict(zip(self.numbers, numbers.astype(np.float32, order="C"), strict=True))
 
     def _to_numbers(self, cells: Cells) -> NDArray[np.float64] | None:
-        """[C, N] for the cells of C columns one behind the other; None where one is no plain number in its limits."""
-        if not NUMERIC.issuperset(map(type, cells)):
+        """[C, N] for the C cells of each of N rows; None where one is no plain number in its limits."""
+        types = set(map(type, cells))
+        if not types <= NUMERIC:
             return None
         try:
-            numbers = np.array(cells, np.float64).reshape(len(self._numbers), -1)
+            filled = type(None) not in types
+            numbers = np.fromiter(cells, np.float64, len(cells)) if filled else np.array(cells, np.float64)
         except OverflowError:
             return None
-        # A NaN is never outside.
-        return None if ((numbers < self._low) | (numbers > self._high)).any() else numbers
+        numbers = numbers.reshape(-1, max(1, len(self.numbers))).T
+        return numbers if self.are_within(numbers) else None
+
+    def are_within(self, numbers: NDArray[np.float64]) -> bool:
+        """Whether numbers [C, N] are within the limits of their columns; a NaN always is."""
+        return not ((numbers < self._low) | (numbers > self._high)).any()
 
     def _recall(self, name: str, cells: Cells) -> NDArray[Any] | None:
         """What the cells came to before, or None where one is new."""
-        known = self._remembered.get(name)
+        known = self._values.get(name)
         if known is None or len(cells) > MOST_AT_ONCE:
             return None
         try:
-            found = [known[cell] if type(cell) is str or cell is None else known[type(cell), cell] for cell in cells]
+            if set(map(type, cells)) <= SPELT:
+                found = list(map(known.__getitem__, cells))
+            else:
+                found = [
+                    known[cell] if type(cell) is str or cell is None else known[type(cell), cell] for cell in cells
+                ]
         except (KeyError, TypeError):
             return None
-        return found[0] if len(found) == 1 else np.concatenate(found)
+        return np.array(found, self._types[name])
 
     def _remember(self, name: str, cells: Cells, feed: NDArray[Any]) -> None:
-        known = self._remembered.get(name)
+        known = self.remembered.get(name)
         if known is None or len(cells) > MOST_AT_ONCE:
             return
+        values = self._values[name]
         if len(known) > MOST_REMEMBERED:
             known.clear()
+            values.clear()
         for place, cell in enumerate(cells):
+            key: Any = cell if type(cell) is str or cell is None else (type(cell), cell)
+            if type(cell) not in PLAIN or (type(cell) is str and len(cell) > LONGEST_REMEMBERED):
+                continue
             # A copy: a part of the array would keep all of it.
             value = feed[place : place + 1].copy()
             value.flags.writeable = False
-            if (type(cell) is str and len(cell) <= LONGEST_REMEMBERED) or cell is None:
-                known[cell] = value
-            elif type(cell) in (bool, int, float):
-                known[type(cell), cell] = value
+            known[key], values[key] = value, value[0]
 
     def _parse(self, columns: Mapping[str, Cells], names: Sequence[str]) -> dict[str, NDArray[Any]]:
         findings: list[Finding] = []
@@ -198,11 +235,9 @@ class RowReader:
         for name in names:
             settings, cells = self.columns[name], columns[name]
             kind = KINDS[settings.kind]
-            array, refused = _to_arrow(cells, settings)
-            parsed = kind.parse(array, settings, self._missing)
-            refusals = [*refused, *parsed.refusals]
-            if refusals:
-                findings += _findings(name, refusals)
+            parsed = read_cells(cells, settings, self._missing)
+            if parsed.refusals:
+                findings += _findings(name, parsed.refusals)
             else:
                 feed[name] = kind.to_input(parsed.values, settings)
                 self._remember(name, cells, feed[name])
@@ -218,39 +253,14 @@ def _getter(names: tuple[str, ...]) -> Callable[[Row], tuple[Any, ...]]:
     return lambda row: tuple(row[name] for name in names)
 
 
+def _pieces(cells: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(cells), MOST_AT_ONCE):
+        yield cells[start : start + MOST_AT_ONCE]
+
+
 def _hint(name: str, unknown: Sequence[str]) -> str:
     near = difflib.get_close_matches(name, unknown, n=1)
     return f" (did you mean it by {near[0]!r}?)" if near else ""
-
-
-def parse_cells(cells: Cells, settings: ColumnSettings, missing: tuple[str, ...]) -> pa.Array:
-    """A column of cells in its kind's own Arrow type, as `RowReader` reads each of them; null for what can't be scored.
-
-    Cells of several types, as several callers send them, are read type by type.
-    """
-    kind, parts, places = KINDS[settings.kind], [], []
-    for rows in _of_one_type(cells):
-        array, _ = _to_arrow(cells if rows is None else [cells[row] for row in rows], settings)
-        parts.append(as_array(kind.parse(array, settings, missing).values))
-        places += [] if rows is None else rows
-    if not places:
-        return parts[0]
-    return as_array(pa.chunked_array(parts).unify_dictionaries()).take(pa.array(np.argsort(places, kind="stable")))
-
-
-def _of_one_type(cells: Cells) -> list[list[int] | None]:
-    """Rows whose cells are alike; None for all of them, where there is nothing to tell apart."""
-    types: dict[type, list[int]] = {}
-    if len(set(map(type, cells)) - {type(None)}) <= 1:
-        return [None]
-    for row, cell in enumerate(cells):
-        types.setdefault(type(cell), []).append(row)
-    return [*types.values()]
-
-
-def contents_of(cells: Cells) -> pa.Array:
-    """Contents of files as `RowReader` reads them; null for what holds none."""
-    return _contents(cells)[0].field("content")
 
 
 def _findings(name: str, refusals: Iterable[Refusal]) -> list[Finding]:
@@ -259,73 +269,3 @@ def _findings(name: str, refusals: Iterable[Refusal]) -> list[Finding]:
         for refusal in refusals
         for row in np.flatnonzero(refusal.rows)[:MOST_FINDINGS]
     ]
-
-
-def _to_arrow(cells: Cells, settings: ColumnSettings) -> tuple[pa.Array, list[Refusal]]:
-    """The cells as Arrow has them, those left out that no array of the kind can hold."""
-    if isinstance(settings, FileSettings):
-        return _contents(cells)
-    if isinstance(settings, SeriesSettings):
-        return _windows(cells, settings)
-    if any(isinstance(cell, NESTED) for cell in cells):
-        # Arrow would look for one type of all their parts, which takes minutes where these have many names.
-        return _texts(cells)
-    try:
-        return pa.array(cells, from_pandas=True), []
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-        return _texts(cells)
-
-
-def _texts(cells: Cells) -> tuple[pa.Array, list[Refusal]]:
-    """Cells of several types as texts, which the kinds read; lists and objects are no cells."""
-    nested = np.array([isinstance(cell, NESTED) for cell in cells])
-    texts = [
-        None if cell is None or cell != cell or bad else str(cell) for cell, bad in zip(cells, nested, strict=True)
-    ]
-    return pa.array(texts, pa.string()), [Refusal(WRONG_TYPE, nested)] if nested.any() else []
-
-
-def _contents(cells: Cells) -> tuple[pa.Array, list[Refusal]]:
-    """Contents of files, as the kinds of files take them."""
-    found = [_content(cell) for cell in cells]
-    contents = pa.array([content for content, _ in found], pa.large_binary())
-    failures = pa.array([failure for _, failure in found], pa.string())
-    return pa.StructArray.from_arrays([contents, failures], ["content", "failure"]), []
-
-
-def _content(cell: Any) -> tuple[bytes | None, str | None]:
-    if cell is None or isinstance(cell, bytes | bytearray | memoryview):
-        return None if cell is None else bytes(cell), None
-    if not isinstance(cell, str):
-        return None, WRONG_TYPE
-    try:
-        # A data URL says before the comma what it holds.
-        return base64.b64decode(cell.rpartition(",")[2], validate=True), None
-    except (binascii.Error, ValueError):
-        return None, NOT_BASE64
-
-
-def _windows(cells: Cells, settings: SeriesSettings) -> tuple[pa.Array, list[Refusal]]:
-    """Windows, as the kind of series takes them."""
-    wanted = pa.binary(4 * settings.window)
-    values: list[bytes | None] = []
-    reasons: list[str | None] = []
-    for cell in cells:
-        window, reason = (None, None) if cell is None else _window(cell, settings.window)
-        values.append(None if window is None else window.tobytes())
-        reasons.append(reason)
-    return pa.StructArray.from_arrays(
-        [pa.array(values, wanted), pa.array(reasons, pa.string())], ["content", "failure"]
-    ), []
-
-
-def _window(cell: Any, length: int) -> tuple[NDArray[np.float32] | None, str | None]:
-    try:
-        window = np.asarray(cell, np.float64)
-    except (TypeError, ValueError, OverflowError):
-        return None, WRONG_TYPE
-    if window.shape != (length,):
-        return None, f"a window is a list of {length} numbers"
-    if (np.abs(window) > LARGEST).any():
-        return None, "not finite"
-    return window.astype(np.float32), None

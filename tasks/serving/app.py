@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from starlette.applications import Starlette
@@ -28,8 +28,9 @@ from tasks.serving.metrics import FORMAT, Metrics
 from tasks.serving.models import Live, Models
 from tasks.serving.openapi import describe
 from tasks.serving.page import POLICY, page
+from tasks.serving.pieces import PIECE
 from tasks.serving.problem import RequestError
-from tasks.serving.service import Service
+from tasks.serving.service import FEW, Service
 
 LOG = logging.getLogger("perennial.serve")
 REQUEST_ID = b"x-request-id"
@@ -170,6 +171,7 @@ async def _follow(models: Models, note: Callable[[], None]) -> None:
                 LOG.exception("the versions that are wanted could not be read")
 
 
+Made = TypeVar("Made")
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
@@ -211,15 +213,22 @@ class Asking:
 
 async def _predict(state: State, body: Body, live: Live, request_id: str) -> bytes:
     asked = await plain.read_rows(body, live.served, request_id)
-    return plain.write_answer(await state.service.answer(live, asked), request_id)
+    answered = await state.service.answer(live, asked)
+    return await _aside(len(asked.rows) > FEW, plain.write_answer, answered, request_id)
 
 
 async def _infer(state: State, body: Body, live: Live, request_id: str) -> bytes:
     given = await body.json()
-    asked = v2.read_infer(given, live.served, request_id)
-    named = given.get("id")
+    asked = await _aside(body.size > PIECE, v2.read_infer, given, live.served, request_id)
+    named, wanted = given.get("id"), given.get("outputs")
     answered = await state.service.answer(live, asked)
-    return v2.write_infer(answered, named if isinstance(named, str) else request_id, given.get("outputs"))
+    answer_id = named if isinstance(named, str) else request_id
+    return await _aside(len(asked.rows) > FEW, v2.write_infer, answered, answer_id, wanted)
+
+
+async def _aside(large: bool, work: Callable[..., Made], *given: Any) -> Made:
+    """What the work makes: in a thread where it is large, so that others are answered meanwhile."""
+    return await asyncio.to_thread(work, *given) if large else work(*given)
 
 
 async def _model(state: State, request: Request) -> Response:
@@ -240,6 +249,7 @@ async def _server(state: State, request: Request) -> Response:
 
 
 async def _metrics(state: State, request: Request) -> Response:
+    state.metrics.damaged.set(await asyncio.to_thread(state.beside.damaged))
     return Response(await asyncio.to_thread(state.metrics.text), media_type=FORMAT)
 
 

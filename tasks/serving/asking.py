@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any, Protocol
 
+from tasks.scoring.cells import Cells
 from tasks.scoring.predictor import Predictions
-from tasks.scoring.rows import Cells, Finding, Row, RowReader
+from tasks.scoring.rows import Finding, Row, RowReader
 from tasks.serving.served import Served
 
 NO_ENDPOINT = ""

@@ -18,6 +18,9 @@ Feed = dict[str, NDArray[Any]]
 Outcome = Predictions | Exception
 INLINE_SECONDS = 0.0003
 """A batch that is scored in less time is not worth the way to another thread and back."""
+LARGE = 256
+"""More rows are a large request, as are some that seem to take long, by the time that one takes."""
+SOME, LARGE_SECONDS = 10, 0.05
 
 
 @dataclass(frozen=True)
@@ -29,17 +32,37 @@ class _Waiting:
 
 
 class Batcher:
-    """Scores what has come since the last batch; one batch at a time, in a thread beside the event loop's."""
+    """Scores what has come since the last batch; one batch at a time, in a thread beside the event loop's.
+
+    Large requests wait for each other alone: a few rows would else wait as long as thousands take.
+    """
 
     def __init__(self, rows: int, wait: float = 0.0) -> None:
         """A batch has at most `rows` rows unless one request has more; `wait` are seconds that the first one waits."""
-        self._rows, self._wait = rows, wait
-        self._queue: deque[_Waiting] = deque()
-        self._pool = ThreadPoolExecutor(1, "batches")
-        self._busy = False
+        self._small, self._large = _Lane(rows, wait, "batches"), _Lane(rows, wait, "large batches")
 
     async def predict(self, served: Served, feed: Feed, rows: int) -> Predictions:
         """Those of graph inputs, each [rows, ...]. Raises what ONNX Runtime does."""
+        slow = rows >= SOME and rows * served.single_seconds > LARGE_SECONDS
+        return await (self._large if rows > LARGE or slow else self._small).predict(served, feed, rows)
+
+    def close(self) -> None:
+        """Waits for batches in progress."""
+        self._small.close()
+        self._large.close()
+
+
+class _Lane:
+    """Batches that follow each other."""
+
+    def __init__(self, rows: int, wait: float, name: str) -> None:
+        self._rows, self._wait = rows, wait
+        self._queue: deque[_Waiting] = deque()
+        self._pool = ThreadPoolExecutor(1, name)
+        self._busy = False
+
+    async def predict(self, served: Served, feed: Feed, rows: int) -> Predictions:
+        """As that of all lanes."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Predictions] = loop.create_future()
         self._queue.append(_Waiting(served, feed, rows, future))
@@ -108,18 +131,10 @@ def _outcomes(batch: Sequence[_Waiting]) -> list[Outcome]:
     if len(batch) == 1:
         return [found]
     ends = list(accumulate(waiting.rows for waiting in batch))
-    return [_part(found, slice(start, end)) for start, end in zip([0, *ends], ends, strict=False)]
+    return [found.part(slice(start, end)) for start, end in zip([0, *ends], ends, strict=False)]
 
 
 def _joined(batch: Sequence[_Waiting]) -> Feed:
     if len(batch) == 1:
         return batch[0].feed
     return {name: np.concatenate([waiting.feed[name] for waiting in batch]) for name in batch[0].feed}
-
-
-def _part(found: Predictions, rows: slice) -> Predictions:
-    return Predictions(
-        None if found.index is None else found.index[rows],
-        None if found.probabilities is None else found.probabilities[rows],
-        None if found.values is None else found.values[rows],
-    )

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from tasks.serving.limits import Limits
+from tasks.serving.pieces import count_containers, parse
 from tasks.serving.problem import RequestError, bad_request
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -49,6 +50,8 @@ class Body:
     def __init__(self, scope: MutableMapping[str, Any], receive: Receive, limits: Limits, room: Room) -> None:
         self.scope, self.receive, self.limits = scope, receive, limits
         self._room, self._held = room, 0
+        self.size = 0
+        """Bytes of the JSON, once it is read."""
 
     @property
     def kind(self) -> str:
@@ -60,12 +63,13 @@ class Body:
         if self.kind not in ("", JSON):
             raise RequestError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"content type {self.kind!r}: send {JSON}")
         content = await self._read()
+        self.size = len(content)
         most = CONTAINERS_A_ROW * self.limits.rows
-        if content.count(b"{") + content.count(b"[") > most:
+        if len(content) > most and await count_containers(content) > most:
             text = f"the body holds more than {most:,} lists and objects"
             raise RequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, text)
         try:
-            return orjson.loads(content)
+            return await parse(content)
         except orjson.JSONDecodeError as error:
             raise bad_request(f"the body is no JSON: {error}") from None
 

@@ -44,6 +44,12 @@ class Metrics:
         self.progress = Gauge(
             "perennial_requests_in_progress", "Requests in progress.", multiprocess_mode="livesum", registry=registry
         )
+        self.damaged = Gauge(
+            "perennial_damaged_files",
+            "Files of live decisions that could not be read, and were set aside.",
+            multiprocess_mode="livemostrecent",
+            registry=registry,
+        )
         # Looking up what belongs to labels takes longer than counting.
         self._requests_of = cache(lambda model, version, status: requests.labels(model, version, str(status)))
         self._rows_of = cache(rows.labels)

@@ -9,7 +9,7 @@ from pathlib import Path
 from tasks.serving.batcher import Batcher
 from tasks.serving.problem import RequestError
 from tasks.serving.served import Served
-from tasks.serving.wanted import read_wanted
+from tasks.serving.wanted import Wanted, read_wanted
 
 LOG = logging.getLogger("perennial.serve")
 
@@ -29,6 +29,7 @@ class Models:
         """`wanted` is the file that `write_wanted` writes; `told` gets name and version that could not be taken."""
         self._wanted, self._make_batcher, self._told = wanted, make_batcher, told
         self._stamp: tuple[int, int] | None = None
+        self._taken: dict[str, Wanted] = {}
         self.live: dict[str, Live] = {}
 
     def find(self, name: str, version: str | None = None) -> Live:
@@ -51,15 +52,15 @@ class Models:
         return (found.st_ino, found.st_mtime_ns) != self._stamp
 
     def take(self) -> None:
-        """Loads the versions that are wanted and new; one that can't be loaded leaves the one before in its place.
+        """Loads the versions that are wanted and new, or run otherwise than before.
 
-        Requests in progress end with the version that they began with. Raises PerennialError for a version that can't
-        be loaded and follows none.
+        One that can't be loaded leaves the one before in its place. Requests in progress end with the version that they
+        began with. Raises PerennialError for a version that can't be loaded and follows none.
         """
         found = self._wanted.stat()
         for name, wanted in read_wanted(self._wanted).items():
             before = self.live.get(name)
-            if before and before.served.version == wanted.version:
+            if self._taken.get(name) == wanted:
                 continue
             try:
                 served = Served.load(name, wanted)
@@ -74,9 +75,11 @@ class Models:
                 continue
             if before:
                 self.live[name] = Live(served, before.batcher)
-                LOG.info("%s answers with version %s from now on", name, wanted.version)
+                measured = ", as it was measured," if before.served.version == wanted.version else ""
+                LOG.info("%s answers with version %s%s from now on", name, wanted.version, measured)
             else:
                 self.live[name] = Live(served, self._make_batcher())
+            self._taken[name] = wanted
         self._stamp = (found.st_ino, found.st_mtime_ns)
 
     def close(self) -> None:

@@ -19,6 +19,8 @@ FORM = "multipart/form-data"
 KEYS = ("rows", "endpoint")
 ENDPOINT_FIELD = "endpoint"
 LONGEST_ENDPOINT = 200
+ROWS_AT_ONCE = 256
+"""Of an answer that are worded at once."""
 
 
 async def read_rows(body: Body, served: Served, request_id: str) -> Asked:
@@ -47,13 +49,18 @@ def endpoint_of(given: Any) -> str:
 
 def write_answer(answered: Answered, request_id: str) -> bytes:
     """JSON with an answer for each row."""
-    served = answered.served
+    served, count = answered.served, len(answered.asked.rows)
+    # No more at once than others may wait for.
+    parts = [
+        orjson.dumps(served.answers.of(answered.predictions.part(slice(start, start + ROWS_AT_ONCE))))[1:-1]
+        for start in range(0, count, ROWS_AT_ONCE)
+    ]
     return orjson.dumps(
         {
             "model": served.name,
             "version": served.version,
             "request_id": request_id,
-            "predictions": served.answers.of(answered.predictions),
+            "predictions": orjson.Fragment(b"[" + b",".join(parts) + b"]"),
         }
     )
 

@@ -137,9 +137,9 @@ def _takes(source: Source, found: Wanted | None, courier: Courier) -> bool:
         LOG.error(
             "%s version %s is not taken, %s goes on: %s", source.name, found.version, source.wanted.version, problem
         )
-        source.refuse(found.version)
+        source.refuse()
         return False
-    source.wanted, source.refused = found, None
+    source.wanted = found
     return True
 
 

@@ -6,17 +6,26 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 from models.contract import Contract, read_contract
 from models.errors import InputError, PerennialError
 from tasks.aside import folder_aside
-from tasks.scoring.execution import execution_of
+from tasks.scoring.execution import EXECUTION, execution_of
 from tasks.serving.wanted import Wanted
 
+if TYPE_CHECKING:
+    from tasks.registry.versions import Version
+
 LOG = logging.getLogger("perennial.serve")
-REFUSED_SECONDS = 300
+REFUSED_SECONDS, LONGEST_SECONDS = 300, 3600
+"""Until what was refused is looked at again, twice as long each time: what was wrong may have been the machine's."""
 FROM_FOLDER = "local"
 """The version of what no registry has numbered."""
+
+
+Seen: TypeAlias = tuple[str, str | None, str | None]
+"""A version, and those of its tags that say how it runs and what it is."""
 
 
 @dataclass
@@ -29,14 +38,23 @@ class Source:
     wanted: Wanted | None = None
     troubled: bool = False
     """Whether the registry was away when it was asked last."""
-    refused: str | None = None
-    """The version that is not taken."""
+    seen: Seen | None = None
+    """What was looked at last."""
+    refused: Seen | None = None
+    """What is not taken."""
     until: float = 0.0
-    """When it is looked at again: what was wrong may have been the machine's."""
+    """When that is looked at again."""
+    pause: float = REFUSED_SECONDS
 
-    def refuse(self, version: str) -> None:
-        """Leaves the version alone for some minutes, or until the alias has moved on."""
-        self.refused, self.until = version, time.monotonic() + REFUSED_SECONDS
+    def refuse(self) -> None:
+        """Leaves alone for a while what was looked at last; what is looked at next may be another version or tag."""
+        self.pause = min(LONGEST_SECONDS, 2 * self.pause) if self.refused == self.seen else REFUSED_SECONDS
+        self.refused, self.until = self.seen, time.monotonic() + self.pause
+
+    @property
+    def left_alone(self) -> bool:
+        """Whether what was looked at last was refused not long ago."""
+        return self.seen == self.refused and time.monotonic() < self.until
 
 
 def find_sources(asked: Sequence[str], scratch: Path) -> list[Source]:
@@ -81,29 +99,19 @@ def contracts_of(sources: Sequence[Source]) -> list[Contract]:
 
 
 def moved(source: Source, scratch: Path) -> Wanted | None:
-    """The version that an alias means now, where that is another one than before and was not refused.
+    """What a name means now, where that is another version or way of running it than before, and was not refused.
 
     That the registry can't be reached is said once, and changes nothing.
     """
-    from tasks.registry.versions import number_of, parse_name
-
     if source.wanted is None or source.wanted.version == FROM_FOLDER:
         return None
-    reference = parse_name(source.asked)
-    if reference.number:
-        return None
-    number = None
     try:
-        number = number_of(reference.model, reference.alias)
-        if number != source.refused or time.monotonic() > source.until:
-            source.refused = None
-        if number is None or number in (source.wanted.version, source.refused):
-            source.troubled = False
-            return None
-        found = _fetch(reference.model, number, scratch)
+        version = _holder(source, source.wanted)
+        found = None if version is None or source.left_alone else _changed(source.wanted, version, scratch)
     except InputError as error:
+        number = source.seen[0] if source.seen else "?"
         LOG.error("%s version %s is not taken, %s goes on: %s", source.name, number, source.wanted.version, error)
-        source.refuse(str(number))
+        source.refuse()
         return None
     except (PerennialError, OSError) as error:
         if not source.troubled:
@@ -112,6 +120,27 @@ def moved(source: Source, scratch: Path) -> Wanted | None:
         return None
     source.troubled = False
     return found
+
+
+def _holder(source: Source, wanted: Wanted) -> "Version | None":
+    """The version that is asked for, which an alias may have passed on."""
+    from tasks.registry.versions import SHA256, find_version, holder_of, parse_name
+
+    reference = parse_name(source.asked)
+    pinned = reference.number is not None
+    version = find_version(reference.model, wanted.version) if pinned else holder_of(reference.model, reference.alias)
+    if version is not None:
+        source.seen = version.number, version.tags.get(EXECUTION), version.tags.get(SHA256)
+        # What has moved on meanwhile is looked at anew.
+        source.refused = source.refused if source.refused == source.seen else None
+    return version
+
+
+def _changed(wanted: Wanted, version: "Version", scratch: Path) -> Wanted | None:
+    """The version, unless it answers already, and as it is to run. Raises InputError where a tag is damaged."""
+    if version.number == wanted.version and execution_of(version).to_json() == wanted.execution:
+        return None
+    return _fetch(version.model, version.number, scratch)
 
 
 def forget_others(sources: Sequence[Source], scratch: Path) -> None:

@@ -17,7 +17,8 @@ from tasks.actions.select import Actions
 from tasks.scoring.rows import Finding
 from tasks.serving.asking import Answered, Asked
 from tasks.serving.beside.block import Block
-from tasks.serving.beside.decisions import NEW, begin_box, box_of, select
+from tasks.serving.beside.boxes import NEW, begin_box, box_of
+from tasks.serving.beside.decisions import select
 from tasks.serving.beside.segments import Segment
 from tasks.serving.problem import RequestError
 from tasks.serving.served import Served

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tasks.serving.asking import Observer
 from tasks.serving.beside.acting import Acting
+from tasks.serving.beside.damaged import count_damaged
 from tasks.serving.beside.endpoints import Endpoints
 from tasks.serving.beside.log import RequestLog
 from tasks.serving.beside.onlooker import Onlooker
@@ -19,9 +20,14 @@ class Beside:
         """`endpoints` is the folder that the processes of the server share, `actions` that of live decisions."""
         self.telling = Telling(Path(endpoints))
         self._onlooker = Onlooker(RequestLog(log) if log else None, Endpoints(Path(endpoints)))
-        self._acting = Acting(Path(actions)) if actions else None
+        self._actions = Path(actions) if actions else None
+        self._acting = Acting(self._actions) if self._actions else None
         # What can't be acted upon is no answer, and not logged as one.
         self.observers: Sequence[Observer] = (*([self._acting] if self._acting else []), self._onlooker)
+
+    def damaged(self) -> int:
+        """Files of live decisions that were set aside, of all that are served from this folder."""
+        return count_damaged(self._actions) if self._actions else 0
 
     def close(self) -> None:
         """Ends, after all is written that was seen."""

@@ -11,8 +11,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from models.columns.kind import LargeSettings
+from tasks.scoring.cells import parse_cells
 from tasks.scoring.predictor import Predictions
-from tasks.scoring.rows import Row, parse_cells
+from tasks.scoring.rows import Row
 from tasks.serving.asking import Answered, ColumnsAsked, RowsAsked
 from tasks.serving.served import Served
 

@@ -51,7 +51,15 @@ class Courier:
         if problems:
             raise InputError(*problems)
         self._models = {folder_name(contract.name): run_id_of(contract.name) for contract in contracts}
+        if self._anything_in(self._folder):
+            # Late: it loads what sends.
+            from tasks.serving.beside.boxes import restore_boxes
+
+            restore_boxes(self._folder, contracts)
         self.look()
+
+    def _anything_in(self, folder: Path) -> bool:
+        return any((folder / model).is_dir() for model in self._models)
 
     def refusal_of(self, contract: Contract) -> str:
         """Why the version's actions can't be taken or delivered, such as for want of a token; "" where they can."""
@@ -73,7 +81,7 @@ class Courier:
         if self._folder is None or (self._process and self._process.poll() is None):
             return
         folder, now = self._folder, time.monotonic()
-        if now - self._started < AGAIN_SECONDS or not any((folder / model).is_dir() for model in self._models):
+        if now - self._started < AGAIN_SECONDS or not self._anything_in(folder):
             return
         if self._process:
             LOG.error("the process that delivers ended with %s and is started anew", self._process.returncode)

@@ -1,46 +1,18 @@
 """The rows of live decisions that actions take, as batch scoring's outboxes have them."""
 
 import base64
-import hashlib
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from models.actions import Action
-from models.contract import Contract
-from tasks.actions.outbox import ACTIONS_FILE
 from tasks.actions.select import Actions
-from tasks.aside import flush_to_disk
 from tasks.scoring.output import constant_column, output_columns
 from tasks.serving.beside.block import Block
-from tasks.serving.beside.names import folder_name, run_id_of
-
-NEW = "new"
-"""The folder of segments within that of an action."""
-
-
-def box_of(above: Path, contract: Contract) -> Path:
-    """The folder of what the version's actions take; other actions have another one."""
-    told = json.dumps([action.model_dump(mode="json") for action in contract.actions], sort_keys=True)
-    return above / folder_name(contract.name) / hashlib.sha256(told.encode()).hexdigest()[:16]
-
-
-def begin_box(box: Path, actions: Sequence[Action]) -> None:
-    """Notes what is delivered from the folder, and where. Raises OSError."""
-    if (box / ACTIONS_FILE).exists():
-        return
-    box.mkdir(parents=True, exist_ok=True)
-    aside = box / f".{ACTIONS_FILE}.{np.random.default_rng().integers(1 << 62):x}"
-    aside.write_text(json.dumps([action.model_dump(mode="json") for action in actions], indent=1), encoding="utf-8")
-    flush_to_disk(aside)
-    aside.replace(box / ACTIONS_FILE)
-    for folder in (box, box.parent, box.parent.parent):
-        flush_to_disk(folder)
+from tasks.serving.beside.names import run_id_of
 
 
 def select(actions: Actions, block: Block) -> dict[str, list[pa.Table]]:

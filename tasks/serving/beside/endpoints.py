@@ -29,7 +29,7 @@ class _Model:
 
     def take(self, sents: Sequence[Sent]) -> None:
         """Counts what was sent; the version that came last is the one whose rows are compared."""
-        if sents[-1].served is not self.served:
+        if not _is_same(sents[-1].served, self.served):
             self._turn_to(sents[-1].served)
         self._new = set()
         places = [self._place_of(sent) for sent in sents]
@@ -43,7 +43,7 @@ class _Model:
         kept = [
             (sent, place)
             for sent, place in zip(sents, places, strict=True)
-            if sent.served is self.served and self.counts.is_at(sent.endpoint, place)
+            if _is_same(sent.served, self.served) and self.counts.is_at(sent.endpoint, place)
         ]
         if kept:
             self.windows.add([sent for sent, _ in kept], [place for _, place in kept])
@@ -64,6 +64,11 @@ class _Model:
         if expected:
             self.counts.most = min(self.counts.most, expected.most_endpoints)
             self.windows = Windows(expected, self.counts.capacity)
+
+
+def _is_same(served: Served, other: Served | None) -> bool:
+    """Whether the files are those of one version, however it runs."""
+    return other is not None and served.folder == other.folder
 
 
 class Endpoints:

@@ -17,8 +17,8 @@ from models.columns.kind import FileSettings
 from models.columns.series.feed import SeriesSettings
 from models.contract import free_name
 from tasks.aside import flush_to_disk
+from tasks.scoring.cells import contents_of
 from tasks.scoring.output import constant_column, output_columns
-from tasks.scoring.rows import contents_of
 from tasks.serving.beside.block import Block
 from tasks.serving.beside.names import folder_name
 from tasks.serving.worker_settings import Logging

@@ -21,6 +21,8 @@ from tasks.aside import flush_to_disk
 ENDING = ".rows"
 HEAD = struct.Struct("<II")
 """Bytes of the table behind it, and their CRC-32."""
+MARK = b"\xff\xff\xff\xff"
+"""With which a table begins, as every message of Arrow's stream format does."""
 
 
 class Segment:
@@ -47,10 +49,16 @@ class Segment:
     def append(self, tables: Sequence[pa.Table]) -> None:
         """The tables are on the disk when this returns. Raises OSError; nothing may be appended after that."""
         content = b"".join(map(_framed, tables))
-        written = 0
-        while written < len(content):
-            written += self._file.write(memoryview(content)[written:]) or 0
-        os.fdatasync(self._file.fileno())
+        written, before = 0, self._file.tell()
+        try:
+            while written < len(content):
+                written += self._file.write(memoryview(content)[written:]) or 0
+            os.fdatasync(self._file.fileno())
+        except OSError:
+            # Nobody is told of these rows, and they are no damage.
+            with suppress(OSError):
+                self._file.truncate(before)
+            raise
 
     def close(self) -> None:
         """Lets go of it."""
@@ -66,17 +74,47 @@ def _framed(table: pa.Table) -> bytes:
 
 
 def read_segment(path: Path) -> list[pa.Table]:
-    """The tables that are whole; nobody was told of what is behind them."""
-    content, tables, start = path.read_bytes(), [], 0
-    while start + HEAD.size <= len(content):
-        length, checksum = HEAD.unpack_from(content, start)
-        start += HEAD.size
-        piece = content[start : start + length]
-        if len(piece) < length or zlib.crc32(piece) != checksum:
-            break
-        tables.append(pa.ipc.open_stream(piece).read_all())
-        start += length
-    return tables
+    """The tables that are whole."""
+    return [table for table in read_pieces(path) if table is not None]
+
+
+def read_pieces(path: Path) -> list[pa.Table | None]:
+    """The tables that are whole, None for what lies between or behind them and can't be read.
+
+    A process that was killed while it wrote has told nobody of what is behind the last whole table.
+    """
+    content, found, start = path.read_bytes(), list[pa.Table | None](), 0
+    while start < len(content):
+        table, end = _table_at(content, start)
+        if table is None:
+            end = _next_table(content, start + 1)
+        found.append(table)
+        start = end
+    return found
+
+
+def _table_at(content: bytes, start: int) -> tuple[pa.Table | None, int]:
+    """The table whose head begins there, and where it ends; None where there is none."""
+    if start + HEAD.size > len(content):
+        return None, start
+    length, checksum = HEAD.unpack_from(content, start)
+    piece = memoryview(content)[start + HEAD.size : start + HEAD.size + length]
+    if not length or len(piece) < length or zlib.crc32(piece) != checksum:
+        return None, start
+    try:
+        return pa.ipc.open_stream(piece).read_all(), start + HEAD.size + length
+    except (pa.ArrowException, OSError):
+        # It was written so, by a release that writes otherwise.
+        return None, start
+
+
+def _next_table(content: bytes, start: int) -> int:
+    """Where the head of the next whole table begins; the end where there is none."""
+    while (mark := content.find(MARK, start + HEAD.size)) >= 0:
+        if _table_at(content, mark - HEAD.size)[0] is not None:
+            return mark - HEAD.size
+        start = mark - HEAD.size + 1
+    return len(content)
 
 
 @contextmanager

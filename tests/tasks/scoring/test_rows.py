@@ -2,6 +2,9 @@
 
 import base64
 import io
+from contextlib import suppress
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -37,6 +40,9 @@ CELLS = {
         some.text("aZ é\u0301\n?NA0.", max_size=8), some.sampled_from([None, "NA", " two  words ", 5, True])
     ),
 }
+
+
+REASONS = ("wrong type", "out of range", "not finite", "too long")
 
 
 def reader(columns: dict[str, ColumnSettings] | None = None) -> RowReader:
@@ -76,6 +82,45 @@ def test_a_row_means_what_it_means_in_a_file(data: Any) -> None:
                 assert not reasons
                 np.testing.assert_array_equal(found[name], wanted)
                 assert found[name].dtype == wanted.dtype and set(found) == set(COLUMNS)
+
+
+MIXED = [True, "1.5", 1, 2.5, None, "yes", float("nan"), 10**20, 2**60 + 1, "2024-05-01", 2024, "NA", False, "", 0.5]
+ODD = [Decimal("1.5"), Decimal("1.25"), date(2024, 5, 1), datetime(2024, 5, 1, 10), datetime(2024, 5, 1, tzinfo=UTC),
+       [1], {"a": 1}, b"x", np.float64(1.5), np.int64(7), "\ud800"]  # fmt: skip
+
+
+def alone(reading: RowReader, name: str, cell: Any) -> tuple[Any, ...]:
+    """Graph input of one cell, or why there is none."""
+    try:
+        return tuple(reading.read_rows([GOOD | {name: cell}])[name].tolist())
+    except RowsError as error:
+        return tuple(finding.reason for finding in error.findings)
+
+
+@settings(deadline=None, max_examples=40)
+@given(some.data())
+def test_a_cell_means_the_same_whatever_stands_beside_it(data: Any) -> None:
+    name = data.draw(some.sampled_from(list(COLUMNS)))
+    cells = data.draw(some.lists(some.one_of(CELLS[name], some.sampled_from(MIXED + ODD)), min_size=2, max_size=6))
+    by_itself = [alone(reader(), name, cell) for cell in cells]
+    reading, rows = reader(), [GOOD | {name: cell} for cell in cells]
+    for _ in range(2):
+        # The second time cells may be remembered.
+        try:
+            found = [(value,) for value in reading.read_rows(rows)[name].tolist()]
+        except RowsError as error:
+            told = {finding.row: finding.reason for finding in error.findings if finding.row}
+            reasons = {
+                row: why for row, why in enumerate(by_itself, 1) if isinstance(why[0], str) and why[0] in REASONS
+            }
+            assert {row: (reason,) for row, reason in told.items()} == reasons
+        else:
+            np.testing.assert_equal(found, by_itself)
+        with suppress(RowsError):
+            reading.read_rows([rows[0]])
+    by_column = {column: [row[column] for row in rows] for column in COLUMNS}
+    with suppress(RowsError):
+        np.testing.assert_equal([(v,) for v in reader().read_columns(by_column)[name].tolist()], by_itself)
 
 
 def test_equal_cells_of_other_types_are_not_mixed_up() -> None:
@@ -124,7 +169,7 @@ def test_a_column_of_one_model_alone() -> None:
 def test_what_is_remembered_keeps_nothing_else_alive() -> None:
     reading = reader()
     reading.read_rows([GOOD | {"shop": f"shop {number}"} for number in range(20)])
-    kept = [value for known in reading._remembered.values() for value in known.values()]
+    kept = [value for known in reading.remembered.values() for value in known.values()]
     assert len(kept) > 20 and all(value.base is None and len(value) == 1 for value in kept)
 
 

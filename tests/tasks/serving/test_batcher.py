@@ -1,6 +1,7 @@
 """Requests that arrive together are scored together, and each gets its own."""
 
 import asyncio
+import threading
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, cast
@@ -110,3 +111,28 @@ def test_a_request_waits_for_others_as_long_as_it_is_told() -> None:
 
     run(ask)
     assert graph.batches == [2]
+
+
+@pytest.mark.parametrize("rows, seconds", [(257, 0.0), (20, 0.01)], ids=["many rows", "slow rows"])
+def test_a_few_rows_do_not_wait_for_many(rows: int, seconds: float) -> None:
+    going_on = threading.Event()
+
+    class Slow(Graph):
+        def run(self, feed: dict[str, Any]) -> Predictions:
+            assert len(feed["x"]) == 1 or going_on.wait(20)
+            return super().run(feed)
+
+    graph = Slow()
+    model, batcher = served(graph, seconds), Batcher(1024)
+
+    async def ask() -> None:
+        many = asyncio.ensure_future(batcher.predict(model, {"x": np.ones(rows)}, rows))
+        await asyncio.sleep(0.05)
+        await batcher.predict(model, {"x": np.ones(1)}, 1)
+        assert not many.done()
+        going_on.set()
+        await many
+
+    run(ask)
+    batcher.close()
+    assert graph.batches == [1, rows]

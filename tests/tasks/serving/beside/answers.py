@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from models.profile import Profile, Rate, write_profile
 from tasks.monitoring.training import Rows, profile_rows
-from tasks.scoring.rows import parse_cells
+from tasks.scoring.cells import parse_cells
 from tasks.serving.asking import Answered, Asked, RowsAsked
 from tasks.serving.served import Served
 from tasks.serving.wanted import Wanted

@@ -13,7 +13,7 @@ import pytest
 from models.actions import Action
 from tasks.actions.outbox import ACTIONS_FILE
 from tasks.serving.beside.acting import Acting
-from tasks.serving.beside.decisions import NEW, box_of
+from tasks.serving.beside.boxes import NEW, box_of
 from tasks.serving.beside.segments import read_segment
 from tasks.serving.problem import RequestError
 from tasks.serving.served import Served
@@ -68,7 +68,8 @@ def test_rows_are_on_the_disk_before_the_answer_leaves(served: Served, tmp_path:
     asyncio.run(ask())
     acting.close()
     told = json.loads((box_of(tmp_path / "box", served.contract) / ACTIONS_FILE).read_text())
-    assert [Action.model_validate(each) for each in told] == [REPAIR, WATCH]
+    assert [Action.model_validate(each) for each in told["actions"]] == [REPAIR, WATCH]
+    assert told["format_version"] == 1
 
 
 def test_requests_at_once_are_written_at_once(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,8 @@ from models.actions import Action
 from tasks.actions.letters import key_of
 from tasks.actions.tabletarget import open_table
 from tasks.serving.beside import delivering
-from tasks.serving.beside.decisions import NEW, together
+from tasks.serving.beside.boxes import NEW
+from tasks.serving.beside.decisions import together
 from tasks.serving.beside.delivering import Delivery
 from tasks.serving.beside.segments import Segment
 from tests.tasks.actions.services import Reply, scripted
