@@ -47,15 +47,18 @@ def show_scores(version: Version, second: Version | None, scores: Scores, delive
 
 def show_drift(version: Version, window: "Window", drift: "Drift", report: str) -> None:
     """What has drifted in a window, the largest change first."""
-    head = f"# {_cell(version.model)} v{version.number}: {len(drift.drifted)} drifted\n\n{window.rows:,} rows"
-    told = [f"{head}, {window.rejected:,} rejected. Report: `{report}`."]
+    performance = drift.performance
+    worse = "".join(f", {each.metric} worse than promised" for each in performance.worse) if performance else ""
+    head = f"# {_cell(version.model)} v{version.number}: {len(drift.drifted)} drifted{worse}\n\n{window.rows:,} rows"
+    labelled = f", {performance.labelled:,} with labels" if performance else ""
+    told = [f"{head}, {window.rejected:,} rejected{labelled}. Report: `{report}`."]
     if drift.drifted:
         lines = [f"| {_cell(c.name)} | {_cell(c.facet)} | {_cell(c.change)} |" for c in drift.drifted]
         told += ["", "| what | of it | change |", "|---|---|---|", *lines]
-    if drift.performance:
+    if performance:
         figures = [
             f"| {c.metric} | {c.promised.value:.4f} | {c.now.value:.4f}{' (worse)' if c.worse else ''} |"
-            for c in drift.performance.compared
+            for c in performance.compared
         ]
         told += ["", "| metric | promised | now |", "|---|---|---|", *figures]
     create_markdown_artifact("\n".join(told), key="drift")

@@ -13,6 +13,7 @@ from prefect.exceptions import ObjectNotFound
 
 from flows.deployed import TAG
 from flows.environment import HOME
+from flows.sentences import SENTENCES
 from models.errors import InputError
 from models.modelfile import ModelFile
 from models.sections import Topic
@@ -29,17 +30,6 @@ EVENTS: Mapping[Topic, tuple[str, ...]] = {
     "promotion": (f"{SUBJECT}promoted", f"{SUBJECT}rolled-back"),
     "drift": (f"{SUBJECT}drifted",),
 }
-FACTS = "version {{ event.payload.version }}"
-SENTENCES: Mapping[Topic, str] = {
-    "failure": "{{ flow.name }} ended as {{ flow_run.state.name }}: {{ flow_run.state.message }}",
-    "refusal": FACTS + " is not promoted ({{ event.event }}); {{ event.payload.reasons | join('; ') }}",
-    "promotion": FACTS + " is {{ 'rolled back' if event.event.endswith('.rolled-back') else 'champion' }} "
-    "({{ event.event }}); {{ event.payload.reasons | join('; ') }}",
-    "drift": FACTS + ": {{ event.payload.breaches }} of the last {{ event.payload.windows | length }} windows have "
-    "drifted or are worse than promised, the newest in: "
-    "{{ (event.payload.columns + event.payload.worse) | join(', ') }}",
-}  # fmt: skip
-"""What is said after the model's name; the server fills in what happened."""
 
 Blocks = Mapping[str, UUID]
 """Ids of blocks by TYPE/NAME."""

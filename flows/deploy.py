@@ -20,7 +20,7 @@ from prefect.utilities.callables import parameter_schema
 
 from flows.automated import automate
 from flows.automations import NOWHERE, SECRET, Asked, find_blocks
-from flows.deployed import TAG, Change, Changes, deployments_there, differences, forsaken, remove
+from flows.deployed import MODEL_FILE, TAG, Change, Changes, deployments_there, differences, forsaken, remove
 from flows.environment import HOME, defaults, project_folder, state_folder
 from flows.servers import POOL, running_servers, settings_of_up
 from models.modelfile import ModelFile, read_model_files
@@ -39,6 +39,8 @@ class Deployment:
     schedule: Schedule | None = None
     secrets: Mapping[str, str] = field(default_factory=dict)
     """Secret blocks of the server by the variables of the environment that hold them in a run."""
+    model_file: Path = Path()
+    """Kept with the deployment, which goes when the file does."""
 
     @property
     def name(self) -> str:
@@ -55,7 +57,7 @@ class Deployment:
             schedules=[self.schedule] if self.schedule else [],
             tags=[TAG, self.model],
             job_variables={
-                "env": {**_from_blocks(self.secrets), **_environment()},
+                "env": {**_from_blocks(self.secrets), **_environment(), MODEL_FILE: str(self.model_file)},
                 "working_dir": str(project_folder()),
             },
         )
@@ -131,7 +133,7 @@ def deployments_of(path: Path, model_file: ModelFile) -> list[Deployment]:
             _cron(schedule.monitor, schedule.timezone),
         ),
     ]  # fmt: skip
-    return [replace(deployment, secrets=model_file.secrets) for deployment in deployments]
+    return [replace(deployment, secrets=model_file.secrets, model_file=path) for deployment in deployments]
 
 
 def _cron(expression: str | None, timezone: str) -> Schedule | None:

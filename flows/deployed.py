@@ -15,6 +15,8 @@ from prefect.exceptions import ObjectNotFound
 from flows.environment import HOME
 
 TAG = "perennial"
+MODEL_FILE = "PERENNIAL_MODEL_FILE"
+"""Variable of a deployment's environment: the file that it was made from. Not all flows take it as a parameter."""
 PAGE = 200
 
 
@@ -69,7 +71,7 @@ def forsaken(there: Mapping[str, DeploymentResponse], names: Mapping[Path, str])
     """Deployments of models whose file is gone or names another one now; `names` are the models of the given files."""
     why: dict[str, str] = {}
     for deployment in there.values():
-        told = deployment.parameters.get("model_file")
+        told = deployment.job_variables.get("env", {}).get(MODEL_FILE)
         path = Path(told) if told else None
         if path and deployment.name not in names.values():
             if path in names:

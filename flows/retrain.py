@@ -9,6 +9,7 @@ from flows.environment import state_folder
 from flows.late import claimed, newer_run, skipped
 from flows.promote import promote_challenger
 from flows.results import Retrained, rows_of
+from flows.titles import of_model_file
 from flows.train import LONGEST, train_on
 from tasks.data.steps import ingest_data, read_trainable
 from tasks.registry.promotion import is_settled
@@ -18,7 +19,7 @@ from tasks.training.engine import EngineName, choose_engine
 from tasks.training.job import plan_job
 
 
-@flow(name="retrain", flow_run_name="retrain {model_file}", timeout_seconds=LONGEST)
+@flow(name="retrain", flow_run_name=of_model_file, timeout_seconds=LONGEST)
 def retrain(model_file: Path, engine: EngineName = "local", workers: int = 1, address: str | None = None) -> Retrained:
     """Trains and promotes, unless data, model file and code are what the newest version was made from.
 

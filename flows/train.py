@@ -7,6 +7,7 @@ from prefect import flow
 
 from flows.environment import state_folder
 from flows.results import Trained, rows_of
+from flows.titles import of_model_file
 from tasks.data.snapshot import Ingested
 from tasks.data.steps import ingest_data, read_trainable
 from tasks.evaluation.steps import evaluate_graph
@@ -29,7 +30,7 @@ def preload() -> None:
         importlib.import_module(name)
 
 
-@flow(name="train", flow_run_name="train {model_file}", timeout_seconds=LONGEST)
+@flow(name="train", flow_run_name=of_model_file, timeout_seconds=LONGEST)
 def train(
     model_file: Path, fresh: bool = False, engine: EngineName = "local", workers: int = 1, address: str | None = None
 ) -> Trained:

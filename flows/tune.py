@@ -9,6 +9,7 @@ from prefect import flow
 from flows.crashes import at_work, running, sweep_crashed
 from flows.environment import state_folder
 from flows.results import Tuned, tuned
+from flows.titles import of_model_file
 from flows.train import LONGEST
 from tasks.data.steps import ingest_data
 from tasks.registry.history import whoami
@@ -17,7 +18,7 @@ from tasks.tuning.plan import Asked, ask, plan_search, searching_alone
 from tasks.tuning.steps import open_search, search, write_tuned
 
 
-@flow(name="tune", flow_run_name="tune {model_file}", timeout_seconds=LONGEST)
+@flow(name="tune", flow_run_name=of_model_file, timeout_seconds=LONGEST)
 def tune(
     model_file: Path,
     searches: Sequence[str] = (),

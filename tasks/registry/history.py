@@ -4,7 +4,7 @@ import getpass
 import hashlib
 import json
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -63,17 +63,32 @@ def as_tags(event: Event) -> dict[str, str]:
 def record(model: str, event: Event) -> None:
     """Keeps the event; events are added, never changed, and the same event twice is kept once."""
     text = json.dumps(asdict(event), ensure_ascii=False)
-    name = hashlib.sha256(text.encode()).hexdigest()[:8]
-    key = f"{PREFIX}{event.when}.{name}".replace(":", "-").replace("+", "_")
     with plain_errors(f"recording the history of {model!r}"):
-        connect().set_registered_model_tag(model, key, text)
+        client = connect()
+        kept = _kept(client.get_registered_model(model).tags)
+        if text not in kept.values():
+            client.set_registered_model_tag(model, _key_after(max(kept, default=""), event, text), text)
+
+
+def _key_after(newest: str, event: Event, text: str) -> str:
+    """A key that sorts behind the newest one, also where the clock has been set back since."""
+    stamp = event.when.replace(":", "-").replace("+", "_")
+    last = newest.removeprefix(PREFIX).rpartition(".")[0]
+    if stamp <= last[: len(stamp)]:
+        stamp, number = last[: len(stamp)], int(last[len(stamp) + 1 :] or 0) + 1
+        stamp += f"_{number:06d}"
+    return f"{PREFIX}{stamp}.{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def _kept(tags: Mapping[str, str]) -> dict[str, str]:
+    return {key: text for key, text in sorted(tags.items()) if key.startswith(PREFIX)}
 
 
 def read_history(model: str) -> list[Event]:
-    """All events of the model, oldest first."""
+    """All events of the model, in the order in which they were recorded."""
     with plain_errors(f"reading the history of {model!r}"):
         tags = connect().get_registered_model(model).tags
-    return [event_of(json.loads(text)) for key, text in sorted(tags.items()) if key.startswith(PREFIX)]
+    return [event_of(json.loads(text)) for text in dict.fromkeys(_kept(tags).values())]
 
 
 def event_of(body: dict[str, Any]) -> Event:

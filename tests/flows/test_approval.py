@@ -1,5 +1,6 @@
 """What the gates let through waits for a person where the model file asks for that; no lock is held meanwhile."""
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -23,7 +24,7 @@ from models.sections import Gate, Promotion
 from tasks.registry import steps
 from tasks.registry.approval import ASKED
 from tasks.registry.connection import connect
-from tasks.registry.history import read_history, whoami
+from tasks.registry.history import new_event, read_history, record, whoami
 from tasks.registry.promotion import VERDICT, waiting_challenger
 from tasks.registry.versions import find_alias, find_version
 from tests.conftest import Copy
@@ -133,17 +134,35 @@ def told_events(client: SyncPrefectClient, model: str, newest: str) -> list[dict
         time.sleep(0.1)
 
 
+def assert_the_form_decides_nothing_by_itself(client: SyncPrefectClient, run: FlowRun) -> None:
+    """Its question has what the decision rests on; who sends it as it opens, or without a name, is asked again."""
+    form, question = (
+        json.loads(client.read_flow_run_input(run.id, f"suspended-version-1-{part}"))
+        for part in ("schema", "description")
+    )
+    assert form["required"] == ["decision", "by"]
+    assert form["properties"]["decision"]["enum"] == ["approve", "refuse"]
+    assert "default" not in form["properties"]["decision"]
+    assert "version 1** passes its gates" in question and "- accuracy 0.9012 on its test rows" in question
+    assert "is waited for" not in question, "whoever reads it is the one"
+    for sent in ({}, {"decision": "approve", "by": " \n"}, {"by": "Ada"}):
+        said = client.resume_flow_run(run.id, run_input=sent)
+        assert (said.status, client.read_flow_run(run.id).state_name) == ("REJECT", "Suspended"), sent
+
+
 def test_a_deployed_promotion_is_suspended_until_the_form_is_filled_in(copy: Copy, client: SyncPrefectClient) -> None:
     name = "approval-form"
     copy(name, **ASKS)
+    record(name, new_event("registered", "1", None, "trained", ["accuracy 0.9012"]))
     run = deployed(client, promote, name, model=name)
     assert carry_out(client, promote, run) == "Suspended"
     assert (champion(name), events(name)) == (None, ["awaits approval"])
+    assert_the_form_decides_nothing_by_itself(client, run)
     with promotion_lock(name):
         pass
     copy(name, **ASKS)
     assert find_alias(name, "challenger").number == "2"  # type: ignore[union-attr]
-    resume_flow_run(run.id, run_input={"approve": True, "reason": "as agreed", "by": "Ada"})
+    resume_flow_run(run.id, run_input={"decision": "approve", "reason": "as agreed", "by": "Ada"})
     with promotion_lock(name):
         assert carry_out(client, promote, run) == "Failed"
     client.set_flow_run_state(run.id, AwaitingRetry(), force=True)
@@ -169,7 +188,7 @@ def test_an_answer_after_another_one_decides_nothing(copy: Copy, client: SyncPre
     run = deployed(client, promote, name, model=name)
     assert carry_out(client, promote, run) == "Suspended"
     assert cli("promote", name, "--reject", "not now").code == 1
-    resume_flow_run(run.id, run_input={"approve": True, "reason": "", "by": "Ada"})
+    resume_flow_run(run.id, run_input={"decision": "approve", "reason": "", "by": "Ada"})
     assert carry_out(client, promote, run) == "Failed"
     assert "version 1 no longer waits for approval" in str(client.read_flow_run(run.id).state.message)  # type: ignore[union-attr]
     assert (champion(name), events(name)) == (None, ["awaits approval", "refused"])
@@ -183,7 +202,7 @@ def test_a_champion_that_came_meanwhile_is_judged_against(copy: Copy, client: Sy
     assert carry_out(client, promote, run) == "Suspended"
     copy(name, gates={"accuracy": Gate(beats_champion=True)}, **ASKS)
     connect().set_registered_model_alias(name, "champion", "2")
-    resume_flow_run(run.id, run_input={"approve": False, "reason": "too late", "by": "Ada"})
+    resume_flow_run(run.id, run_input={"decision": "refuse", "reason": "too late", "by": "Ada"})
     assert carry_out(client, promote, run) == "Completed"
     event = read_history(name)[-1]
     assert (event.event, event.before, event.reasons) == ("refused", "2", ("refused by Ada: too late",))
@@ -204,7 +223,7 @@ def test_a_suspended_retraining_goes_on_with_what_it_trained(client: SyncPrefect
     )  # fmt: skip
     with file.with_suffix(".csv").open("a") as data:
         data.write("9001,1.5,300.0,north,true,2024-05-06,no\n")
-    resume_flow_run(run.id, run_input={"approve": True, "reason": "", "by": "Ada"})
+    resume_flow_run(run.id, run_input={"decision": "approve", "reason": "", "by": "Ada"})
     assert carry_out(client, retrain, run) == "Completed"
     assert champion(name) == "1"
     assert [(e.event, e.version) for e in read_history(name)][2:] == [("promoted", "1")], "nothing was trained"

@@ -1,14 +1,16 @@
 """Automations that `perennial deploy` installs: drift starts a retraining, blocks are told."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
+from uuid import uuid4
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 
 from flows.automated import automations_there
+from models.sections import Topic
 from tests.small import cli, plain, write_model
 
 MONITORED = '[monitor]\ninput = "plant/*.csv"\n[schedule]\nmonitor = "30 * * * *"\n'
@@ -122,46 +124,77 @@ def test_a_block_that_the_server_does_not_have_is_one_plain_line_and_nothing_is_
         client.read_deployment_by_name("train/untold")
 
 
-def test_a_web_hook_is_sent_json_whatever_happened() -> None:
-    """Filled in as the server does it."""
-    from uuid import uuid4
+Render = Callable[..., dict[str, Any]]
 
-    from prefect.server.utilities.user_templates import render_user_template_sync
+
+@pytest.fixture
+def rendered() -> Render:
+    """What a web hook is sent, filled in as the server does it: topic, event, the run that emitted it, payload."""
+    from prefect.server.events.jinja_filters import all_filters
+    from prefect.server.utilities.user_templates import register_user_template_filters, render_user_template_sync
 
     from flows.automations import EVENTS, Asked, automations_of
     from models.modelfile import ModelFile
 
-    file = ModelFile.model_validate(
-        {
-            "name": "odd",
-            "sources": [{"uri": "x.csv"}],
-            "target": {"column": "y"},
-            "columns": {"x": "number"},
-            "notify": {"webhook": "hook"},
-        }
-    )
+    register_user_template_filters({**all_filters, "ui_url": lambda run: f"http://prefect/runs/{run}"})
+    given = {"name": "odd", "sources": [{"uri": "x.csv"}], "target": {"column": "y"}, "columns": {"x": "number"}}
+    file = ModelFile.model_validate({**given, "notify": {"webhook": "hook"}})
     ids = {f"{flow}/odd": uuid4() for flow in ("train", "retrain")}
     told = automations_of(Asked(file, Path("/home"), ids, {"webhook/hook": uuid4()}))[1:]
     assert [each.name for each in told] == [f"odd: {topic} is told" for topic in EVENTS]
+    templates = dict(zip(EVENTS, (each.actions[0].payload for each in told), strict=True))
+
+    def render(topic: Topic, name: str, run: object, **payload: Any) -> dict[str, Any]:
+        happened = {"event": f"perennial.model.{name}", "occurred": "2026-11-26T23:00:00+00:00", "payload": payload}
+        sent = render_user_template_sync(templates[topic], {"event": happened, "flow_run": run})
+        return cast(dict[str, Any], json.loads(sent))
+
+    return render
+
+
+class FlowRun:
+    """Of a deployment, or of a command."""
+
+    def __init__(self, deployment_id: str | None) -> None:
+        self.deployment_id = deployment_id
+
+    def __str__(self) -> str:
+        return "7"
+
+
+def test_a_web_hook_is_sent_json_whatever_happened(rendered: Render) -> None:
     odd = {"version": "3", "columns": ['"air" <temperature>\n', "b"], "worse": [], "breaches": 2, "windows": [1, 2, 3]}
-    event = {"event": "perennial.model.drifted", "occurred": "2026-11-26T23:00:00+00:00", "payload": odd}
-
-    def rendered(topic: int, name: str, **payload: Any) -> dict[str, Any]:
-        happened = {**event, "event": f"perennial.model.{name}", "payload": payload}
-        given: dict[str, Any] = json.loads(
-            render_user_template_sync(told[topic].actions[0].payload, {"event": happened})
-        )
-        return given
-
-    sent = [rendered(topic, "drifted", **odd) for topic in range(len(told))]
+    sent = [rendered(topic, "drifted", None, **odd) for topic in get_args(Topic)]
     assert sent[3]["payload"] == odd
     begin = "odd: version 3: 2 of the last 3 windows have drifted or are worse than promised, the newest in: "
     text = begin + '"air" <temperature>\n, b'
     assert (sent[3]["text"], sent[3]["topic"], sent[3]["model"]) == (text, "drift", "odd")
-    worse = rendered(3, "drifted", **{**odd, "columns": [], "worse": ["average_precision"]})
-    assert worse["text"] == begin + "average_precision"
-    bad = {"version": "2", "reasons": ["version 1 is champion again"]}
-    back = "odd: version 2 is rolled back (perennial.model.rolled-back); version 1 is champion again"
-    assert rendered(2, "rolled-back", **bad)["text"] == back
-    good = rendered(2, "promoted", version="2", reasons=["100 rows", "better"])
-    assert good["text"] == "odd: version 2 is champion (perennial.model.promoted); 100 rows; better"
+    worse = rendered("drift", "drifted", FlowRun(None), **{**odd, "columns": [], "worse": ["average_precision"]})
+    assert worse["text"] == begin + "average_precision; see http://prefect/runs/7"
+
+
+def test_a_decision_is_told_in_a_sentence(rendered: Render) -> None:
+    """Who, why, on what, and where to look or what to do."""
+    decided = {"model": "odd", "version": "2", "previous_champion": "1", "who": "ada@lab", "why": "retrain"}
+
+    def text(topic: Topic, name: str, run: FlowRun, *reasons: str, **other: Any) -> str:
+        return str(rendered(topic, name, run, **{**decided, **other}, reasons=list(reasons))["text"])
+
+    by_hand, deployed = FlowRun(None), FlowRun("some")
+    see = "; see http://prefect/runs/7"
+    good = "odd: version 2 is champion in place of version 1 (ada@lab: retrain); 100 rows; better"
+    assert text("promotion", "promoted", by_hand, "100 rows", "better") == good + see
+    first = "odd: version 2 is champion (ada@lab: retrain); better"
+    assert text("promotion", "promoted", by_hand, "better", previous_champion=None) == first + see
+    back = "odd: version 2 is rolled back (ada@lab: retrain); version 1 is champion again"
+    assert text("promotion", "rolled-back", by_hand, "version 1 is champion again", previous_champion="2") == back + see
+    assert text("refusal", "refused", deployed, "worse") == f"odd: version 2 is refused (ada@lab: retrain); worse{see}"
+    few = "odd: version 2 stays challenger, the judgement is undecided (ada@lab: retrain); few rows"
+    assert text("refusal", "undecided", deployed, "few rows") == few + see
+    waits = "odd: version 2 waits for approval: "
+    assert text("refusal", "awaits-approval", deployed, "100 rows", "better", "a person has to") == (
+        waits + "Resume at http://prefect/runs/7; 100 rows; better"
+    )
+    assert text("refusal", "awaits-approval", by_hand, "better", "a person has to") == (
+        waits + "perennial promote odd --version 2 --approve REASON, or --reject REASON; better"
+    )

@@ -70,6 +70,19 @@ def test_deployments_go_with_their_model_file(server: str, tmp_path: Path) -> No
     assert changes(cli("deploy", kept, "--json")) == unchanged
 
 
+def test_deployments_of_a_model_that_was_made_elsewhere_go_with_its_file_too(server: str, tmp_path: Path) -> None:
+    """None of them takes the model file as a parameter."""
+    kept, gone = (
+        write_model(tmp_path, "kept-here"),
+        write_model(tmp_path, "made-elsewhere", quick="", rest="[graph]\nunseen = true\n"),
+    )
+    assert cli("deploy", kept, gone).code == 0
+    gone.unlink()
+    planned = changes(cli("deploy", kept, "--json"))
+    removed = {f"{flow}/made-elsewhere": ("removed", f"{gone} is gone") for flow in ("promote", "score", "monitor")}
+    assert planned == removed | {f"{flow}/kept-here": ("unchanged", "") for flow in FLOWS}
+
+
 def test_a_dry_run_says_what_would_change_and_changes_nothing(server: str, tmp_path: Path) -> None:
     from prefect.client.orchestration import get_client
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from prefect.client.orchestration import get_client
 from sklearn import metrics as sk
 
 from tests.conftest import Small
@@ -71,6 +72,7 @@ def test_labels_of_another_table_are_found_by_their_key(small: Small, rows: Path
     assert figures(said.json) == pytest.approx(figures(alone))
 
 
+@pytest.mark.usefixtures("server")
 def test_a_version_that_does_worse_than_promised_is_a_breach(small: Small, rows: Path, tmp_path: Path) -> None:
     frame = pd.read_csv(rows)
     frame["broken"] = np.random.default_rng(0).permutation(frame["broken"])
@@ -80,6 +82,10 @@ def test_a_version_that_does_worse_than_promised_is_a_breach(small: Small, rows:
     assert "nothing has drifted" in said.out and re.search(r"^worse in \d of the last \d windows", said.out, re.M)
     line = next(line for line in said.out.splitlines() if "average_precision" in line)
     assert line.endswith(", worse")
+    with get_client(sync_client=True) as client:
+        shown = [str(artifact.data) for artifact in client.read_artifacts() if artifact.key == "drift"]
+    told = next(text for text in shown if "average_precision worse than promised" in text.splitlines()[0])
+    assert "600 rows, 0 rejected, 600 with labels." in told
 
 
 @pytest.mark.parametrize(

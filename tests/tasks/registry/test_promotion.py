@@ -1,6 +1,7 @@
 """Moving the champion, by the command line and by the functions behind it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -284,3 +285,17 @@ def test_rows_that_the_champion_learnt_from_are_left_out_and_groups_are_passed_o
     after = gather(find_contest(name), home).evidence
     assert 0 < len(after.challenger) < len(before.challenger)
     assert after.groups is not None and set(after.groups.tolist()) == set(range(1, len(after.challenger) + 1))
+
+
+def test_a_clock_that_is_set_back_changes_no_order(copy: Copy) -> None:
+    name = "promotion-clock"
+    copy(name)
+    moments = [
+        "2026-11-27T12:00:00.000+00:00",
+        *["2026-11-27T11:00:00.000+00:00"] * 12,
+        "2026-11-27T12:30:00.000+00:00",
+    ]
+    events = [replace(new_event("refused", "1", None, f"number {i}"), when=when) for i, when in enumerate(moments)]
+    for event in [*events, events[3]]:
+        record(name, event)
+    assert read_history(name) == events, "the same one twice is kept once"
