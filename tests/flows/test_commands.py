@@ -103,7 +103,8 @@ def test_train_promote_retrain_and_score_as_a_script_uses_them(
     assert [(e["event"], e["version"]) for e in told["events"]] == [("registered", "1"), ("promoted", "1")]
     assert told["events"][1]["why"] == "first of all"
     (tmp_path / "script.csv").write_text(table(700, seed=1).to_csv(index=False))
-    request.getfixturevalue("no_evaluation")
+    for left_out in ("no_evaluation", "no_export"):
+        request.getfixturevalue(left_out)
     with file.open("a") as text:
         text.write("[gates]\naccuracy = { min = 1 }\n")
     again = cli("retrain", file)

@@ -15,9 +15,10 @@ import psutil
 import pytest
 
 from flows import up
-from flows.marked import PARTS, marked
+from flows.marked import PARTS, Mark, end_marked, marked
+from flows.parts import Parts
 from flows.up import Ports, Up, asked_to_end, run_up
-from models.errors import InputError
+from models.errors import InputError, OutsideError
 from tests.promises.test_promise_9_quiet import GUARD
 from tests.shared import Databases
 from tests.small import ROOT, cli, command, finished, plain, write_model
@@ -105,6 +106,42 @@ def test_what_people_are_told() -> None:
     lines = Up(1, "http://127.0.0.1:4200", "http://127.0.0.1:5000", "perennial", 12.345).lines()
     assert lines[0].startswith("all healthy after 12.3 s")
     assert any("http://127.0.0.1:4200" in line for line in lines)
+
+
+@pytest.fixture
+def small_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A state folder on which one program of Python waits in place of a server, and another one ends at once."""
+
+    def begin(parts: Parts, *_: object) -> bool:
+        parts.start("mlflow", ["http.server", "0", "--bind", "127.0.0.1"], {})
+        parts.start("worker", ["platform"], {})
+        return True
+
+    for name in NO_SERVER:
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(up, "_start", begin)
+    yield tmp_path
+    end_marked(tmp_path)
+
+
+def test_when_one_ends_by_itself_all_are_stopped(small_programs: Path) -> None:
+    said: list[str] = []
+    addresses: list[Up] = []
+    with pytest.raises(OutsideError, match=r"the worker ended by itself \(exit code 0\), so all are stopped"):
+        run_up(small_programs, Ports(), said.append, addresses.append)
+    assert (said[-1], addresses[0].pid) == ("all stopped", os.getpid())
+    assert of(small_programs) == [] and not (small_programs / "up.lock").exists()
+
+
+def test_what_a_killed_one_has_left_is_ended_first(small_programs: Path) -> None:
+    mark = Mark("prefect", 2**22 + 1, small_programs).environment
+    left = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], env=os.environ | mark)
+    said: list[str] = []
+    with pytest.raises(OutsideError, match="the worker ended by itself"):
+        run_up(small_programs, Ports(), said.append, lambda _: None)
+    assert said[0] == "ended 1 processes that a killed `perennial up` had left"
+    assert left.wait(10) < 0
 
 
 def test_a_store_that_cannot_be_opened_ends_mlflow_with_one_plain_line(tmp_path: Path) -> None:
@@ -201,7 +238,7 @@ def test_all_start_work_for_other_commands_and_end_together(running: "subprocess
     assert asked_from_elsewhere(home, "ui", "--print-uri") == {"tracking_uri": f"sqlite:///{home}/mlflow.db"}
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(600)
 def test_a_killed_up_leaves_nothing_and_when_the_worker_dies_all_end(tmp_path: Path, databases: Databases) -> None:
     home = databases.give(tmp_path / "home")

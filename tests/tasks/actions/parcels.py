@@ -1,6 +1,7 @@
 """Parcels of made-up rows, and a process that delivers them."""
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,13 +60,23 @@ def send(wanted: Action, *parcels: Parcel, again: bool = False, **pace: Any) -> 
 
 
 def main() -> None:
-    """Delivers the parcels in a folder to an address, as a process of its own that can be killed."""
+    """For each line of its input, delivers the parcels in a folder to an address in a process that can be killed.
+
+    Says that process's id, and how it has ended. Forked, since each start of Python would load pyarrow and httpx.
+    """
     folder, address, retries = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
     found = [
         Parcel(path.stem, path, path.with_suffix(".receipts.jsonl"), path.with_suffix(".dead.jsonl"))
         for path in sorted(folder.glob("*.parquet"))
     ]
-    print(json.dumps(asdict(send(action(address, retries=retries), *found))))
+    for _ in sys.stdin:
+        child = os.fork()
+        if not child:
+            told = send(action(address, retries=retries), *found)
+            (folder / "told.json").write_text(json.dumps(asdict(told)))
+            os._exit(0)
+        print(child, flush=True)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 
 
 if __name__ == "__main__":

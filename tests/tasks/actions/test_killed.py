@@ -7,8 +7,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tasks.examples.refunds import Refunds
@@ -19,20 +22,46 @@ from tests.tasks.actions.services import Service, faulty
 ROWS, SHARDS = 120, 3
 
 
-def start(folder: Path, service: Service, retries: int) -> "subprocess.Popen[str]":
+class Delivery:
+    """Delivers in processes of its own."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self._process = process
+
+    def begin(self) -> int:
+        """The id of a new one."""
+        assert self._process.stdin
+        print("go", file=self._process.stdin, flush=True)
+        return self._said()
+
+    def ended(self) -> int:
+        """Its exit code, once it has ended."""
+        return self._said()
+
+    def _said(self) -> int:
+        assert self._process.stdout
+        return int(self._process.stdout.readline())
+
+
+@contextmanager
+def delivering(folder: Path, service: Service, retries: int) -> Iterator[Delivery]:
     command = [sys.executable, "-m", "tests.tasks.actions.parcels", str(folder), f"{service.address}/refunds"]
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'infra'}"}
-    return subprocess.Popen([*command, str(retries)], cwd=ROOT, stdout=subprocess.PIPE, text=True, env=environment)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [*command, str(retries)], cwd=ROOT, stdin=pipe, stdout=pipe, text=True, env=environment
+    ) as process:
+        yield Delivery(process)
 
 
-def killed_while_delivering(process: "subprocess.Popen[str]", service: Service, after: int) -> bool:
+def killed_while_delivering(delivery: Delivery, service: Service, after: int) -> bool:
     """Whether it was killed before it came to its end, once it has sent so many requests."""
-    seen = len(service.requests)
-    while process.poll() is None and len(service.requests) < seen + after:
+    process, seen = delivery.begin(), len(service.requests)
+    while psutil.pid_exists(process) and len(service.requests) < seen + after:
         time.sleep(0.001)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    return process.returncode == -signal.SIGKILL
+    with suppress(ProcessLookupError):
+        os.kill(process, signal.SIGKILL)
+    return delivery.ended() == -signal.SIGKILL
 
 
 @pytest.mark.slow
@@ -40,11 +69,15 @@ def killed_while_delivering(process: "subprocess.Popen[str]", service: Service, 
 def test_each_refund_is_opened_once_through_retries_and_kills(tmp_path: Path, retries: int) -> None:
     parcels = [parcel(tmp_path, ROWS, f"{n}", f"{n}.csv") for n in range(SHARDS)]
     chance, kills = random.Random(retries), 0
-    with faulty(tmp_path / "refunds.db", seed=retries) as service:
+    with (
+        faulty(tmp_path / "refunds.db", seed=retries) as service,
+        delivering(tmp_path, service, retries) as delivery,
+    ):
         for _ in range(8):
-            kills += killed_while_delivering(start(tmp_path, service, retries), service, chance.randint(1, 60))
-        last = start(tmp_path, service, retries)
-        told = json.loads(last.communicate(timeout=120)[0])
+            kills += killed_while_delivering(delivery, service, chance.randint(1, 60))
+        delivery.begin()
+        assert delivery.ended() == 0
+    told = json.loads((tmp_path / "told.json").read_text())
     assert kills >= 4 and len(service.requests) > ROWS * SHARDS
     receipts = [entry["key"] for wanted in parcels for entry in lines(wanted.receipts)]
     dead = [entry["key"] for wanted in parcels for entry in lines(wanted.dead)]

@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 import pandas as pd
 import pytest
+from starlette.testclient import TestClient
 
 from models.errors import InputError
 from models.packaged import read_model_settings
@@ -22,6 +23,8 @@ from tasks.scoring.pyfunc import _load_pyfunc
 from tests.conftest import Small
 from tests.small import ROOT, table
 
+ROW = b'{"load": 30, "shop": "north", "night": true, "made": "2024-02-03"}'
+BODY = b'{"dataframe_records": [' + ROW + b', {"load": -30}]}'
 NO_CODE = {"MLmodel", "model.onnx", "contract.json", "profile.json", "model_file.json", "requirements.txt"}
 
 
@@ -157,7 +160,19 @@ def test_a_missing_or_damaged_model_file_is_a_plain_line(tmp_path: Path) -> None
         read_model_settings(tmp_path)
 
 
-@pytest.mark.slow
+def test_mlflow_answers_requests_by_the_version(loaded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By what `mlflow models serve` runs in a process of its own."""
+    from mlflow.environment_variables import _MLFLOW_IS_IN_SERVING_ENVIRONMENT
+    from mlflow.pyfunc.scoring_server import init
+
+    # It sets this itself; so it is taken away again.
+    monkeypatch.setenv(_MLFLOW_IS_IN_SERVING_ENVIRONMENT.name, "true")
+    with TestClient(init(loaded)) as client:
+        answer = client.post("/invocations", content=BODY, headers={"Content-Type": "application/json"})
+    assert re.findall(r'"label": "(\w+)"', answer.text) == ["yes", "no"]
+
+
+@pytest.mark.soak
 def test_mlflow_serves_the_version(small: Small, tmp_path: Path) -> None:
     log = (tmp_path / "log").open("w")
     words = ["models", "serve", "-m", "models:/small@champion", "--env-manager", "local", "--port", "0"]
@@ -173,9 +188,7 @@ def test_mlflow_serves_the_version(small: Small, tmp_path: Path) -> None:
         start_new_session=True,
     )
     try:
-        row = b'{"load": 30, "shop": "north", "night": true, "made": "2024-02-03"}'
-        body = b'{"dataframe_records": [' + row + b', {"load": -30}]}'
-        answer = _ask(f"http://127.0.0.1:{port}/invocations", body)
+        answer = _ask(f"http://127.0.0.1:{port}/invocations", BODY)
     finally:
         os.killpg(process.pid, 15)
         process.wait(30)
