@@ -49,13 +49,13 @@ def main(few: Annotated[bool, typer.Option("--few", help="A quick look.")] = Fal
     if not is_installed():
         print("claim: wrk is not installed; on Debian: apt-get install wrk", file=sys.stderr)
         sys.exit(NO_DATA)
+    rounds, seconds = (1, 1.0) if few else (ROUNDS, SECONDS)
     with temporary_home() as home:
         rows = _registered(home, few)
         sides = _sides(home, few)
-        found = _asked(home, sides, rows, 1 if few else ROUNDS, 1.0 if few else SECONDS)
-    title = (
-        f"{ROUNDS} rounds of {SECONDS:g} s; chosen: {sides[CHOSEN].point.name}; slowest: {sides[SLOWEST].point.name}"
-    )
+        found = _asked(home, sides, rows, rounds, seconds)
+    told = "; ".join(f"{name}: {side.point.name}" for name, side in sides.items())
+    title = f"{rounds} round{'' if few else 's'} of {seconds:g} s; {told}"
     sys.exit(report("claim", title, _figures(sides, found), official=not few))
 
 
@@ -69,7 +69,7 @@ def _registered(home: Path, few: bool) -> list[dict[str, Any]]:
 
 
 def _sides(home: Path, few: bool) -> dict[str, Side]:
-    """What was chosen, what the version did before, and the slowest of the points of its own graph."""
+    """What was chosen, what the version did before, and the slowest of its own graph where that is another one."""
     quick = ("--rounds", "1", "--seconds", "0.1") if few else ()
     words = [str(COMMAND), "measure", MODEL, "--register", "--json", "--output", str(home / "measured"), *quick]
     done = subprocess.run(words, env=own_environment(home), stdout=subprocess.PIPE, text=True)
@@ -78,7 +78,8 @@ def _sides(home: Path, few: bool) -> dict[str, Side]:
     own = [point for point in result.points if point.precision == "float32"]
     chosen = result.to_deploy or result.points[0]
     slowest = min(own, key=lambda point: point.rows_per_second)
-    return {CHOSEN: Side(told["registered"] or "1", chosen), USUAL: Side("1", own[0]), SLOWEST: Side("1", slowest)}
+    sides = {CHOSEN: Side(told["registered"] or "1", chosen), USUAL: Side("1", own[0]), SLOWEST: Side("1", slowest)}
+    return {name: side for name, side in sides.items() if name != SLOWEST or slowest != own[0]}
 
 
 def _asked(
@@ -116,7 +117,7 @@ def _figures(sides: Mapping[str, Side], found: Mapping[tuple[str, int], list[Ans
             figures.append(Figure(what, rate, "rows/s" if count > 1 else "requests/s", "higher"))
             slowest = statistics.median(one.p99_ms for one in told)
             figures.append(Figure("the same, p99", slowest, "ms", "lower"))
-    for other in (USUAL, SLOWEST):
+    for other in list(sides)[1:]:
         said = sides[CHOSEN].point.rows_per_second / sides[other].point.rows_per_second
         figures.append(Figure(f"chosen over {other}, as measure says of batches", said, "ratio", "higher"))
         for count in CONNECTIONS:

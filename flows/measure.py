@@ -14,10 +14,10 @@ from tasks.hardware.steps import (
     open_measuring_run,
     record_measurement,
     register_variant,
+    version_to_measure,
 )
 from tasks.registry.history import whoami
 from tasks.registry.runs import finishing
-from tasks.registry.steps import resolve_version
 
 
 @flow(name="measure", flow_run_name="measure {model}", timeout_seconds=24 * 3600)
@@ -37,7 +37,7 @@ def measure_as_asked(asked: Asked, register: bool) -> Measured:
     home = state_folder()
     sweep_crashed(home)
     with at_work(home), measuring_alone(asked.model, home, whoami()):
-        version = resolve_version(asked.model)
+        version = version_to_measure(asked)
         with made_ready(version, home) as prepared:
             run_id = open_measuring_run(version, asked, home)
             with running(run_id, home), finishing(run_id):

@@ -26,6 +26,7 @@ from tasks.hardware.variant import Kept
 from tasks.policy import TRIED_AGAIN
 from tasks.progress import progress
 from tasks.registry import runs, versions
+from tasks.registry.promotion import require_version
 from tasks.registry.runs import RunTitle
 from tasks.registry.versions import PARENT, Version
 
@@ -38,6 +39,15 @@ class Written:
 
     report: Path
     result: Path
+
+
+@task(name="resolve version to measure", cache_policy=NO_CACHE, **TRIED_AGAIN)
+def version_to_measure(asked: Asked) -> Version:
+    """The version that is meant; by its model file also where the champion is that in another precision."""
+    version = versions.resolve(asked.model)
+    if asked.limits is None or PARENT not in version.tags:
+        return version
+    return require_version(version.model, version.tags[PARENT])
 
 
 @task(name="open measuring run", cache_policy=NO_CACHE, **TRIED_AGAIN)

@@ -1,6 +1,7 @@
 """`perennial measure`: what it asks for, what it keeps on the version, and the variant that is a version of its own."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import onnxruntime
@@ -14,7 +15,7 @@ from models.sections import Hardware, Promotion
 from tasks.hardware.asked import Options, ask
 from tasks.hardware.choose import cheapest
 from tasks.hardware.results import Drawn
-from tasks.hardware.steps import Written, keep_settings, measuring_alone
+from tasks.hardware.steps import Written, keep_settings, measuring_alone, version_to_measure
 from tasks.hardware.variant import Kept
 from tasks.registry.connection import connect
 from tasks.registry.history import read_history, whoami
@@ -126,6 +127,20 @@ def test_settings_that_the_test_rows_refuse_are_not_kept(copy: Copy) -> None:
     assert EXECUTION not in resolve(f"{name}/1").tags
     allowed = result(*points, chosen=2, limits=Hardware(max_accuracy_loss=0.2))
     assert keep_settings.fn(resolve(f"{name}/1"), allowed, ask(name), "run").execution == faster
+
+
+@pytest.mark.usefixtures("server")
+def test_by_its_model_file_a_model_is_measured_whatever_form_its_champion_has(copy: Copy, small: Small) -> None:
+    """Nothing else could allow another loss: a version carries the limits that it was made with."""
+    name = "measure-form"
+    for _ in range(2):
+        copy(name, **RULES)
+    connect().set_model_version_tag(name, "2", "parent", "1")
+    connect().set_registered_model_alias(name, "champion", "2")
+    by_name = ask(name)
+    assert version_to_measure.fn(by_name).number == "2"
+    assert version_to_measure.fn(replace(by_name, limits=Hardware())).number == "1"
+    assert version_to_measure.fn(replace(by_name, model=f"{name}/1", limits=Hardware())).number == "1"
 
 
 def told(kept: Kept, **more: object) -> list[str]:
