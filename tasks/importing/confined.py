@@ -30,6 +30,8 @@ SHARE = 0.9
 """Of the memory that is free."""
 PAUSE_SECONDS, FAMILY_SECONDS = 0.02, 1.0
 """How often memory is looked at, and for processes that the process has started."""
+SIZE = 8
+"""Bytes that say how long the question is."""
 PROGRESS, ANSWER = b".", b"="
 """What the process writes: a sign that it goes on, and what comes before its answer."""
 FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -69,7 +71,8 @@ def confined(
     """
     with tempfile.TemporaryFile() as said, _started(said) as process:
         with suppress(BrokenPipeError):
-            _pipe(process.stdin).write(pickle.dumps((work, given, named)))
+            asked = pickle.dumps((work, given, named))
+            _pipe(process.stdin).write(len(asked).to_bytes(SIZE) + asked)
             _pipe(process.stdin).flush()
         answer = _listen(process, limits, f"{where}: {doing}")
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
@@ -180,8 +183,10 @@ def main() -> None:
     asked, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
-    work, given, named = pickle.load(asked)
+    content = asked.read(int.from_bytes(asked.read(SIZE)))
     Thread(target=_end_with, args=(asked,), daemon=True).start()
+    # Imports what the work needs.
+    work, given, named = pickle.loads(content)
 
     def progress() -> None:
         answers.write(PROGRESS)

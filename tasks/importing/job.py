@@ -25,6 +25,11 @@ class ImportJob(Job):
         return hashlib.sha256(json.dumps((super().digest, self.original_sha256)).encode()).hexdigest()
 
     @property
+    def doing(self) -> str:
+        """What a process does that has the job."""
+        return "imports"
+
+    @property
     def made_of(self) -> Mapping[str, str]:
         """The file that was given."""
         return {f"Made elsewhere ({self.original_name})": self.original_sha256}

@@ -46,7 +46,10 @@ def read_graph(path: Path, where: str = "") -> ModelProto:
 
 
 def files_beside(path: Path) -> set[Path]:
-    """Files in its folder that hold weights of a graph; none of what is no graph, or may not be read."""
+    """Files in its folder that hold weights of a graph; none of what is no graph, or may not be read.
+
+    Raises InputError for one that is larger than a graph may be: whoever reads it all might never end.
+    """
     if path.suffix.lower() in (*PICKLES, *KERAS) or path.stat().st_size > LARGEST:
         return set()
     try:
@@ -55,7 +58,11 @@ def files_beside(path: Path) -> set[Path]:
         return set()
     outside = [tensor for tensor in tensors_of(model) if tensor.data_location == TensorProto.EXTERNAL]
     named = {entry.value for tensor in outside for entry in tensor.external_data if entry.key == "location"}
-    return {path.parent / place for place in named if not _place_problem(path.parent, place)}
+    beside = {path.parent / place for place in named if not _place_problem(path.parent, place)}
+    for file in beside:
+        if file.stat().st_size > LARGEST:
+            raise InputError(f"{file}: {file.stat().st_size / 1e9:.1f} GB; a graph in one file has at most 2 GB")
+    return beside
 
 
 def _content(path: Path, where: str) -> bytes:

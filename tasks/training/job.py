@@ -63,6 +63,11 @@ class Job:
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     @property
+    def doing(self) -> str:
+        """What a process does that has the job."""
+        return "trains"
+
+    @property
     def made_of(self) -> Mapping[str, str]:
         """What else the version is made of, by name, for its report."""
         return {}
@@ -141,7 +146,7 @@ def alone(job: Job) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise BusyError(
-                f"{job.model_file.name}: another process trains the same model on the same data now"
+                f"{job.model_file.name}: another process {job.doing} the same model on the same data now"
             ) from None
         yield
 

@@ -1,5 +1,6 @@
 """Files that are damaged, incomplete or malicious: each is one plain line, and nothing outside is touched."""
 
+import os
 import pickle
 from pathlib import Path
 
@@ -39,6 +40,12 @@ def test_what_is_no_onnx_file_is_named(tmp_path: Path, kind: str) -> None:
     content, said = NOT_ONNX[kind]
     (problem,) = problems_of(content, spec_of(tmp_path))
     assert said in problem and "given.onnx" in problem
+
+
+def test_what_has_no_end_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.onnx")
+    for path in (tmp_path / "pipe.onnx", Path("/dev/zero")):
+        assert problems_of(path, spec_of(tmp_path)) == [f"{path}: neither a file nor a folder"]
 
 
 def test_a_file_that_is_not_there_and_a_folder_that_is_no_saved_model(tmp_path: Path) -> None:
@@ -127,3 +134,8 @@ def test_a_graph_that_no_single_file_can_hold_is_told(tmp_path: Path, monkeypatc
     monkeypatch.setattr(reading, "LARGEST", path.stat().st_size - 1)
     (problem,) = problems_of(path, spec_of(tmp_path / "rows"))
     assert "a graph in one file has at most 2 GB" in problem
+    with (tmp_path / "weights.bin").open("ab") as weights:
+        weights.truncate(1 << 40)
+    monkeypatch.setattr(reading, "LARGEST", 2**31 - 1)
+    (problem,) = problems_of(write_external(tmp_path, "weights.bin", length=8), spec_of(tmp_path / "rows"))
+    assert problem == f"{tmp_path / 'weights.bin'}: 1099.5 GB; a graph in one file has at most 2 GB"
