@@ -32,7 +32,7 @@ def _windows(lists: pa.Array, length: int) -> pa.StructArray:
     numbers = pc.list_flatten(lists.filter(pa.array(fitting))).cast(pa.float64(), safe=False)
     windows = np.full((len(lists), length), np.nan, np.float64)
     windows[fitting] = np.asarray(numbers.to_numpy(zero_copy_only=False), np.float64).reshape(-1, length)
-    infinite = (np.abs(windows) > LARGEST).any(axis=1)
+    infinite = np.asarray((np.abs(windows) > LARGEST).any(axis=1))
     content = as_fixed(np.where(infinite[:, None], np.nan, windows).astype("<f4"), fitting & ~infinite)
     reasons = np.full(len(lists), None, dtype=object)
     reasons[known & ~fitting] = f"a window is a list of {length} numbers"
