@@ -4,6 +4,7 @@ import logging
 import sys
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote
 
 import typer
 
@@ -77,9 +78,11 @@ def serve(
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
     limits = Limits(int(max_body_mb * (1 << 20)), rows=max_rows, seconds=timeout, requests=max_requests)
     logged = Logging(str(log.absolute()), log_share, log_seconds, tuple(log_keep or ())) if log else None
+    # By address, which one server has at a time.
+    endpoints = home / "endpoints" / f"{quote(host, safe='')}-{port}" if port else None
     how = Serving(
         host, port, workers, batch_rows, batch_wait_ms / 1000, poll_seconds, limits, logged,
-        home / "actions" / "serve" if actions else None, redeliver,
+        home / "actions" / "serve" if actions else None, endpoints, redeliver,
     )  # fmt: skip
 
     def tell(ready: Ready) -> None:

@@ -43,6 +43,13 @@ def is_numeric(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
+def is_number_list(kind: pa.DataType) -> bool:
+    """Whether the type holds lists of integers or floats, of one length or of several."""
+    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)):
+        return False
+    return bool(pa.types.is_integer(kind.value_type) or pa.types.is_floating(kind.value_type))
+
+
 def plain(raw: pa.Array) -> pa.Array:
     """The values without dictionary encoding."""
     return raw.dictionary_decode() if pa.types.is_dictionary(raw.type) else raw

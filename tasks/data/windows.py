@@ -19,10 +19,12 @@ from models.columns.cells import as_fixed
 from models.columns.datetime.feed import DatetimeSettings
 from models.columns.kind import Parsed
 from models.columns.number.feed import NumberSettings
+from models.columns.series.feed import SeriesSettings
 from models.errors import InputError
 from models.modelfile import ModelFile
 from models.sections import Series
 from tasks.data.batches import RawBatch
+from tasks.data.heldwindows import hold_windows, with_held_windows
 from tasks.data.layout import WINDOW_SPAN
 
 TOO_SHORT = "window too short"
@@ -88,8 +90,9 @@ class Windows:
         Where the value of a column in `apart` changes, a new series begins.
         """
         self._series = series
-        self._channels = [name for name, settings in columns.items() if settings.kind == "series"]
-        self._missing = tuple(missing)
+        lengths = {name: settings.window for name, settings in columns.items() if isinstance(settings, SeriesSettings)}
+        self._channels, self._lengths = [*lengths], lengths
+        self._missing, self._learns = tuple(missing), target is not None
         self._target = target if series.target != "end" else None
         self._stride = 1 if target is None else series.stride
         self._apart = tuple(apart)
@@ -99,10 +102,19 @@ class Windows:
     def of(self, batches: Iterator[RawBatch], split: str = "") -> Iterator[RawBatch]:
         """The rows of one file with the windows that they end under `gathered`, in the order of the file.
 
-        Groups go on from earlier files of the same declared `split`, where time tells that they do.
+        Groups go on from earlier files of the same declared `split`, where time tells that they do. Rows that hold
+        windows themselves, as those of logged requests do, keep them. Raises InputError for such rows to learn from.
         """
         read = list(batches)
         if not read:
+            return
+        if hold_windows(read[0], self._lengths):
+            if self._learns:
+                names = ", ".join(map(repr, self._channels))
+                raise InputError(
+                    f"{read[0].source}: {names}: lists are for scoring; to learn from, give a number a row"
+                )
+            yield from (with_held_windows(batch, self._lengths) for batch in read)
             return
         table = _stacked([batch.table for batch in read])
         rows = np.concatenate([batch.rows for batch in read])

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from tasks.scoring.cells import Cells
 from tasks.scoring.predictor import Predictions
-from tasks.scoring.rows import Finding, Row, RowReader
+from tasks.scoring.rows import Finding, Row, RowReader, RowsError
 from tasks.serving.served import Served
 
 NO_ENDPOINT = ""
@@ -48,7 +48,9 @@ class ColumnsAsked:
         return self.count
 
     def read(self, reader: RowReader) -> dict[str, Any]:
-        """Graph inputs. Raises RowsError."""
+        """Graph inputs. Raises RowsError, also where a column of the model was not sent."""
+        if not self.cells.keys() >= reader.columns.keys():
+            raise RowsError(reader.absent(self.cells))
         return reader.read_columns(self.cells)
 
     def columns(self, names: Sequence[str]) -> dict[str, list[Any]]:

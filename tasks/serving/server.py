@@ -21,6 +21,7 @@ from models.contract import read_contract
 from models.errors import InputError, OutsideError
 from tasks.aside import folder_aside
 from tasks.serving.beside.courier import Courier
+from tasks.serving.beside.earlier import endpoints_folder
 from tasks.serving.beside.withheld import check_logging
 from tasks.serving.limits import Limits
 from tasks.serving.sources import Source, as_words, contracts_of, find_sources, forget_others, moved
@@ -51,6 +52,8 @@ class Serving:
     """What is logged of requests."""
     actions: Path | None = None
     """The folder of what live decisions lead to; None where they lead to nothing."""
+    endpoints: Path | None = None
+    """The folder in which counts of endpoints are kept over a restart; None where they end with the server."""
     redeliver: bool = False
     """Whether dead letters of earlier decisions are sent again."""
 
@@ -85,7 +88,8 @@ def run_server(places: Sequence[str], how: Serving, asked_to_end: Event, tell: C
         courier = Courier(how.actions, how.redeliver)
         # Ends after the workers, since it delivers what they leave.
         stack.callback(courier.end)
-        workers = Workers(how, listener, scratch)
+        endpoints = stack.enter_context(endpoints_folder(how.endpoints, scratch / "endpoints"))
+        workers = Workers(how, listener, scratch, endpoints)
         stack.callback(workers.end)
         # They load what they need while the versions are looked up.
         workers.start()
@@ -162,12 +166,13 @@ def _listen(how: Serving) -> socket.socket:
 class Workers:
     """The worker processes of one server."""
 
-    def __init__(self, how: Serving, listener: socket.socket, scratch: Path) -> None:
+    def __init__(self, how: Serving, listener: socket.socket, scratch: Path, endpoints: Path) -> None:
+        """`endpoints` is the folder that they share what they know of endpoints in."""
         self.wanted = scratch / "wanted.json"
         self._how, self._listener, self._metrics = how, listener, scratch / "metrics"
         self._metrics.mkdir()
-        self._endpoints = scratch / "endpoints"
-        self._endpoints.mkdir()
+        self._endpoints = endpoints
+        endpoints.mkdir(parents=True, exist_ok=True)
         self._processes: list[subprocess.Popen[str]] = []
         self._restarts: list[float] = []
 

@@ -5,7 +5,6 @@ Its source: https://github.com/kserve/open-inference-protocol. Data travel as JS
 
 import math
 from collections import Counter
-from http import HTTPStatus
 from typing import Any
 
 import orjson
@@ -15,7 +14,7 @@ from models.columns.kind import FileSettings
 from models.contract import Contract
 from tasks.serving.asking import NO_ENDPOINT, Answered, Asked, ColumnsAsked
 from tasks.serving.plain import endpoint_of
-from tasks.serving.problem import RequestError, bad_request
+from tasks.serving.problem import bad_request
 from tasks.serving.served import Served
 
 PLATFORM = "onnxruntime_onnx"
@@ -37,9 +36,6 @@ def read_infer(given: Any, served: Served, request_id: str) -> Asked:
     counts = {shape[0] for _, shape, _ in tensors}
     if len(counts) > 1:
         raise bad_request(f"all inputs have one number of rows; these have {', '.join(map(str, sorted(counts)))}")
-    absent = served.reader.absent(names)
-    if absent:
-        raise RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, "; ".join(map(str, absent)), absent)
     _check_outputs(given.get("outputs"), served.contract)
     columns = served.reader.columns
     # Of others, which an action may send, those that are one value a row.

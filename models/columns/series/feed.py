@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field
 
-from models.columns.cells import as_array, as_fixed, fixed_values, is_numeric, is_text, valid
+from models.columns.cells import as_array, as_fixed, fixed_values, is_number_list, is_numeric, is_text, valid
 from models.columns.kind import (
     BIAS,
     BIASED,
@@ -58,8 +58,9 @@ class SeriesKind(ColumnKind[SeriesSettings, SeriesStatistics]):
         return (settings.window,)
 
     def reads(self, raw: pa.DataType, settings: SeriesSettings) -> bool:
-        """Numeric types, booleans and text."""
-        return is_text(raw) or is_numeric(raw) or pa.types.is_boolean(raw) or pa.types.is_null(raw)
+        """Numeric types, booleans and text, row by row; and, not to learn from, windows as lists of numbers."""
+        single = is_text(raw) or is_numeric(raw) or pa.types.is_boolean(raw) or pa.types.is_null(raw)
+        return single or is_number_list(raw)
 
     def parse(self, raw: pa.Array, settings: SeriesSettings, missing: tuple[str, ...]) -> Parsed:
         """Windows of structs of `content` and `failure`; rows that are no windows are refused as such."""

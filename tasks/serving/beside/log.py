@@ -157,13 +157,15 @@ def log_table(block: Block, keep: frozenset[str]) -> pa.Table:
 def _logged(block: Block, name: str, settings: ColumnSettings, kept: bool) -> pa.Array:
     if isinstance(settings, FileSettings):
         return contents_of(block.sent(name)) if kept else pa.nulls(len(block), pa.binary())
-    if settings.sensitive and not kept:
-        return pa.nulls(len(block), KINDS[settings.kind].arrow_type(settings))
-    values = block.parsed(name)
-    return _as_lists(values, settings.window) if isinstance(settings, SeriesSettings) else values
+    values = None if settings.sensitive and not kept else block.parsed(name)
+    if isinstance(settings, SeriesSettings):
+        return _as_lists(values, len(block))
+    return pa.nulls(len(block), KINDS[settings.kind].arrow_type(settings)) if values is None else values
 
 
-def _as_lists(windows: pa.Array, length: int) -> pa.Array:
-    """Windows of bytes as lists of numbers."""
-    cells = [None if cell is None else memoryview(cell).cast("f").tolist() for cell in windows.to_pylist()]
-    return pa.array(cells, pa.list_(pa.float32(), length))
+def _as_lists(windows: pa.Array | None, count: int) -> pa.Array:
+    """Windows of bytes as lists of numbers, which people and `monitor` read."""
+    cells = [None] * count if windows is None else windows.to_pylist()
+    lists = [None if cell is None else memoryview(cell).cast("f").tolist() for cell in cells]
+    # Not of one length by their type: Arrow can't read such lists out of Parquet where one is null.
+    return pa.array(lists, pa.list_(pa.float32()))

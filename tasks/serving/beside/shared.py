@@ -56,10 +56,13 @@ def write_state(folder: Path, process: str, state: State) -> None:
 
 def read_states(folder: Path, model: str) -> list[State]:
     """What all processes have told of that model, also those that have ended."""
-    return [_read(path) for path in sorted(folder.glob("*.npz")) if path.stem.partition("-")[2] == folder_name(model)]
+    return [
+        read_state(path) for path in sorted(folder.glob("*.npz")) if path.stem.partition("-")[2] == folder_name(model)
+    ]
 
 
-def _read(path: Path) -> State:
+def read_state(path: Path) -> State:
+    """What one file tells."""
     with np.load(path, allow_pickle=False) as arrays:
         told: dict[str, Any] = json.loads(arrays["told"].tobytes())
         sides = {name: arrays.get(name) for name in ("totals", "last", "recent", "counts", "rows")}

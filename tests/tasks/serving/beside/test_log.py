@@ -79,6 +79,30 @@ def test_monitor_reads_a_log_as_it_is(tmp_path: Path) -> None:
     assert {change.name for change in drifted} == {"load", "predictions"}
 
 
+def test_monitor_reads_logged_windows_of_series(tmp_path: Path) -> None:
+    columns = {"load": KINDS["number"].settings(), "wave": KINDS["series"].settings(window=4)}
+    write_version(tmp_path / "version", columns)
+    served = load(tmp_path / "version")
+
+    def waves(shift: float, seed: int) -> list[dict[str, Any]]:
+        random = np.random.default_rng(seed)
+        found = [{"load": 1.0, "wave": (random.normal(size=4) + shift).tolist()} for _ in range(400)]
+        return [{"load": 1.0, "wave": None}, {"load": 2.0, "wave": [1, None, 2.5, 3]}, *found]
+
+    stored = learn(served, waves(0, 0))
+    rows = waves(0, 1)
+    write_log(tmp_path / "log", served, rows)
+    window = monitored(served, tmp_path / "log" / "by-hand")
+    counting = Counting(served.contract, stored, {})
+    counting.add(parsed(served, rows), served.graph.run(served.reader.read_rows(rows)))
+    expected = counting.profile(Rate(count=0, rows=len(rows)))
+    assert (window.rows, window.rejected, window.reasons) == (len(rows), 0, {})
+    assert [f.cells for f in _facets(window.profile)] == [f.cells for f in _facets(expected)]
+    write_log(tmp_path / "later", served, waves(3, 2))
+    later = monitored(served, tmp_path / "later" / "by-hand").profile
+    assert "wave" in {change.name for change in compare(stored, later, Monitor()).drifted}
+
+
 def _facets(profile: Any) -> list[Any]:
     sides = [*profile.columns.values(), profile.predictions]
     return [facet for side in sides for name, facet in side.facets.items() if hasattr(facet, "cells")]

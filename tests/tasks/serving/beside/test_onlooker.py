@@ -120,6 +120,20 @@ def test_endpoints_are_told_over_rest(tmp_path: Path) -> None:
         assert {"/endpoints", "/models/m/endpoints"} <= paths.keys()
 
 
+def test_tensors_that_are_not_there_are_rejects_of_their_endpoint(tmp_path: Path) -> None:
+    write_version(tmp_path / "version")
+    with asking(tmp_path, {"m": tmp_path / "version"}) as client:
+        load = {"name": "load", "shape": [2], "datatype": "FP64", "data": [3, 4]}
+        body = {"inputs": [load, load | {"name": "shopp"}], "parameters": {"endpoint": "gate"}}
+        for _ in range(3):
+            reply = client.post("/v2/models/m/infer", json=body)
+            assert (
+                reply.status_code == 422 and "'shop': is missing (did you mean it by 'shopp'?)" in reply.json()["error"]
+            )
+        [gate] = told_soon(client, "/models/m/endpoints")["endpoints"]
+    assert (gate["requests"], gate["rows"], gate["rejected"], gate["reasons"]) == (3, 0, 6, {"is missing": 3})
+
+
 def told_soon(client: TestClient, path: str) -> Any:
     """What is told once the thread has looked."""
     for _ in range(100):
