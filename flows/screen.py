@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from models.errors import InputError, OutsideError, PerennialError
@@ -96,10 +97,19 @@ def _problems(error: Exception) -> list[str]:
     if isinstance(error, PerennialError):
         return [str(error)]
     first = without_credentials(next(iter(str(error).splitlines()), ""))
-    if type(error).__module__.partition(".")[0] in CLIENTS_OF_PREFECT:
-        url = without_credentials(os.environ.get("PREFECT_API_URL", "its address"))
-        return [f"Prefect at {url} can't be reached ({first}); `perennial history` tells what was done before"]
+    if any(base.__module__.partition(".")[0] in CLIENTS_OF_PREFECT for base in type(error).__mro__):
+        return [_of_prefect(getattr(getattr(error, "response", None), "status_code", None), first)]
     return [f"unexpected {type(error).__name__}: {first}; run it again with --debug to see where"]
+
+
+def _of_prefect(status: int | None, first: str) -> str:
+    """`status` is that of an answer; None where there was none."""
+    server = f"Prefect at {without_credentials(os.environ.get('PREFECT_API_URL', 'its address'))}"
+    if status is None:
+        return f"{server} can't be reached ({first}); `perennial history` tells what was done before"
+    if status == HTTPStatus.UNAUTHORIZED:
+        return f"{server} asks for user and password; set PREFECT_API_AUTH_STRING to USER:PASSWORD"
+    return f"{server} failed (status {status}); `perennial history` tells what was done before"
 
 
 def _plain(value: Any) -> Any:

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 
 import mlflow
@@ -70,6 +71,9 @@ def plain_errors(doing: str) -> Iterator[None]:
         first = str(error).strip().splitlines()[0]
         if "Max retries exceeded" in first:
             raise OutsideError(f"MLflow at {uri} can't be reached while {doing}; is the server running?") from error
+        if error.get_http_status_code() == HTTPStatus.UNAUTHORIZED:
+            told = f"MLflow at {uri} asks for user and password while {doing}"
+            raise OutsideError(f"{told}; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD") from error
         raise OutsideError(f"MLflow at {uri} failed while {doing}: {without_credentials(first)[:300]}") from error
     except Exception as error:
         # The database's own errors and its driver's absence; loading sqlalchemy to name them would take long.

@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from models.errors import InputError, RefusedError
+from models.errors import InputError, OutsideError, RefusedError
 from tasks.registry.approval import ASKED, awaits_approval
 from tasks.registry.connection import connect, plain_errors
 from tasks.registry.history import LONGEST_TAG, Event, as_tags, event_of, new_event, record
@@ -192,9 +192,17 @@ def holding(model: str, holder: str) -> Iterator[None]:
         connect().set_registered_model_tag(model, HOLDER, holder)
     try:
         yield
-    finally:
-        with plain_errors(f"giving the promotion of {model!r} back"):
-            connect().delete_registered_model_tag(model, HOLDER)
+    except BaseException:
+        # What went wrong is told, not that the name can't be taken away now, for the same reason perhaps.
+        with suppress(OutsideError):
+            _give_back(model)
+        raise
+    _give_back(model)
+
+
+def _give_back(model: str) -> None:
+    with plain_errors(f"giving the promotion of {model!r} back"):
+        connect().delete_registered_model_tag(model, HOLDER)
 
 
 def held_by(model: str) -> str:

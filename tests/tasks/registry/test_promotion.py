@@ -10,7 +10,7 @@ import pytest
 
 from models.behaviour import Behaviour
 from models.contract import read_contract
-from models.errors import InputError, RefusedError
+from models.errors import InputError, OutsideError, RefusedError
 from models.sections import Gate, Promotion, Split
 from tasks.data import rows
 from tasks.data.snapshot import Snapshot, open_snapshot
@@ -20,7 +20,7 @@ from tasks.registry.connection import connect
 from tasks.registry.evidence import gather
 from tasks.registry.gates import Check, Verdict, judge
 from tasks.registry.history import LONGEST_TAG, new_event, read_history, record
-from tasks.registry.promotion import apply_verdict, find_contest, require_version, roll_back
+from tasks.registry.promotion import apply_verdict, find_contest, held_by, holding, require_version, roll_back
 from tasks.registry.versions import download, find_alias, find_version
 from tasks.scoring import latency
 from tests.conftest import Copy, Small
@@ -299,3 +299,19 @@ def test_a_clock_that_is_set_back_changes_no_order(copy: Copy) -> None:
     for event in [*events, events[3]]:
         record(name, event)
     assert read_history(name) == events, "the same one twice is kept once"
+
+
+def test_what_went_wrong_is_told_and_not_that_the_name_could_not_be_taken_away(
+    copy: Copy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "promotion-away"
+    copy(name)
+    with pytest.raises(OutsideError, match="while judging"), holding(name, "Ada"):
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        monkeypatch.setattr("mlflow.get_tracking_uri", lambda: "http://127.0.0.1:9")
+        raise OutsideError("MLflow can't be reached while judging")
+    monkeypatch.undo()
+    assert held_by(name) == "Ada", "the server was away"
+    with pytest.raises(RefusedError, match="no"), holding(name, "Bob"):
+        raise RefusedError("no")
+    assert held_by(name) == "another process"
