@@ -71,7 +71,7 @@ def plain_errors(doing: str) -> Iterator[None]:
         first = str(error).strip().splitlines()[0]
         if "Max retries exceeded" in first:
             raise OutsideError(f"MLflow at {uri} can't be reached while {doing}; is the server running?") from error
-        if error.get_http_status_code() == HTTPStatus.UNAUTHORIZED:
+        if error.get_http_status_code() == HTTPStatus.UNAUTHORIZED:  # type: ignore[no-untyped-call]
             told = f"MLflow at {uri} asks for user and password while {doing}"
             raise OutsideError(f"{told}; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD") from error
         raise OutsideError(f"MLflow at {uri} failed while {doing}: {without_credentials(first)[:300]}") from error
