@@ -73,7 +73,7 @@ coverage: $(TESTABLE)
 	$(FAST) --cov --cov-report=term:skip-covered
 
 test-slow: $(TESTABLE)
-	$(BIN)/pytest --numprocesses 3 --dist worksteal -m slow
+	$(BIN)/pytest --numprocesses 3 --dist worksteal -m "slow and not soak"
 
 bench: $(READY)
 	@$(BIN)/python -m benchmarks.$(NAME)

@@ -153,7 +153,7 @@ def command(tmp_path: Path, databases: Databases) -> Iterator["subprocess.Popen[
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("end", ["exit", "kill"])
+@pytest.mark.parametrize("end", [pytest.param("exit", marks=pytest.mark.soak), "kill"])
 def test_the_temporary_server_answers_and_ends_with_its_command(command: "subprocess.Popen[str]", end: str) -> None:
     assert command.stdout
     url = command.stdout.readline().strip()

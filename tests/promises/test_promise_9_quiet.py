@@ -3,13 +3,15 @@
 import os
 import subprocess
 import sys
+import time
+from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 
 from flows.environment import QUIET, prepare
 from tests.conftest import Small
-from tests.shared import Databases
 from tests.small import ROOT, command, finished, write_model
 
 GUARD = """
@@ -96,11 +98,11 @@ def test_onnx_runtime_keeps_no_reports_where_only_mlflow_loads_a_version(
 
 
 @pytest.mark.slow
-def test_a_training_connects_to_nothing_outside(tmp_path: Path, databases: Databases) -> None:
-    """With a home of its own and the temporary Prefect server, whose process is guarded too."""
+def test_a_training_connects_to_nothing_outside(tmp_path: Path) -> None:
+    """With a new home, in which databases are made, and the temporary Prefect server, whose process is guarded too."""
     (tmp_path / "guard").mkdir()
     (tmp_path / "guard" / "sitecustomize.py").write_text(GUARD)
-    file, home = write_model(tmp_path, "quiet"), databases.give(tmp_path / "home")
+    file, home = write_model(tmp_path, "quiet"), tmp_path / "home"
     settings = {
         "PYTHONPATH": f"{tmp_path / 'guard'}:{ROOT}:{ROOT / 'infra'}",
         "GUARD_LOG": str(tmp_path / "log"),
@@ -111,3 +113,19 @@ def test_a_training_connects_to_nothing_outside(tmp_path: Path, databases: Datab
     done = finished(command("train", file, "--json", **settings))
     assert done.code == 0, done.both
     assert not (tmp_path / "log").exists(), (tmp_path / "log").read_text()
+    assert gone(home), "the server ends with the command"
+
+
+def gone(home: Path) -> bool:
+    """Whether no process works on the state folder any more; they have some seconds for that."""
+    deadline = time.monotonic() + 20
+    while (left := any(map(partial(works_on, home), psutil.process_iter()))) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return not left
+
+
+def works_on(home: Path, process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE and process.environ().get("PERENNIAL_HOME") == str(home)
+    except psutil.Error:
+        return False

@@ -69,7 +69,11 @@ def drawn_by(team: Team) -> Tensor:
 @pytest.fixture(scope="module")
 def team_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("team")
-    multiprocessing.spawn(member, (folder,), SIZE)  # type: ignore[attr-defined,no-untyped-call]
+    # Forked from a process that has loaded torch for all of them.
+    multiprocessing.set_forkserver_preload([__name__])
+    multiprocessing.start_processes(  # type: ignore[attr-defined,no-untyped-call]
+        member, (folder,), SIZE, start_method="forkserver"
+    )
     return folder
 
 
