@@ -74,9 +74,17 @@ class Yardstick:
 
 
 def summed_up(
-    sampled: Sampled, reference: Sampled, yardstick: Yardstick, size_mb: float, price: Price | None
+    sampled: Sampled,
+    reference: Sampled,
+    yardstick: Yardstick,
+    size_mb: float,
+    price: Price | None,
+    before: Measured | None = None,
 ) -> Measured:
-    """All rounds of a point in a few numbers: the best speed, the largest memory, the median time to load."""
+    """All rounds of a point in a few numbers: the best speed, the largest memory, the median time to load.
+
+    `before` is what an earlier stage has said of the point, whose answers are the same since.
+    """
     rounds, run = sampled.rounds, sampled.point.execution
     latencies = np.concatenate([each.latencies_ms for each in rounds])
     p50, p95, p99 = (float(value) for value in np.quantile(latencies, [0.5, 0.95, 0.99]))
@@ -91,8 +99,8 @@ def summed_up(
         load_seconds=float(np.median([each.load_seconds for each in rounds])),
         peak_mb=max(each.peak_mb for each in rounds),
         size_mb=size_mb,
-        choice=yardstick.on_choice(sampled, reference),
-        test=yardstick.on_test(sampled, reference),
+        choice=before.choice if before else yardstick.on_choice(sampled, reference),
+        test=before.test if before else yardstick.on_test(sampled, reference),
         beside=next(each.beside for each in rounds if each.beside is not None),
         cost=price.per_million(speed) if price else None,
         rates=tuple(each.rows_per_second for each in rounds),

@@ -63,7 +63,7 @@ def measure(prepared: Prepared, subject: Subject, grid: Grid, on_point: OnPoint 
     again = _run(prepared, _around(measured, _rules(prepared, subject), grid), grid, account, on_point)
     known = {each.point.name for each in first}
     every = [*(pooled(each, again) for each in first), *(each for each in again if each.point.name not in known)]
-    return _result(_summed(every, prepared, subject), prepared, subject, grid, account)
+    return _result(_summed(every, prepared, subject, measured), prepared, subject, grid, account)
 
 
 def _graphs(prepared: Prepared, grid: Grid, account: _Account) -> list[Precision]:
@@ -117,10 +117,15 @@ def _run(
     return list(in_turns(prepared.bench, points, grid.rounds, grid.seconds, account.failed, done))
 
 
-def _summed(sampled: Sequence[Sampled], prepared: Prepared, subject: Subject) -> list[Measured]:
-    yardstick, bench = prepared.yardstick, prepared.bench
+def _summed(
+    sampled: Sequence[Sampled], prepared: Prepared, subject: Subject, before: Sequence[Measured] = ()
+) -> list[Measured]:
+    yardstick, bench, known = prepared.yardstick, prepared.bench, {each.name: each for each in before}
     return [
-        summed_up(each, sampled[0], yardstick, bench.size_mb(each.point.precision), subject.price) for each in sampled
+        summed_up(
+            each, sampled[0], yardstick, bench.size_mb(each.point.precision), subject.price, known.get(each.point.name)
+        )
+        for each in sampled
     ]
 
 

@@ -12,6 +12,9 @@ from mlflow.entities import Run
 from flows.measure_command import _lines
 from flows.results import measured
 from models.sections import Hardware, Promotion
+from tasks.evaluation import form
+from tasks.evaluation.bootstrap import Interval, Resampling
+from tasks.evaluation.scored import Scored
 from tasks.hardware.asked import Options, ask
 from tasks.hardware.choose import cheapest
 from tasks.hardware.results import Drawn
@@ -236,6 +239,29 @@ def _check_files(folder: Path, told: dict[str, object], name: str) -> None:
     said = cli("measure", name, "--compare", folder / "two-cores.json", other, "--output", folder / "both")
     assert said.code == 0, said.both
     assert "the other" in (folder / "both" / "hardware.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_what_the_test_rows_refuse_is_not_registered_and_no_success(
+    server: str, copy: Copy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(name: str, other: Scored, origin: Scored, resampling: Resampling) -> Interval:
+        return Interval(0.0, 0.0, 0.0) if form.same_answers(other, origin) else Interval(-0.3, -0.1, -0.2)
+
+    copy("measure-lost", **RULES)
+    monkeypatch.setattr(form, "difference_to_origin", lost)
+    monkeypatch.setattr("tasks.hardware.choose._time", lambda point: 0.1 if point.precision == "int8-tensor" else 1.0)
+    words = ("measure", "measure-lost/1", *QUICK, "--precision", "float32", "--precision", "int8-tensor", "--register")
+    done = cli(*words, "--output", tmp_path, "--json")
+    assert done.code == 1, done.both
+    told = done.json
+    assert told["chosen"]["precision"] == "int8-tensor" and told["registered"] is None
+    assert told["refused"] == "average precision may be 0.3000 worse than in float32"
+    assert [version.number for version in list_versions("measure-lost")] == ["1"]
+    assert execution_of(resolve("measure-lost/1")) == Execution(**told["settings"]), "the best of float32 are kept"
+    assert "Nothing new to deploy" in (tmp_path / "hardware.html").read_text(encoding="utf-8")
+    chosen = [run.data.tags["chosen"] for run in children(told["run_id"]) if "chosen" in run.data.tags]
+    assert chosen == [told["refused"]]
 
 
 @pytest.mark.slow
