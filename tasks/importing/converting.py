@@ -1,6 +1,8 @@
 """ONNX made of other files, by the converters of their frameworks, where these are installed."""
 
+import errno
 import os
+import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,7 +13,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from models.errors import InputError, RefusedError
+from models.errors import InputError, OutsideError, RefusedError
 from models.modelfile import ModelFile
 from tasks.importing.confined import Progress
 from tasks.importing.networks import ask_keras, ask_tensorflow, compare_with_network
@@ -23,6 +25,7 @@ SAVED_MODEL = "saved_model.pb"
 CONVERTED, ANSWERS = "converted.onnx", "answers.parquet"
 OPSET = 18
 """Of the main domain, in what is converted here."""
+FULL = (errno.ENOSPC, errno.EDQUOT)
 LONGEST = 300
 """Characters of a converter's message that are shown."""
 
@@ -96,7 +99,10 @@ def as_onnx(file: Path, model_file: ModelFile, scratch: Path, trust: bool, progr
 
 @contextmanager
 def _converting(file: Path, converter: str) -> Iterator[None]:
-    """What a converter raises, whatever it is, as one plain line; what it prints stays off the screen."""
+    """What a converter raises, whatever it is, as one plain line; what it prints stays off the screen.
+
+    Raises OutsideError where the disk is full.
+    """
     from contextlib import redirect_stderr, redirect_stdout
 
     try:
@@ -106,6 +112,8 @@ def _converting(file: Path, converter: str) -> Iterator[None]:
     except (InputError, RefusedError):
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise OutsideError(f"{file}: no room to convert it in {tempfile.gettempdir()}: {error.strerror}") from error
         text = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{file}: {converter} can't read or convert it: {text[:LONGEST]}") from error
 

@@ -1,5 +1,6 @@
 """What a version's original is: the files it consists of, and what may be done with them."""
 
+import errno
 from pathlib import Path
 
 import joblib
@@ -8,7 +9,7 @@ import pytest
 import sklearn
 from sklearn.linear_model import LinearRegression
 
-from models.errors import InputError
+from models.errors import InputError, OutsideError
 from tasks.importing import converting
 from tasks.importing.original import digest_of
 from tests.imports import bring
@@ -60,6 +61,19 @@ def test_a_saved_model_is_a_program_and_not_loaded_without_trust(
     with pytest.raises(InputError, match=r"saved: a SavedModel, and loading it runs .* --trust, .*tf2onnx"):
         converting.require_converter(tmp_path / "saved", trust=False)
     assert converting.require_converter(tmp_path / "saved", trust=True)
+
+
+def test_a_full_disk_is_nothing_wrong_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = rows()
+    joblib.dump(LinearRegression().fit(frame[["a", "b"]], frame["y"]), tmp_path / "fitted.pkl")
+    spec = spec_of(tmp_path)
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    with pytest.raises(OutsideError, match=r"fitted\.pkl: no room to convert it in .*: No space left on device"):
+        bring(tmp_path / "fitted.pkl", spec, trust=True)
 
 
 def test_another_scikit_learn_that_fitted_a_pipeline_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
