@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from models.errors import OutsideError
+from models.errors import InputError, OutsideError
 from tasks.registry import versions
 from tasks.registry.versions import SHA256, Version
 from tasks.scoring.execution import EXECUTION, Execution
@@ -17,7 +17,7 @@ from tasks.serving.batcher import Batcher
 from tasks.serving.models import Models
 from tasks.serving.sources import Source, find_sources, moved
 from tasks.serving.wanted import Wanted, write_wanted
-from tests.tasks.serving.versions import write_version
+from tests.tasks.serving.versions import write_classifier, write_version
 
 MEASURED = Execution(optimization="basic", batch_rows=7)
 
@@ -142,3 +142,9 @@ def test_a_process_takes_the_same_version_run_otherwise(tmp_path: Path) -> None:
     write_wanted(path, {"m": replace(plain, execution=Execution(provider="NoSuchProvider").to_json())})
     models.take()
     assert models.find("m").served.graph.execution == MEASURED and untaken == ["1"]
+
+
+def test_a_name_that_no_address_leads_to_is_not_served(tmp_path: Path) -> None:
+    write_classifier(tmp_path / "version", name="a/b")
+    with pytest.raises(InputError, match="no address leads to a model that is called 'a/b'"):
+        find_sources([str(tmp_path / "version")], tmp_path / "files")
