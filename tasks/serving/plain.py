@@ -1,6 +1,7 @@
 """The plain protocol: rows of raw columns by name, as JSON or, for one row with files, as a form."""
 
 import asyncio
+import re
 from typing import Any
 
 import orjson
@@ -9,7 +10,8 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect, Request
 
-from models.columns.kind import FileSettings
+from models.columns.kind import ColumnSettings, FileSettings
+from models.columns.series.feed import SeriesSettings
 from tasks.serving.asking import NO_ENDPOINT, Answered, Asked, RowsAsked
 from tasks.serving.bodies import Body, too_late
 from tasks.serving.problem import bad_request
@@ -19,6 +21,9 @@ FORM = "multipart/form-data"
 KEYS = ("rows", "endpoint")
 ENDPOINT_FIELD = "endpoint"
 LONGEST_ENDPOINT = 200
+MOST_DIGITS = 100
+"""Characters of a number in a window, on the average."""
+SEPARATORS = re.compile(r"[\s,;]+")
 ROWS_AT_ONCE = 256
 """Of an answer that are worded at once."""
 
@@ -79,19 +84,30 @@ async def _read_form(body: Body, served: Served, request_id: str) -> Asked:
     except ClientDisconnect:
         raise bad_request("the connection was closed before the form was whole") from None
     try:
-        row = {
-            name: await _cell(form, name, isinstance(s, FileSettings)) for name, s in columns.items() if name in form
-        }
+        twice = next((name for name in columns if len(form.getlist(name)) > 1), None)
+        if twice is not None:
+            raise bad_request(f"field {twice!r} is given {len(form.getlist(twice))} times")
+        row = {name: await _cell(form, name, settings) for name, settings in columns.items() if name in form}
         endpoint = form.get(ENDPOINT_FIELD, NO_ENDPOINT) if ENDPOINT_FIELD not in columns else NO_ENDPOINT
     finally:
         await form.close()
     return Asked(request_id, RowsAsked([row]), endpoint_of(endpoint))
 
 
-async def _cell(form: FormData, name: str, of_file: bool) -> Any:
+async def _cell(form: FormData, name: str, settings: ColumnSettings) -> Any:
     """A field's text, or what its file holds; nothing sent is a missing value."""
     given = form[name]
     if isinstance(given, UploadFile):
         content = await given.read()
-        return (content or None) if of_file else content.decode("utf-8", "replace")
-    return given or None
+        return (content or None) if isinstance(settings, FileSettings) else content.decode("utf-8", "replace")
+    return _window(given, settings.window) if isinstance(settings, SeriesSettings) and given else given or None
+
+
+def _window(text: str, length: int) -> Any:
+    """Numbers as a list of JSON, or one behind the other; the text itself where it is neither."""
+    if len(text) > MOST_DIGITS * length:
+        return []
+    try:
+        return orjson.loads(text) if text.lstrip().startswith("[") else [*map(float, SEPARATORS.split(text.strip()))]
+    except ValueError:
+        return text

@@ -70,6 +70,8 @@ def find_sources(asked: Sequence[str], scratch: Path) -> list[Source]:
 def _find(place: str, scratch: Path) -> Source:
     if Path(place).is_dir():
         contract = read_contract(Path(place))
+        if "/" in contract.name:
+            raise InputError(f"{place}: no address leads to a model that is called {contract.name!r}; rename it")
         return Source(contract.name, place, Wanted(FROM_FOLDER, str(Path(place).resolve()), None))
     # Only what comes from the registry waits for MLflow to be loaded.
     from tasks.registry.versions import CHAMPION, parse_name, resolve

@@ -94,6 +94,8 @@ def main(words: list[str]) -> int:
     """The exit code."""
     logging.basicConfig(format="%(message)s", level=logging.INFO)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    # What is wrong with a form is told to who has sent it; anybody could fill the log with it.
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
     try:
         if words[0] == "check":
             wanted = Wanted(**orjson.loads(words[1]))

@@ -252,3 +252,26 @@ def test_pictures_come_in_forms_and_in_json(tmp_path: Path) -> None:
         absent = client.post(place, data={"load": "1"}, files={"sing": ("a.png", picture(20))})
         assert absent.status_code == 422 and "'sign', row 1: is missing" in absent.json()["error"]
         assert client.post(place, content=b"x", headers={"Content-Type": "multipart/form-data"}).status_code == 400
+
+
+def test_windows_come_in_forms_as_lists_or_numbers(tmp_path: Path) -> None:
+    columns = {"load": KINDS["number"].settings(), "wave": KINDS["series"].settings(window=3)}
+    write_version(tmp_path / "waves", columns)
+    with asking(tmp_path, {"waves": tmp_path / "waves"}) as client:
+        place, file = "/models/waves/predict", {"more": ("a.png", b"x")}
+        for wave in ("[1, null, 3]", "1 2.5 3", " 1,2;3 ", ""):
+            reply = client.post(place, data={"load": "2", "wave": wave}, files=file)
+            assert reply.json()["predictions"] == [{"value": 2}], wave
+        for wave, said in (
+            ("1 2", "a window is a list of 3 numbers"),
+            ("1 x 3", "wrong type"),
+            ("[1, 2", "wrong type"),
+        ):
+            reply = client.post(place, data={"load": "2", "wave": wave}, files=file)
+            assert reply.status_code == 422 and said in reply.json()["error"], wave
+
+
+def test_a_field_of_a_form_is_given_once(client: TestClient) -> None:
+    parts = [("load", (None, "1")), ("load", (None, "2")), ("shop", (None, "north"))]
+    reply = client.post("/models/by hand é/predict", files=parts)
+    assert reply.status_code == 400 and "field 'load' is given 2 times" in reply.json()["error"]
