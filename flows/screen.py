@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 import traceback
 import warnings
@@ -9,12 +10,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from http import HTTPStatus
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models.errors import InputError, OutsideError, PerennialError
 from tasks.addresses import without_credentials
 
 CLIENTS_OF_PREFECT = ("httpx", "httpcore")
+LITTLE = 5_000_000
+"""Bytes of free disk with which a database may not be able to write any more."""
 
 if TYPE_CHECKING:
     from flows.results import OnRows, Promoted, Retrained, Trained
@@ -105,11 +109,17 @@ def _problems(error: Exception) -> list[str]:
 def _of_prefect(status: int | None, first: str) -> str:
     """`status` is that of an answer; None where there was none."""
     server = f"Prefect at {without_credentials(os.environ.get('PREFECT_API_URL', 'its address'))}"
-    if status is None:
-        return f"{server} can't be reached ({first}); `perennial history` tells what was done before"
     if status == HTTPStatus.UNAUTHORIZED:
         return f"{server} asks for user and password; set PREFECT_API_AUTH_STRING to USER:PASSWORD"
-    return f"{server} failed (status {status}); `perennial history` tells what was done before"
+    what = f"failed (status {status})" if status else f"can't be reached ({first})"
+    return f"{server} {what}; {_little_room() or '`perennial history` tells what was done before'}"
+
+
+def _little_room() -> str:
+    """That the state folder's disk is full, on which a server of this machine fails without saying why."""
+    home = Path(os.environ.get("PERENNIAL_HOME", ""))
+    free = shutil.disk_usage(home).free if home.is_dir() else LITTLE
+    return f"only {free / 1e6:.1f} MB are left on the disk of {home}: make room" if free < LITTLE else ""
 
 
 def _plain(value: Any) -> Any:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import UNAUTHENTICATED
 
 from models.errors import OutsideError
 from tasks.registry import connection
@@ -59,3 +61,12 @@ def test_two_processes_may_be_the_first(tmp_path: Path) -> None:
         for _ in range(2)
     ]
     assert [process.communicate(timeout=120)[0].strip() for process in both] == ["1", "1"]
+
+
+def test_a_server_that_asks_for_a_password_is_one_line_that_says_how_to_give_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mlflow, "get_tracking_uri", lambda: "http://mlflow:5000")
+    told = r"^MLflow at http://mlflow:5000 asks for user and password while looking; set MLFLOW_TRACKING_USERNAME and "
+    with pytest.raises(OutsideError, match=told), plain_errors("looking"):
+        raise MlflowException("failed with error code 401 != 200", error_code=UNAUTHENTICATED)
