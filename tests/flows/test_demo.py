@@ -127,8 +127,24 @@ def test_an_unknown_example_is_one_plain_line(tmp_path: Path, monkeypatch: pytes
     assert set(demo.list_examples()) == set(demo.EXAMPLES)
 
 
+def played(said: str) -> None:
+    assert "digits version 1 is champion now" in said
+    assert "100 rows: 100 scored with digits version" in said
+    assert "Done." in said
+
+
 @pytest.mark.slow
-def test_the_demo_plays_to_its_end(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("server", "no_evaluation")
+def test_the_demo_plays_to_its_end(home: Path) -> None:
+    done = cli("demo")
+    assert done.code == 0, done.both
+    played(done.out)
+    assert (home / "demo" / "digits" / "scored-2" / "predictions").exists()
+
+
+@pytest.mark.soak
+def test_the_demo_is_the_first_command_of_a_new_checkout(tmp_path: Path) -> None:
+    """Nothing is there yet: it makes both databases, has a Prefect server of its own, and judges in full."""
     home = tmp_path / "home"
     settings = {
         "PERENNIAL_HOME": str(home),
@@ -137,7 +153,5 @@ def test_the_demo_plays_to_its_end(tmp_path: Path) -> None:
     }
     done = finished(command("demo", **settings), timeout=280)
     assert done.code == 0, done.both
-    assert "digits version 1 is champion now" in done.out
-    assert "100 rows: 100 scored with digits version" in done.out
-    assert "Done." in done.out
+    played(done.out)
     assert (home / "demo" / "digits" / "scored-2" / "predictions").exists()

@@ -69,7 +69,7 @@ def test_workers_elsewhere_need_a_server_that_they_reach(server: str) -> None:
     steps._require_common_server(())
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(280)
 def test_a_killed_run_goes_on_without_ray(small: Small, server: str, tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="Ray, an optional extra, is not installed")

@@ -1,5 +1,6 @@
 """Scoring on two workers of a real Ray on this machine: the same rows as in one process, whatever is killed."""
 
+import json
 import signal
 import threading
 import time
@@ -14,6 +15,7 @@ from prefect.client.schemas.filters import TaskRunFilter, TaskRunFilterName
 
 from models.actions import Action
 from tasks.cluster import connected
+from tasks.scoring.on_ray import RayCrew
 from tests.conftest import Copy, Small
 from tests.servers import Address, PostgresServer
 from tests.small import cli, plain, table
@@ -102,6 +104,30 @@ def test_a_killed_worker_changes_nothing(small: Small, folder: Path, alone: Path
     same(tmp_path / "out", alone)
     assert before == times(tmp_path / "out", set(before)), "what was in the ledger is not done again"
     assert {path.name for path in tmp_path.iterdir()} == {"out"}
+
+
+def test_an_interrupted_run_goes_on_without_ray(
+    small: Small, folder: Path, alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = tmp_path / ".out.partial" / "ledger"
+    real = RayCrew.ended
+
+    def ended(crew: RayCrew) -> object:
+        if len(list((ledger / "shards").glob("*"))) > 2:
+            raise KeyboardInterrupt
+        return real(crew)
+
+    words = ("score", "small", "--input", folder, "--output", tmp_path / "out", "--shard-rows", 1000)
+    with monkeypatch.context() as patch:
+        patch.setattr(RayCrew, "ended", ended)
+        assert cli(*words, *RAY).code == 130
+    run_id = json.loads((ledger / "run.json").read_text())["run_id"]
+    shards = {path.stem for path in (ledger / "shards").iterdir()}
+    before = times(tmp_path / ".out.partial" / "out", shards)
+    done = cli(*words, "--json")
+    assert (done.code, done.json["run_id"]) == (0, run_id), done.both
+    same(tmp_path / "out", alone)
+    assert before and before == times(tmp_path / "out", set(before))
 
 
 def times(output: Path, shards: set[str]) -> dict[str, int]:

@@ -26,6 +26,8 @@ from tests.conftest import Small
 from tests.tasks.scoring.scored_files import STAMP, Run, left, new_rows, only
 
 FORMS = ("out", "out.csv", "out.parquet")
+APART = [5, pytest.param(1, marks=pytest.mark.soak)]
+"""Steps from one kill to the next."""
 
 
 def test_a_folder_with_other_files_is_refused_and_stays(run: Run, rows_csv: Path, tmp_path: Path) -> None:
@@ -121,10 +123,11 @@ def killed_at(step: int, score: Callable[[], Any]) -> bool:
     return os.WIFSIGNALED(status)
 
 
+@pytest.mark.parametrize("apart", APART)
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("old", [False, True])
 def test_killed_at_any_step_nothing_is_lost_or_done_twice_and_the_rerun_completes(
-    small: Small, tmp_path: Path, form: str, old: bool
+    small: Small, tmp_path: Path, form: str, old: bool, apart: int
 ) -> None:
     predictor = Predictor.load(small.downloaded)
     rows = new_rows(100).assign(load=lambda frame: frame["load"].where(frame["id"] % 25 != 7, 1000))
@@ -137,7 +140,7 @@ def test_killed_at_any_step_nothing_is_lost_or_done_twice_and_the_rerun_complete
     score(tmp_path / "whole" / form)
     score(tmp_path / "before" / form, "before.parquet")
     whole, before = read(tmp_path / "whole" / form), read(tmp_path / "before" / form) if old else {}
-    for step in range(0, 200, 3):
+    for step in range(0, 200, apart):
         output = tmp_path / str(step) / form
         if old:
             shutil.copytree(tmp_path / "before", output.parent)
@@ -160,10 +163,11 @@ def test_killed_at_any_step_nothing_is_lost_or_done_twice_and_the_rerun_complete
     assert same(read(output), whole)
 
 
+@pytest.mark.parametrize("apart", APART)
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("old", [False, True])
 def test_overwriting_a_run_that_was_killed_at_any_step_gives_the_new_rows(
-    small: Small, tmp_path: Path, form: str, old: bool
+    small: Small, tmp_path: Path, form: str, old: bool, apart: int
 ) -> None:
     predictor = Predictor.load(small.downloaded)
     new_rows(60).to_parquet(tmp_path / "killed.parquet", row_group_size=30)
@@ -175,7 +179,7 @@ def test_overwriting_a_run_that_was_killed_at_any_step_gives_the_new_rows(
 
     score(tmp_path / "whole" / form, "new")
     score(tmp_path / "before" / form, "killed")
-    for step in range(0, 200, 3):
+    for step in range(0, 200, apart):
         output = tmp_path / str(step) / form
         if old:
             shutil.copytree(tmp_path / "before", output.parent)
