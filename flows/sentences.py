@@ -7,8 +7,8 @@ from models.sections import Topic
 VERSION = "version {{ event.payload.version }}"
 WHO = "{{ event.payload.who }}: {{ event.payload.why }}"
 REASONS = "{{ event.payload.reasons | join('; ') }}"
-PAGE = "{{ flow_run | ui_url }}"
-"""Of the flow run in Prefect's UI."""
+PAGE = "{{ flow_run | ui_url or 'the page of ' ~ flow_run.name }}"
+"""Of the flow run in Prefect's UI: a server may not know its own address."""
 SEE = "{% if flow_run %}; see " + PAGE + "{% endif %}"
 
 AWAITS = (

@@ -4,7 +4,6 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http import HTTPStatus
 from pathlib import Path
 
 import mlflow
@@ -17,6 +16,8 @@ from tasks.aside import HeldError, folder_aside, held
 
 SQLITE = "sqlite:///"
 PATIENCE_SECONDS = 60
+UNAUTHENTICATED = "UNAUTHENTICATED"
+"""MLflow's word for an answer with status 401."""
 KIND = {"mlflow.experimentKind": "custom_model_development"}
 """The UI then opens on runs and metrics instead of traces."""
 
@@ -71,7 +72,7 @@ def plain_errors(doing: str) -> Iterator[None]:
         first = str(error).strip().splitlines()[0]
         if "Max retries exceeded" in first:
             raise OutsideError(f"MLflow at {uri} can't be reached while {doing}; is the server running?") from error
-        if error.get_http_status_code() == HTTPStatus.UNAUTHORIZED:  # type: ignore[no-untyped-call]
+        if error.error_code == UNAUTHENTICATED:
             told = f"MLflow at {uri} asks for user and password while {doing}"
             raise OutsideError(f"{told}; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD") from error
         raise OutsideError(f"MLflow at {uri} failed while {doing}: {without_credentials(first)[:300]}") from error

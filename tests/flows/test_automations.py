@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, get_args
 from uuid import uuid4
@@ -136,7 +137,7 @@ def rendered() -> Render:
     from flows.automations import EVENTS, Asked, automations_of
     from models.modelfile import ModelFile
 
-    register_user_template_filters({**all_filters, "ui_url": lambda run: f"http://prefect/runs/{run}"})
+    register_user_template_filters({**all_filters, "ui_url": lambda run: run.url})
     given = {"name": "odd", "sources": [{"uri": "x.csv"}], "target": {"column": "y"}, "columns": {"x": "number"}}
     file = ModelFile.model_validate({**given, "notify": {"webhook": "hook"}})
     ids = {f"{flow}/odd": uuid4() for flow in ("train", "retrain")}
@@ -152,14 +153,13 @@ def rendered() -> Render:
     return render
 
 
+@dataclass(frozen=True)
 class FlowRun:
     """Of a deployment, or of a command."""
 
-    def __init__(self, deployment_id: str | None) -> None:
-        self.deployment_id = deployment_id
-
-    def __str__(self) -> str:
-        return "7"
+    deployment_id: str | None
+    url: str | None = "http://prefect/runs/7"
+    name: str = "retrain odd"
 
 
 def test_a_web_hook_is_sent_json_whatever_happened(rendered: Render) -> None:
@@ -195,6 +195,8 @@ def test_a_decision_is_told_in_a_sentence(rendered: Render) -> None:
     assert text("refusal", "awaits-approval", deployed, "100 rows", "better", "a person has to") == (
         waits + "Resume at http://prefect/runs/7; 100 rows; better"
     )
+    nowhere = text("refusal", "awaits-approval", FlowRun("some", url=None), "better", "a person has to")
+    assert nowhere == waits + "Resume at the page of retrain odd; better"
     assert text("refusal", "awaits-approval", by_hand, "better", "a person has to") == (
         waits + "perennial promote odd --version 2 --approve REASON, or --reject REASON; better"
     )

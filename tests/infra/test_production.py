@@ -1,9 +1,11 @@
 """Production as its page describes it: passwords on both servers, PostgreSQL, an object store, a worker, a backup."""
 
 import hashlib
+import os
 import re
 import shutil
 import socket
+import subprocess
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -205,6 +207,22 @@ def test_the_page_has_no_other_kinds_of_commands() -> None:
     natively, *others = ([how for how, _ in blocks_of(name)] for name in ("Natively", "Backup and restore", "Upgrade"))
     assert natively == ["", "every", "terminal", "", "terminal", "terminal", "terminal", ""]
     assert others == [["", ""], ["", ""]]
+
+
+def test_the_prefect_server_knows_where_its_pages_are(tmp_path: Path) -> None:
+    """Notifications lead there; inside of a container nothing else tells."""
+    stand_in = tmp_path / "prefect"
+    stand_in.write_text('#!/bin/sh\necho "$PREFECT_UI_URL $PREFECT_SERVER_UI_API_URL"\n')
+    stand_in.chmod(0o755)
+    example = (ROOT / "infra" / "production.env.example").read_text()
+    settings = dict(re.findall(r"^(\w+)=(.*)$", example, re.MULTILINE))
+    settings |= {name: "x" for name, value in settings.items() if not value}
+    settings |= {"PREFECT_PUBLIC_API": "https://prefect.example.org/api", "PERENNIAL_HOME": str(tmp_path / "home")}
+    said = subprocess.run(
+        [ROOT / "infra" / "bin" / "prefect-server"], env={**settings, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert said.stdout.split() == ["https://prefect.example.org", "https://prefect.example.org/api"]
 
 
 def test_each_setting_is_used_and_no_secret_is_in_the_example() -> None:
