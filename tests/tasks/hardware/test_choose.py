@@ -136,7 +136,7 @@ def test_within_rounds_that_overlap_the_more_exact_point_is_chosen() -> None:
 def test_settings_that_name_a_library_are_not_kept() -> None:
     best = point(9000, execution=vars(Execution(options={"backend_path": "/tmp/a.so"})))
     version = Version("m", "1", "r", "models:/m-1", {}, ())
-    kept = keep_best(version, result(point(), best), "run")
+    kept = keep_best(version, result(point(), best, chosen=1), "run")
     assert kept.execution is None and "has backend_path, which names a library or path" in kept.why
     with pytest.raises(RefusedError, match="was measured with backend_path, which names a library or path"):
         register_variant(version, Path(), Path(), best, "accuracy", None, "run")  # type: ignore[arg-type]
