@@ -50,7 +50,7 @@ def test_a_signal_is_one_plain_line(how: str) -> None:
 
 
 def test_time_runs_from_the_last_sign_of_progress(tmp_path: Path) -> None:
-    assert confined(work.steps, "f", "while it waits", Limits(1.5), 8, 0.3) == 8
+    assert confined(work.steps, "f", "while it waits", Limits(3), 8, 0.5) == 8
     with pytest.raises(InputError, match=r"^f: while it waits, it gives no answer for 1 s; --timeout allows more$"):
         confined(work.with_child, "f", "while it waits", Limits(1), str(tmp_path / "pid"))
     assert _ends(int((tmp_path / "pid").read_text()))
