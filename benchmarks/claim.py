@@ -33,6 +33,8 @@ MODEL, ROWS = "claim", 4000
 CONNECTIONS, BATCH = {1: 10, 512: 4}, 512
 """Connections by the rows of a request."""
 ROUNDS, SECONDS = 5, 6.0
+NEVER = "86400"
+"""Seconds between two looks at the tags of what is served."""
 CHOSEN, USUAL, SLOWEST = "chosen", "usual", "slowest"
 
 
@@ -92,9 +94,9 @@ def _asked(
     with ExitStack() as stack:
         ports = {}
         for name, side in sides.items():
-            # Read once, when a server starts.
+            # Read when the server starts, which then looks no more.
             client.set_model_version_tag(MODEL, side.version, EXECUTION, Execution.of(side.point.execution).to_json())
-            ports[name] = stack.enter_context(serving(home, f"{MODEL}/{side.version}")).port
+            ports[name] = stack.enter_context(serving(home, f"{MODEL}/{side.version}", "--poll-seconds", NEVER)).port
         for turn in range(rounds):
             for name in list(sides)[:: 1 if turn % 2 else -1]:
                 for count, connections in CONNECTIONS.items():

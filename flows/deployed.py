@@ -71,7 +71,8 @@ def forsaken(there: Mapping[str, DeploymentResponse], names: Mapping[Path, str])
     """Deployments of models whose file is gone or names another one now; `names` are the models of the given files."""
     why: dict[str, str] = {}
     for deployment in there.values():
-        told = deployment.job_variables.get("env", {}).get(MODEL_FILE)
+        # Deployments of models that train name it to their flow; earlier releases named it there alone.
+        told = deployment.job_variables.get("env", {}).get(MODEL_FILE) or deployment.parameters.get("model_file")
         path = Path(told) if told else None
         if path and deployment.name not in names.values():
             if path in names:

@@ -119,7 +119,10 @@ def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
 
 
 def _listen(process: "subprocess.Popen[bytes]", limits: Limits, head: str) -> bytes | None:
-    """What the process answers; None where it ends without. Raises InputError beyond the limits."""
+    """What the process answers; None where it ends without.
+
+    Raises InputError beyond the limits, OutsideError where it does not start.
+    """
     memory, most, heard = _Memory(process.pid), limits.bytes(), bytearray()
     quiet_since = time.monotonic()
     with DefaultSelector() as selector:
@@ -133,7 +136,9 @@ def _listen(process: "subprocess.Popen[bytes]", limits: Limits, head: str) -> by
                 quiet_since = time.monotonic()
             if memory.used() > most:
                 raise InputError(f"{head}, it takes more than {most / 1e9:.3g} GB of memory; --memory-gb allows more")
-            if time.monotonic() - quiet_since > (limits.seconds if heard else START_SECONDS):
+            if not heard and time.monotonic() - quiet_since > START_SECONDS:
+                raise OutsideError(f"{head}, its process did not start within {START_SECONDS:g} s; try again")
+            if heard and time.monotonic() - quiet_since > limits.seconds:
                 raise InputError(f"{head}, it gives no answer for {limits.seconds:g} s; --timeout allows more")
     _, sign, answer = bytes(heard).partition(ANSWER)
     return answer if sign else None

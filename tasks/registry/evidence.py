@@ -190,13 +190,13 @@ def _parity(version: Version) -> float | None:
 def _origin_of(version: Version) -> _Side | None:
     """What the version is another form of; None where it is none, or that is gone.
 
-    That is its parent; or, where its own settings compute otherwise, the version as it was exported.
+    That is its parent; or, where its own settings compute otherwise, the version itself; each as it was exported.
     """
     number = version.tags.get(PARENT)
     if number is None:
         return _load(version, Execution()) if execution_of(version).computes_otherwise else None
     found = next((each for each in list_versions(version.model) if each.number == number), None)
-    return _load(found) if found else None
+    return _load(found, Execution()) if found else None
 
 
 def _parent(version: Version, origin: _Rival, limits: Hardware) -> Parent | None:

@@ -113,7 +113,8 @@ def _texts(cells: Cells) -> tuple[pa.Array, list[Refusal]]:
 def _is_writable(cell: Any) -> bool:
     try:
         str(cell).encode()
-    except UnicodeEncodeError:
+    except ValueError:
+        # Half characters, and whole numbers of thousands of digits.
         return False
     return True
 

@@ -54,21 +54,21 @@ async def _parse_pieces(content: bytes, cuts: list[tuple[int, int]]) -> Any:
     """An object whose list of objects is cut in pieces.
 
     That what is before a cut can be parsed once the list and the object are closed shows that the cut is between two
-    elements of the list, and not in a text or deeper down; so does, then, each further piece.
+    elements of a list, and not in a text or deeper down; so does, then, each further piece. A mark shows that it is the
+    list of the last name, which it is not where a name is given twice.
     """
     if not cuts:
         raise _OtherwiseError
-    first: dict[str, Any] = orjson.loads(content[: cuts[0][0]] + b"]}")
-    name = next(reversed(first))
-    elements = first[name]
-    if not isinstance(elements, list):
+    # What the caller can't have written.
+    mark = os.urandom(8).hex()
+    first: dict[str, Any] = orjson.loads(content[: cuts[0][0]] + b',"' + mark.encode() + b'"]}')
+    elements = first[next(reversed(first))]
+    if not isinstance(elements, list) or elements.pop() != mark:
         raise _OtherwiseError
     for (_, start), (end, _) in pairwise(cuts):
         await asyncio.sleep(0)
         elements += orjson.loads(b"[" + content[start:end] + b"]")
     await asyncio.sleep(0)
-    # A name that the caller can't have used behind the list.
-    rest = os.urandom(8).hex()
-    last: dict[str, Any] = orjson.loads(b'{"' + rest.encode() + b'":[' + content[cuts[-1][1] :])
-    elements += last.pop(rest)
+    last: dict[str, Any] = orjson.loads(b'{"' + mark.encode() + b'":[' + content[cuts[-1][1] :])
+    elements += last.pop(mark)
     return first | last

@@ -14,8 +14,8 @@ from tasks.serving.problem import RequestError, bad_request, bad_rows
 
 FEW = 256
 """Rows of plain cells that are read in the event loop itself."""
-LARGE_AT_ONCE = 4
-"""Requests of more rows, or of pictures, sound or texts, that are read and scored at the same time."""
+SMALL_AT_ONCE, LARGE_AT_ONCE = 64, 4
+"""Requests of few rows with pictures, sound or texts, and requests of more rows, that are read at the same time."""
 
 
 class Service:
@@ -23,7 +23,7 @@ class Service:
 
     def __init__(self, limits: Limits, observers: Sequence[Observer] = ()) -> None:
         self.limits, self._observers = limits, tuple(observers)
-        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
+        self._small, self._large = asyncio.Semaphore(SMALL_AT_ONCE), asyncio.Semaphore(LARGE_AT_ONCE)
 
     async def answer(self, live: Live, asked: Asked) -> Answered:
         """The predictions of the rows. Raises RequestError."""
@@ -40,7 +40,7 @@ class Service:
             if served.reader.plain and count <= FEW:
                 predictions = await live.batcher.predict(served, asked.rows.read(served.reader), count)
             else:
-                async with self._large:
+                async with self._small if count <= FEW else self._large:
                     feed = await asyncio.to_thread(asked.rows.read, served.reader)
                     predictions = await live.batcher.predict(served, feed, count)
         except RowsError as error:

@@ -111,9 +111,11 @@ def moved(source: Source, scratch: Path) -> Wanted | None:
         version = _holder(source, source.wanted)
         found = None if version is None or source.left_alone else _changed(source.wanted, version, scratch)
     except InputError as error:
-        number = source.seen[0] if source.seen else "?"
-        LOG.error("%s version %s is not taken, %s goes on: %s", source.name, number, source.wanted.version, error)
-        source.refuse()
+        # A name that means nothing any more is found out at each look.
+        if not source.left_alone:
+            number = source.seen[0] if source.seen else "?"
+            LOG.error("%s version %s is not taken, %s goes on: %s", source.name, number, source.wanted.version, error)
+            source.refuse()
         return None
     except (PerennialError, OSError) as error:
         if not source.troubled:

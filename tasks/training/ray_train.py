@@ -64,7 +64,9 @@ def train_on_ray(
         room = cores_each(engine.workers), has_gpus(engine.workers)
         told, heard = Queue(actor_options={"num_cpus": 0}), Queue(actor_options={"num_cpus": 0})
         # In a process of its own: what this one is told, such as an interrupt, it need not wait for.
-        run = _Run(ray.remote(num_cpus=0)(_run).remote(assignment, engine, *room, told, heard), told, heard)
+        run = _Run(
+            ray.remote(num_cpus=0, max_retries=0)(_run).remote(assignment, engine, *room, told, heard), told, heard
+        )
         try:
             _listen(run, on_epoch)
         finally:
@@ -191,8 +193,13 @@ class _Run:
         if not self.over:
             ray.cancel(self.task)
             self.wait(ENDING_SECONDS)
-        self.heard.put(OVER)
-        ray.wait([self.task], timeout=ENDING_SECONDS)
+        until = time.monotonic() + ENDING_SECONDS
+        while time.monotonic() < until:
+            # Said again: the queue gives one to a worker that was ended while it listened.
+            self.heard.put(OVER)
+            if ray.wait([self.task], timeout=LISTENING_SECONDS)[0]:
+                return
+        ray.cancel(self.task, force=True)
 
     def require_success(self) -> None:
         """Raises OutsideError when workers failed time and again."""

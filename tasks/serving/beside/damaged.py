@@ -21,7 +21,12 @@ def set_aside(path: Path, why: str, along: tuple[Path, ...] = ()) -> None:
 
 
 def take_back(folder: Path) -> None:
-    """Gives parcels, and their journals, their names again: somebody may have mended them. Raises OSError."""
+    """Gives parcels with their journals, and segments, their names again: somebody may have mended them.
+
+    Raises OSError.
+    """
+    for segment in folder.glob(f"*/[!.]*{SEGMENT}"):
+        segment.rename(segment.with_name(segment.name.removesuffix(ENDING)))
     for parcel in folder.glob(f"[!.]*{PARCEL}"):
         stem = parcel.name.removesuffix(PARCEL)
         for path in (*folder.glob(f"{stem}.*.jsonl{ENDING}"), parcel):

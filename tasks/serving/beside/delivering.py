@@ -3,7 +3,7 @@
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
@@ -120,12 +120,13 @@ class Delivery:
             and (parcel.outbox in self._whole or self._look_into(parcel) is not None)
         ]
         # One that fails would keep those that are delivered with it from arriving.
-        parcels = [parcel for parcel in found if parcel.outbox not in self._failed] or found[:1]
-        if parcels:
+        fresh = [parcel for parcel in found if parcel.outbox not in self._failed]
+        alone = [parcel for parcel in found if parcel.outbox in self._failed][:1]
+        for parcels in filter(None, (fresh, alone)):
             again = not self._again.isdisjoint(parcel.outbox for parcel in parcels)
             work = partial(deliver, self._action, parcels, self._run_id, self._open_table, again=again, pace=LIVE)
             self._busy[self._pool.submit(work)] = parcels
-        return bool(parcels)
+        return bool(found)
 
     def _look_into(self, parcel: Parcel) -> list[Named] | None:
         """Each row's request and number; None where the parcel can't be delivered now.
@@ -176,10 +177,13 @@ class Delivery:
         """Has them looked at anew, and delivered one by one, each again after a while."""
         alone = len(parcels) == 1
         self._whole -= {parcel.outbox for parcel in parcels}
-        if alone and isinstance(error, UnreconciledError):
-            self._set_aside(parcels[0], str(error))
-            return
         if alone:
+            try:
+                if isinstance(error, UnreconciledError):
+                    self._set_aside(parcels[0], str(error))
+                    return
+            except OSError as refused:
+                error = refused
             self._tell(error)
         until = time.monotonic() + (TROUBLE_SECONDS if alone else 0.0)
         self._failed |= {parcel.outbox: until for parcel in parcels}
@@ -232,7 +236,7 @@ class Delivery:
     def _roll(self) -> None:
         """Makes parcels of the segments that are there; a kill meanwhile leaves rows in both, which are known then."""
         with left_segments(self._folder / NEW, MOST_SEGMENTS) as segments:
-            pieces = {path: read_pieces(path) for path in segments}
+            pieces = dict(self._readable(segments))
             whole = [table for each in pieces.values() for table in each if table is not None and _names_rows(table)]
             for rows in together(whole):
                 new = self._unseen(rows)
@@ -241,10 +245,18 @@ class Delivery:
                     self._remember(new)
             for path, each in pieces.items():
                 self._leave(path, sum(table is None or not _names_rows(table) for table in each))
-            if segments:
+            if pieces:
                 flush_to_disk(self._folder / NEW)
         while len(self._seen) > MOST_SEEN:
             self._seen.popitem(last=False)
+
+    def _readable(self, segments: Sequence[Path]) -> Iterator[tuple[Path, list[pa.Table | None]]]:
+        """With what is in them; one that the disk does not give is told, and keeps no other from being taken."""
+        for path in segments:
+            try:
+                yield path, read_pieces(path)
+            except OSError as error:
+                self._tell(error)
 
     def _leave(self, segment: Path, damaged: int) -> None:
         """What could be read of it is in parcels now."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from tasks.aside import HeldError, held
 from tasks.serving.beside.counts import MOST_REASONS, OTHER, SECONDS
+from tasks.serving.beside.damaged import set_aside
 from tasks.serving.beside.shared import State, merge, read_state, write_state
 
 LOG = logging.getLogger("perennial.serve")
@@ -42,16 +43,18 @@ def endpoints_folder(kept: Path | None, scratch: Path) -> Iterator[Path]:
 
 def sum_up(folder: Path) -> None:
     """Makes one file a model of those of processes that have ended. Raises OSError where the disk refuses it."""
+    for begun in folder.glob("*.new"):
+        begun.unlink()
     found: dict[str, list[tuple[Path, State]]] = {}
     for path in sorted(folder.glob("*.npz")):
         try:
             state = read_state(path)
         except Exception as error:
-            # Whatever NumPy makes of other bytes.
-            LOG.error(
-                "%s: damaged (%s); its counts are lost", path, str(error).splitlines()[0] if str(error) else error
-            )
-            path.unlink()
+            if isinstance(error, MemoryError) or getattr(error, "errno", None) is not None:
+                # The machine's, and not the file's.
+                raise
+            # Whatever NumPy makes of other bytes, and what other releases write.
+            set_aside(path, (str(error) or repr(error)).splitlines()[0])
         else:
             found.setdefault(state.model, []).append((path, state))
     for model, pairs in found.items():

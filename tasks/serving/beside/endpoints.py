@@ -31,6 +31,8 @@ class _Model:
         """Counts what was sent; the version that came last is the one whose rows are compared."""
         if not _is_same(sents[-1].served, self.served):
             self._turn_to(sents[-1].served)
+        # It may run otherwise now, and what it ran with need not stay in memory.
+        self.served = sents[-1].served
         self._new = set()
         places = [self._place_of(sent) for sent in sents]
         self.changed = True
@@ -59,7 +61,7 @@ class _Model:
         # Late: a server that no endpoint sends to does without.
         from tasks.serving.beside.windows import Expected, Windows
 
-        self.served, self.windows = served, None
+        self.windows = None
         expected = Expected.known_of(served)
         if expected:
             self.counts.most = min(self.counts.most, expected.most_endpoints)

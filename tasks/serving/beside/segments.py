@@ -117,21 +117,30 @@ def _next_table(content: bytes, start: int) -> int:
     return len(content)
 
 
+def _age(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
 @contextmanager
 def left_segments(folder: Path, most: int) -> Iterator[list[Path]]:
     """Some segments that nobody holds, the oldest first, held during the block."""
     found: list[tuple[Path, io.BufferedReader]] = []
     try:
-        for path in sorted(folder.glob(f"[!.]*{ENDING}"), key=lambda path: path.stat().st_mtime_ns):
+        for path in sorted(folder.glob(f"[!.]*{ENDING}"), key=_age):
             if len(found) == most:
                 break
-            file = path.open("rb")
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.close()
-            else:
-                found.append((path, file))
+            # One that a bad disk does not give stays, and keeps no other from being taken.
+            with suppress(OSError):
+                file = path.open("rb")
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    file.close()
+                else:
+                    found.append((path, file))
         yield [path for path, _ in found]
     finally:
         for _, file in found:

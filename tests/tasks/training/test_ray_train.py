@@ -118,10 +118,20 @@ def test_workers_begin_with_the_weights_of_a_warm_start(trainer: Trainer, whole:
 
 
 def test_a_killed_worker_is_replaced_and_an_interrupted_training_goes_on_to_the_same_weights(
-    trainer: Trainer, whole: Fitted
+    trainer: Trainer, whole: Fitted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both happen to one training, since each start of Ray's processes takes half a minute of processor time."""
+    import ray
+
     told: list[int] = []
+    left: list[object] = []
+    end = ray_train._Run.end
+
+    def watched(run: ray_train._Run) -> None:
+        end(run)
+        left.extend(ray.wait([run.task], timeout=0)[1])
+
+    monkeypatch.setattr(ray_train._Run, "end", watched)
 
     def disturb(report: EpochReport) -> None:
         if report.epoch == 5:
@@ -136,7 +146,7 @@ def test_a_killed_worker_is_replaced_and_an_interrupted_training_goes_on_to_the_
         trainer.fit("disturbed", TWO, disturb)
     assert told == [1, 2, 3, 4]
     psutil.wait_procs(workers(), timeout=60)
-    assert not workers()
+    assert not workers() and not left
     kept = load_checkpoint(trainer.folder / "disturbed" / "checkpoint.pt")
     assert kept is not None
     assert (len(kept["history"]), kept["workers"]) == (4, 2)

@@ -1,11 +1,13 @@
 """What a disk has spoilt is kept, told and counted, and everything else arrives."""
 
+import errno
 import json
 import logging
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -177,6 +179,70 @@ def test_receipts_of_other_rows_keep_no_other_parcel_from_arriving(tmp_path: Pat
         "1.parquet.damaged", "1.receipts.jsonl.damaged",
     ]  # fmt: skip
     assert count_damaged(tmp_path) == 1
+
+
+def test_what_a_disk_does_not_give_is_told_and_arrives_when_it_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    box, bad = tmp_path / "box", set[Path]()
+    put(box, rows(("a", 1)))
+    bad |= set((box / NEW).iterdir())
+    put(box, rows(("b", 1)))
+
+    def read(path: Path) -> list[pa.Table | None]:
+        if path in bad:
+            raise OSError(errno.EIO, "Input/output error")
+        return read_pieces(path)
+
+    monkeypatch.setattr(delivering, "read_pieces", read)
+    with caplog.at_level(logging.ERROR):
+        run(box, to_folder(tmp_path))
+    assert kept(tmp_path) == [("b", 1)] and set((box / NEW).iterdir()) == bad
+    assert caplog.messages == ["actions.keep: [Errno 5] Input/output error"]
+    bad.clear()
+    run(box, to_folder(tmp_path))
+    assert kept(tmp_path) == [("a", 1), ("b", 1)]
+
+
+def test_a_segment_that_was_mended_is_delivered_when_asked(tmp_path: Path) -> None:
+    box = tmp_path / "box"
+    put(box, rows(("a", 1)))
+    [segment] = (box / NEW).iterdir()
+    whole = segment.read_bytes()
+    segment.write_bytes(whole[:-1])
+    run(box, to_folder(tmp_path))
+    aside = segment.with_name(f"{segment.name}.damaged")
+    assert aside.exists() and not (tmp_path / "kept").exists()
+    aside.write_bytes(whole)
+    run(box, to_folder(tmp_path), again=True)
+    assert kept(tmp_path) == [("a", 1)] and not aside.exists()
+
+
+def test_what_failed_once_has_its_turn_however_much_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    box, said = tmp_path / "box", list[set[str]]()
+    parcel(box, "1", rows(("a", 1)))
+    working = delivering.deliver
+
+    def deliver(action: Action, parcels: Sequence[Any], *words: Any, **more: Any) -> object:
+        names = {each.outbox.stem for each in parcels}
+        said.append(names)
+        parcel(box, f"new-{len(said)}", rows((f"new {len(said)}", 1)))
+        if "1" in names and len(said) < 3:
+            raise ConnectionError("away")
+        return working(action, parcels, *words, **more)
+
+    monkeypatch.setattr(delivering, "deliver", deliver)
+    ended = threading.Event()
+    delivery = Delivery(box, to_folder(tmp_path), RUN, open_table, False)
+    thread = threading.Thread(target=delivery.run, args=(ended.is_set,))
+    thread.start()
+    try:
+        until(lambda: (tmp_path / "kept").exists() and ("a", 1) in kept(tmp_path))
+        assert {"1"} in said
+    finally:
+        monkeypatch.setattr(delivering, "deliver", working)
+        ended.set()
+        thread.join()
 
 
 def test_an_error_of_ours_ends_no_delivery(
