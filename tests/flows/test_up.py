@@ -193,8 +193,8 @@ def fetched(url: str, body: bytes | None = None) -> bytes:
 
 
 @pytest.fixture
-def running(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
-    process = start(tmp_path / "home")
+def running(tmp_path: Path, databases: Databases) -> Iterator["subprocess.Popen[str]"]:
+    process = start(databases.give(tmp_path / "home"))
     yield process
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
@@ -240,8 +240,8 @@ def test_all_start_work_for_other_commands_and_end_together(running: "subprocess
 
 @pytest.mark.soak
 @pytest.mark.timeout(600)
-def test_a_killed_up_leaves_nothing_and_when_the_worker_dies_all_end(tmp_path: Path, databases: Databases) -> None:
-    home = databases.give(tmp_path / "home")
+def test_a_killed_up_leaves_nothing_and_when_the_worker_dies_all_end(tmp_path: Path) -> None:
+    home = tmp_path / "home"
     first = start(home)
     told(first)
     watchdogs = [child for child in psutil.Process(first.pid).children() if "flows.marked" in child.cmdline()]
