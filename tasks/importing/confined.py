@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
 from threading import Thread
-from typing import IO, Any, Concatenate, ParamSpec, TypeVar
+from typing import IO, Any, Concatenate, ParamSpec, TypeVar, cast
 
 import psutil
 
@@ -114,8 +114,8 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 
 def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
-    assert pipe is not None
-    return pipe
+    """One that the process was started with."""
+    return cast("IO[bytes]", pipe)
 
 
 def _listen(process: "subprocess.Popen[bytes]", limits: Limits, head: str) -> bytes | None:
