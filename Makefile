@@ -30,13 +30,13 @@ help:
 # The venv's own pip is kept: a newer one picks torch's CUDA build.
 $(READY): requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
 # Ray is for checks and tests: the demo does without.
 $(TESTABLE): $(READY) requirements-ray.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-ray.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements-ray.lock
 	touch $@
 
 demo: $(READY)
