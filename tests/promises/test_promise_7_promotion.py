@@ -182,7 +182,7 @@ print(json.dumps([asdict(first), asdict(cli("promote", name))]))
 
 @pytest.mark.slow
 def test_a_killed_promotion_blocks_the_next_one_only_for_its_lease(copy: Copy) -> None:
-    """And until Prefect's server has found that it ran out. Each process has a temporary one, as where none is set up."""
+    """And until Prefect's server has seen that. Each process has a temporary one, as it is where none is set up."""
     name = "held-killed"
     copy(name, **RULES)
     process = subprocess.Popen(
