@@ -71,7 +71,7 @@ def _registered(home: Path, few: bool) -> list[dict[str, Any]]:
 
 
 def _sides(home: Path, few: bool) -> dict[str, Side]:
-    """What was chosen, what the version did before, and the slowest of its own graph where that is another one."""
+    """What was chosen; the usual settings and the slowest of the version's own graph, where these are others."""
     quick = ("--rounds", "1", "--seconds", "0.1") if few else ()
     words = [str(COMMAND), "measure", MODEL, "--register", "--json", "--output", str(home / "measured"), *quick]
     done = subprocess.run(words, env=own_environment(home), stdout=subprocess.PIPE, text=True)
@@ -80,8 +80,11 @@ def _sides(home: Path, few: bool) -> dict[str, Side]:
     own = [point for point in result.points if point.precision == "float32"]
     chosen = result.to_deploy or result.points[0]
     slowest = min(own, key=lambda point: point.rows_per_second)
-    sides = {CHOSEN: Side(told["registered"] or "1", chosen), USUAL: Side("1", own[0]), SLOWEST: Side("1", slowest)}
-    return {name: side for name, side in sides.items() if name != SLOWEST or slowest != own[0]}
+    others = {USUAL: own[0], SLOWEST: slowest}
+    sides = {name: Side("1", point) for name, point in others.items() if point != chosen}
+    if slowest == own[0]:
+        sides.pop(SLOWEST, None)
+    return {CHOSEN: Side(told["registered"] or "1", chosen)} | sides
 
 
 def _asked(
