@@ -2,10 +2,9 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
@@ -16,6 +15,9 @@ from models.columns.datetime.statistics import DatetimeStatistics, fit_datetime
 from models.columns.kind import ColumnKind, ColumnSettings, Mask, Parsed, Refusal
 from models.moments import checked_zone
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 INSTANT = pa.timestamp("us", tz="UTC")
 FIRST, LAST = -62_135_596_800, 253_402_300_799
 """Seconds since 1970 of the first and the last instant that is accepted: the years 1 to 9999, in UTC."""
@@ -23,7 +25,7 @@ COUNTS = {"s": 1, "ms": 10**3, "us": 10**6}
 """Units of a stamp in a second; nanoseconds can't leave the accepted years."""
 OFFSET = r"[Zz]$|[+-]\d{2}:?\d{2}$|[Tt ].*[+-]\d{2}$"
 """What ends an ISO text that names its offset, as +02:00, +0200 or, from PostgreSQL, +02."""
-NO_DATES = pa.array(["now", "today"])
+NO_DATES = ("now", "today")
 """Words that pandas would read as the current time."""
 UNIX: dict[str, Literal["s", "ms", "us"]] = {"unix": "s", "unix_ms": "ms", "unix_us": "us"}
 
@@ -90,6 +92,8 @@ class DatetimeKind(ColumnKind[DatetimeSettings, DatetimeStatistics]):
 
 def _checked_pattern(pattern: str) -> str:
     """The pattern itself. Raises ValueError unless it is one of strptime's."""
+    import pandas as pd
+
     try:
         pd.to_datetime(pd.Series(["x"]), errors="coerce", format=pattern)
     except (ValueError, re.error) as error:
@@ -142,7 +146,7 @@ def _near(stamps: pa.Array) -> tuple[pa.Array, Mask]:
 
 def _from_text(cells: pa.Array, settings: DatetimeSettings) -> tuple[pa.Array, Mask, Mask]:
     """Instants by pandas, which reads mixed ISO forms and marks what it can't read instead of raising."""
-    dated = pc.if_else(pc.is_in(pc.utf8_lower(cells), value_set=NO_DATES), pa.scalar(None, pa.string()), cells)
+    dated = pc.if_else(pc.is_in(pc.utf8_lower(cells), value_set=pa.array(NO_DATES)), pa.scalar(None, pa.string()), cells)
     with_offset = _with_offset(dated, settings.format)
     text = dated.to_pandas()
     there, clock = _read(text.where(with_offset), settings.format), _read(text.where(~with_offset), settings.format)
@@ -162,11 +166,16 @@ def _with_offset(text: pa.Array, pattern: str | None) -> Mask:
 
 def _read(text: "pd.Series[str]", pattern: str | None) -> pa.Array:
     """Timestamps, in UTC where the text says its offset or as if it did; null where it is no date."""
+    # Late: what answers live starts without, and most models have no dates in texts.
+    import pandas as pd
+
     stamps = pd.to_datetime(text, errors="coerce", format=pattern or "ISO8601", utc=True)
     return pa.array(stamps.dt.tz_convert(None).to_numpy(), from_pandas=True).cast(pa.timestamp(stamps.dt.unit, "UTC"))
 
 
 def _from_unix_text(cells: pa.Array, unit: str | None) -> tuple[pa.Array, Mask, Mask]:
+    import pandas as pd
+
     numbers = pd.to_numeric(pd.Series(cells.to_numpy(zero_copy_only=False)), errors="coerce")
     read = pa.array(numbers, pa.float64(), from_pandas=True)
     instants, _, far = _from_unix(read, unit)
