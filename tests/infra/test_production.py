@@ -169,7 +169,7 @@ def assert_secrets_are_nowhere(running: Topology, backup: Path) -> None:
     sought = dict.fromkeys(places, "biopsies") | {"the list of processes": "postgresql:///mlflow"}
     assert [place for place, word in sought.items() if word not in places[place]] == [], "nothing at all would be found"
     secrets = {**running.secrets, "CLINIC_TOKEN": TOKEN}
-    assert len(secrets) == 8
+    assert len(secrets) == 9
     assert [(name, place) for name, word in secrets.items() for place, text in places.items() if word in text] == []
     folders = (running.home, backup)
     assert [name for name, word in secrets.items() if held(word, folders) or held(word, running.logs())] == []
