@@ -146,7 +146,9 @@ def _near(stamps: pa.Array) -> tuple[pa.Array, Mask]:
 
 def _from_text(cells: pa.Array, settings: DatetimeSettings) -> tuple[pa.Array, Mask, Mask]:
     """Instants by pandas, which reads mixed ISO forms and marks what it can't read instead of raising."""
-    dated = pc.if_else(pc.is_in(pc.utf8_lower(cells), value_set=pa.array(NO_DATES)), pa.scalar(None, pa.string()), cells)
+    dated = pc.if_else(
+        pc.is_in(pc.utf8_lower(cells), value_set=pa.array(NO_DATES)), pa.scalar(None, pa.string()), cells
+    )
     with_offset = _with_offset(dated, settings.format)
     text = dated.to_pandas()
     there, clock = _read(text.where(with_offset), settings.format), _read(text.where(~with_offset), settings.format)
