@@ -220,9 +220,8 @@ async def _predict(state: State, body: Body, live: Live, request_id: str) -> byt
 async def _infer(state: State, body: Body, live: Live, request_id: str) -> bytes:
     given = await body.json()
     asked = await _aside(body.size > PIECE, v2.read_infer, given, live.served, request_id)
-    named, wanted = given.get("id"), given.get("outputs")
     answered = await state.service.answer(live, asked)
-    answer_id = named if isinstance(named, str) else request_id
+    answer_id, wanted = given.get("id", request_id), given.get("outputs")
     return await _aside(len(asked.rows) > FEW, v2.write_infer, answered, answer_id, wanted)
 
 

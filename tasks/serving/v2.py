@@ -28,6 +28,8 @@ def read_infer(given: Any, served: Served, request_id: str) -> Asked:
     """What a parsed body asks. Raises RequestError."""
     if not isinstance(given, dict) or not isinstance(given.get("inputs"), list) or not given["inputs"]:
         raise bad_request('send an object with "inputs": a list of tensors, one for each column')
+    if not isinstance(given.get("id", ""), str):
+        raise bad_request('"id" is a text')
     tensors = [_tensor(tensor, position) for position, tensor in enumerate(given["inputs"], 1)]
     names = [name for name, _, _ in tensors]
     [(most, times)] = Counter(names).most_common(1)

@@ -127,6 +127,8 @@ def test_the_open_inference_protocol(client: TestClient) -> None:
     }  # fmt: skip
     only = infer(client, tensor("load", [1]), outputs=[{"name": "label"}]).json()
     assert [output["name"] for output in only["outputs"]] == ["label"]
+    for odd in ({}, None, 5):
+        assert '"id" is a text' in infer(client, tensor("load", [], [0, 1]), id=odd).json()["error"]
     versioned = client.post("/v2/models/sorted/versions/1/infer", json={"inputs": [tensor("load", [1])]})
     assert versioned.status_code == 200
     assert client.post("/v2/models/sorted/versions/2/infer", json={"inputs": [tensor("load", [1])]}).status_code == 404
