@@ -168,7 +168,7 @@ def _with_offset(text: pa.Array, pattern: str | None) -> Mask:
 
 def _read(text: "pd.Series[str]", pattern: str | None) -> pa.Array:
     """Timestamps, in UTC where the text says its offset or as if it did; null where it is no date."""
-    # Late: what answers live starts without, and most models have no dates in texts.
+    # Late: whatever reads no dates in texts, such as the server that starts workers, does without.
     import pandas as pd
 
     stamps = pd.to_datetime(text, errors="coerce", format=pattern or "ISO8601", utc=True)

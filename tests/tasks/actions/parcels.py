@@ -51,7 +51,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 @contextmanager
 def no_tables(address: str) -> Iterator[TableTarget]:
-    raise NotImplementedError(address)
+    raise AssertionError(f"{address} is no table")
     yield
 
 
