@@ -34,8 +34,6 @@ PARENT_SECONDS, WANTED_SECONDS = 1.0, 0.01
 KEEP_ALIVE_SECONDS = 75
 GARBAGE = (50_000, 20, 50)
 """Objects, and rounds, between looks for garbage in circles: parsed requests hold many objects and no circles."""
-
-
 SWITCH_SECONDS = 0.0005
 """After which a thread gives way to the event loop; Python's own ten times that are what a single row takes."""
 

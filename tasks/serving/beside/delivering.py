@@ -235,7 +235,7 @@ class Delivery:
 
     def _roll(self) -> None:
         """Makes parcels of the segments that are there; a kill meanwhile leaves rows in both, which are known then."""
-        with left_segments(self._folder / NEW, MOST_SEGMENTS) as segments:
+        with left_segments(self._folder / NEW, MOST_SEGMENTS, self._tell) as segments:
             pieces = dict(self._readable(segments))
             whole = [table for each in pieces.values() for table in each if table is not None and _names_rows(table)]
             for rows in together(whole):

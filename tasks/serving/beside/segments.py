@@ -9,7 +9,7 @@ import io
 import os
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
@@ -125,22 +125,27 @@ def _age(path: Path) -> int:
 
 
 @contextmanager
-def left_segments(folder: Path, most: int) -> Iterator[list[Path]]:
-    """Some segments that nobody holds, the oldest first, held during the block."""
+def left_segments(folder: Path, most: int, tell: Callable[[OSError], None]) -> Iterator[list[Path]]:
+    """Some segments that nobody holds, the oldest first, held during the block.
+
+    One that the disk does not give stays, and keeps no other from being taken; `tell` is told.
+    """
     found: list[tuple[Path, io.BufferedReader]] = []
     try:
         for path in sorted(folder.glob(f"[!.]*{ENDING}"), key=_age):
             if len(found) == most:
                 break
-            # One that a bad disk does not give stays, and keeps no other from being taken.
-            with suppress(OSError):
+            try:
                 file = path.open("rb")
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    file.close()
-                else:
-                    found.append((path, file))
+            except OSError as error:
+                tell(error)
+                continue
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.close()
+            else:
+                found.append((path, file))
         yield [path for path, _ in found]
     finally:
         for _, file in found:

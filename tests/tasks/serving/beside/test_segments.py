@@ -48,10 +48,10 @@ def test_a_damaged_table_does_not_count(tmp_path: Path) -> None:
 def test_a_segment_is_left_alone_as_long_as_somebody_appends_to_it(tmp_path: Path) -> None:
     segment = Segment(tmp_path / "a" / "new")
     segment.append([FIRST])
-    with left_segments(tmp_path / "a" / "new", 10) as found:
+    with left_segments(tmp_path / "a" / "new", 10, pytest.fail) as found:
         assert found == []
     segment.close()
-    with left_segments(tmp_path / "a" / "new", 10) as found:
+    with left_segments(tmp_path / "a" / "new", 10, pytest.fail) as found:
         assert [read_segment(path) for path in found] == [[FIRST]]
 
 
@@ -62,8 +62,16 @@ def test_a_segment_of_a_killed_process_is_left(tmp_path: Path) -> None:
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
     subprocess.run([sys.executable, "-c", script, str(tmp_path / "a" / "new")], cwd=ROOT, check=False)
-    with left_segments(tmp_path / "a" / "new", 10) as found:
+    with left_segments(tmp_path / "a" / "new", 10, pytest.fail) as found:
         assert [read_segment(path) for path in found] == [[FIRST]]
+
+
+def test_what_can_not_be_opened_is_told_and_keeps_no_other_from_being_taken(tmp_path: Path) -> None:
+    path, told = written(tmp_path / "new"), list[OSError]()
+    (tmp_path / "new" / "gone.rows").symlink_to(tmp_path / "nowhere")
+    with left_segments(tmp_path / "new", 10, told.append) as found:
+        assert found == [path]
+    assert [error.filename for error in told] == [str(tmp_path / "new" / "gone.rows")]
 
 
 def test_a_disk_that_refuses_is_told(tmp_path: Path) -> None:
