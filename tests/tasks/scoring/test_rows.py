@@ -162,6 +162,12 @@ def test_nested_cells_are_refused(name: str, cell: Any) -> None:
     assert {(f.column, f.row) for f in refused.value.findings} == {(name, 2)}
 
 
+def test_a_number_of_thousands_of_digits_is_told_by_column_and_row() -> None:
+    with pytest.raises(RowsError) as refused:
+        reader().read_rows([GOOD, GOOD | {"load": 10**5000}])
+    assert [(f.column, f.reason, f.row) for f in refused.value.findings] == [("load", "wrong type", 2)]
+
+
 def test_a_column_of_one_model_alone() -> None:
     assert reader({"load": COLUMNS["load"]}).read_rows([{"load": 2}, {"load": None}])["load"][0] == 2
 

@@ -124,6 +124,32 @@ def test_a_registry_that_is_away_changes_nothing(
     assert len(caplog.messages) == 1 and "goes on with version 1" in caplog.messages[0]
 
 
+def test_a_name_that_means_nothing_any_more_is_told_once_in_a_while(
+    registry: Registry, tmp_path: Path, caplog: pytest.LogCaptureFixture, clock: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    source = source_of(tmp_path)
+
+    def gone(*_: str) -> Version:
+        raise InputError("m: no such model")
+
+    monkeypatch.setattr(versions, "holder_of", gone)
+    for _ in range(8 * sources.REFUSED_SECONDS):
+        clock[0] += 0.5
+        assert moved(source, tmp_path / "files") is None
+    assert len(caplog.messages) == 2 and all("no such model" in line for line in caplog.messages)
+
+
+def test_a_graph_that_is_not_the_registered_one_is_not_taken(tmp_path: Path) -> None:
+    write_version(tmp_path / "version")
+    path = tmp_path / "wanted.json"
+    write_wanted(path, {"m": Wanted("1", str(tmp_path / "version"), "0" * 64)})
+    models = Models(path, lambda: Batcher(10), lambda name, version: None)
+    with pytest.raises(InputError, match=r"model\.onnx"):
+        models.take()
+    assert not models.live
+
+
 def test_a_process_takes_the_same_version_run_otherwise(tmp_path: Path) -> None:
     write_version(tmp_path / "version")
     path, untaken = tmp_path / "wanted.json", list[str]()

@@ -1,5 +1,6 @@
 """Counts of endpoints go on when a server is started anew."""
 
+import errno
 import logging
 from collections import Counter
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tasks.scoring.rows import Finding
+from tasks.serving.beside import earlier
 from tasks.serving.beside.counts import MOST_REASONS, OTHER
 from tasks.serving.beside.earlier import endpoints_folder, sum_up
 from tasks.serving.beside.endpoints import Endpoints
@@ -74,6 +76,30 @@ def test_a_second_server_on_the_address_counts_for_itself(tmp_path: Path, caplog
         assert third == tmp_path / "3"
     with endpoints_folder(None, tmp_path / "4") as fourth:
         assert fourth == tmp_path / "4"
+
+
+def test_counts_that_can_not_be_read_now_stay(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    endpoints = Endpoints(tmp_path / "kept")
+    (tmp_path / "kept").mkdir()
+    endpoints.take([sent(served, "a", some_rows(3))])
+    endpoints.tick()
+    before = sorted((tmp_path / "kept").iterdir())
+    (tmp_path / "kept" / "7-m.new").write_bytes(b"begun")
+
+    def refuse(path: Path) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(earlier, "read_state", refuse)
+        with endpoints_folder(tmp_path / "kept", tmp_path / "scratch") as folder:
+            assert folder == tmp_path / "scratch"
+    assert "can't be kept: Too many open files" in caplog.messages[0]
+    assert [path for path in sorted((tmp_path / "kept").iterdir()) if path.suffix == ".npz"] == before
+    with endpoints_folder(tmp_path / "kept", tmp_path / "scratch"):
+        assert told_of(Telling(tmp_path / "kept").of(served))["a"]["rows"] == 3
+        assert not list((tmp_path / "kept").glob("*.new"))
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", b"x" * 500], ids=["empty", "cut off", "other bytes"])
