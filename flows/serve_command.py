@@ -42,7 +42,9 @@ LogKeep = Annotated[
 ]
 ActionsOption = Annotated[bool, typer.Option("--actions/--no-actions", help="Act upon live decisions.")]
 Redeliver = Annotated[bool, typer.Option("--redeliver", help="Send what could not be delivered before once more.")]
-Timeout = Annotated[float, typer.Option(min=1, help="Seconds within which a request has to be there.")]
+Timeout = Annotated[
+    float, typer.Option(min=1, help="Seconds within which a request has to be there, and its answer taken.")
+]
 
 
 def serve(

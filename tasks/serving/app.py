@@ -40,7 +40,8 @@ LONGEST_TOLD = 2000
 POLL_SECONDS = 0.25
 METRICS = "/metrics"
 OPEN = ("/", "/v2/health/live", "/v2/health/ready")
-"""What may be asked without a token: the page, which asks for one, and the process's health."""
+"""What may be asked without a token, and is none of the requests that are counted: the page, which asks for one, and
+the process's health."""
 
 
 @dataclass
@@ -117,7 +118,7 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes the request on, or refuses it."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["path"] in OPEN:
             await self._app(scope, receive, send)
             return
         refusal = self._refusal(scope)
@@ -142,8 +143,6 @@ class Gate:
         return self._app
 
     def _refusal(self, scope: Scope) -> Response | None:
-        if scope["path"] in OPEN:
-            return None
         if self._token is not None:
             given = next((value for key, value in scope["headers"] if key == b"authorization"), b"")
             scheme, _, borne = given.partition(b" ")

@@ -97,7 +97,7 @@ class _Lane:
         self._start()
 
     def _next(self) -> list[_Waiting]:
-        """The first ones that wait, of one version; those whose callers have gone are left out."""
+        """The first ones that wait, of one version; those that were given up are left out."""
         batch: list[_Waiting] = []
         rows = 0
         while self._queue:

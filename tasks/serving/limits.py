@@ -18,6 +18,6 @@ class Limits:
     input_bytes: int = 64 << 20
     """Of the graph inputs of a request: pixels, samples, windows."""
     seconds: float = 30.0
-    """Until a body is there, and that requests in progress are given when the server ends."""
+    """Until a body is there, until an answer is taken, and that requests in progress are given when the server ends."""
     requests: int = 512
     """In progress; others are asked to come again."""

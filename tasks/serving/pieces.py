@@ -63,8 +63,9 @@ async def _parse_pieces(content: bytes, cuts: list[tuple[int, int]]) -> Any:
     mark = os.urandom(8).hex()
     first: dict[str, Any] = orjson.loads(content[: cuts[0][0]] + b',"' + mark.encode() + b'"]}')
     elements = first[next(reversed(first))]
-    if not isinstance(elements, list) or elements.pop() != mark:
+    if not isinstance(elements, list) or elements[-1:] != [mark]:
         raise _OtherwiseError
+    elements.pop()
     for (_, start), (end, _) in pairwise(cuts):
         await asyncio.sleep(0)
         elements += orjson.loads(b"[" + content[start:end] + b"]")

@@ -79,7 +79,7 @@ async def _read_form(body: Body, served: Served, request_id: str) -> Asked:
             form = await request.form(max_files=fields, max_fields=fields + 1, max_part_size=limits.body_bytes)
     except TimeoutError:
         raise too_late(limits) from None
-    except (MultiPartException, HTTPException) as error:
+    except (MultiPartException, HTTPException, UnicodeError) as error:
         raise bad_request(f"the form can't be read: {getattr(error, 'detail', error)}") from None
     except ClientDisconnect:
         raise bad_request("the connection was closed before the form was whole") from None

@@ -1,4 +1,4 @@
-"""HTTP as uvicorn speaks it, with limits on what comes before and behind the body, and on the time that it takes."""
+"""HTTP as uvicorn speaks it, with limits on what comes before and behind the body, and on callers' time."""
 
 import asyncio
 from typing import Any
@@ -7,10 +7,11 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Closes a connection whose request line and headers go on beyond the limit, or do not come."""
+    """Closes a connection whose request line and headers are too long or do not come, or that nobody reads."""
 
     head_bytes = 64 << 10
-    head_seconds = 30.0
+    seconds = 30.0
+    """Until a head is there, and until what waits to be sent is taken."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -18,6 +19,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._apart = 0
         """Bytes in a row that belong to no body: of a head, or of the trailers behind a body in chunks."""
         self._clock: asyncio.TimerHandle | None = None
+        self._unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Somebody is there, and has to say what for."""
@@ -27,7 +29,20 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Nobody is there any more."""
         self._stop_clock()
+        self.resume_writing()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """More waits to be sent than is kept ready; closing would wait for it as well."""
+        super().pause_writing()
+        self._unread = self.loop.call_later(self.seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Most of it was taken, or nobody is there any more."""
+        super().resume_writing()
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def data_received(self, data: bytes) -> None:
         """Some bytes of the connection. Those that a head shares with other parts of messages are not counted."""
@@ -63,7 +78,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _start_clock(self) -> None:
         if self._clock is None:
-            self._clock = self.loop.call_later(self.head_seconds, self.transport.close)
+            self._clock = self.loop.call_later(self.seconds, self.transport.close)
 
     def _stop_clock(self) -> None:
         if self._clock is not None:
@@ -71,6 +86,6 @@ class BoundedProtocol(HttpToolsProtocol):
             self._clock = None
 
 
-def bounded(head_bytes: int, head_seconds: float) -> type[BoundedProtocol]:
+def bounded(head_bytes: int, seconds: float) -> type[BoundedProtocol]:
     """The protocol with these limits."""
-    return type("BoundedProtocol", (BoundedProtocol,), {"head_bytes": head_bytes, "head_seconds": head_seconds})
+    return type("BoundedProtocol", (BoundedProtocol,), {"head_bytes": head_bytes, "seconds": seconds})

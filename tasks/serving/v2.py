@@ -4,6 +4,7 @@ Its source: https://github.com/kserve/open-inference-protocol. Data travel as JS
 """
 
 import math
+import sys
 from collections import Counter
 from typing import Any
 
@@ -116,7 +117,11 @@ def _tensor(given: Any, position: int) -> tuple[str, list[int], list[Any]]:
     if not isinstance(given, dict) or not isinstance(given.get("name"), str):
         raise bad_request(f"input {position} has no name")
     name, shape, data = given["name"], given.get("shape"), given.get("data")
-    if not isinstance(shape, list) or not shape or not all(type(side) is int and side >= 0 for side in shape):
+    if (
+        not isinstance(shape, list)
+        or not shape
+        or not all(type(side) is int and 0 <= side <= sys.maxsize for side in shape)
+    ):
         raise bad_request(f"input {name!r}: shape is a list of whole numbers, rows first")
     kind = given.get("datatype")
     if not isinstance(kind, str) or kind not in TYPES:

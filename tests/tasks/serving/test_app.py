@@ -154,6 +154,8 @@ def test_the_protocols_answer_alike(client: TestClient) -> None:
         ([tensor("load", [1]), tensor("more", [], [1, 0])], 200, ""),
         ([tensor("load", [1]), tensor("more", [[1, 2]], [1, 2])], 200, ""),
         ([tensor("load", [1], [1, 3])], 400, "shape [1, 3]"),
+        ([tensor("unknown", [], [2**64 - 1])], 400, "shape is a list of whole numbers"),
+        ([tensor("unknown", [], [2**63 - 1])], 400, "rows are more than"),
         ([tensor("load", [[[1]]], [1])], 400, "nested deeper"),
         ([tensor("load", [1], datatype="FP8")], 400, "no such datatype 'FP8'"),
         ([tensor("load", [1]), tensor("load", [1])], 400, "given 2 times"),
@@ -254,6 +256,14 @@ def test_pictures_come_in_forms_and_in_json(tmp_path: Path) -> None:
         absent = client.post(place, data={"load": "1"}, files={"sing": ("a.png", picture(20))})
         assert absent.status_code == 422 and "'sign', row 1: is missing" in absent.json()["error"]
         assert client.post(place, content=b"x", headers={"Content-Type": "multipart/form-data"}).status_code == 400
+
+
+@pytest.mark.parametrize("charset", ["undefined", "idna", "no-such", "rot13"])
+def test_a_form_in_any_charset_is_refused_or_answered(client: TestClient, charset: str) -> None:
+    part = b'--b\r\nContent-Disposition: form-data; name="load"\r\n\r\n\xff1\r\n--b--\r\n'
+    headers = {"Content-Type": f"multipart/form-data; boundary=b; charset={charset}"}
+    reply = client.post("/models/sorted/predict", content=part, headers=headers)
+    assert reply.status_code in (400, 422)
 
 
 def test_windows_come_in_forms_as_lists_or_numbers(tmp_path: Path) -> None:

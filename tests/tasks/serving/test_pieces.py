@@ -42,6 +42,12 @@ def in_pieces(content: bytes) -> Any:
         return str(error)
 
 
+@pytest.mark.parametrize("between", ["[]", "[1]", "{}", "1"])
+def test_a_list_whose_name_came_before_others_says_the_same(between: str) -> None:
+    content = b'{"rows":1,"e":' + between.encode() + b',"rows":[{"a":11111},{"a":22222},{"a":33333}]}'
+    assert in_pieces(content) == whole(content)
+
+
 @settings(deadline=None)
 @given(some.data())
 def test_it_says_the_same(data: Any) -> None:

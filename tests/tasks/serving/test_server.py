@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -165,6 +165,26 @@ def test_who_does_not_go_on_is_let_go(tmp_path: Path) -> None:
                 trailing.sendall(b"X: " + b"a" * (1 << 14) + b"\r\n")
         assert worker.memory_info().rss - before < 20 << 20
         for connection in open_ones:
+            connection.close()
+
+
+@pytest.mark.parametrize(
+    "head", [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n"]
+)
+def test_who_does_not_read_the_answers_is_let_go(tmp_path: Path, head: bytes) -> None:
+    write_version(tmp_path / "a")
+    with serve(str(tmp_path / "a"), "--timeout", "1", "--max-requests", "2") as server:
+        port = int(server.address.rpartition(":")[2])
+        deaf = [socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) for _ in range(2)]
+        for connection in deaf:
+            connection.setblocking(False)
+            with suppress(BlockingIOError):
+                while connection.send(1000 * head):
+                    pass
+        wait(lambda: server.ask("/v2")[0] == 200)
+        [worker] = server.workers
+        wait(lambda: not [one for one in worker.net_connections() if one.raddr and one.status == "ESTABLISHED"])
+        for connection in deaf:
             connection.close()
 
 
