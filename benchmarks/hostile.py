@@ -29,7 +29,7 @@ from benchmarks.measuring.serving import serving
 from benchmarks.measuring.tables import TARGET, write_table
 
 SECONDS, ROWS = 600, 2000
-PATH = b"/models/light/predict"
+PATH, INFER = b"/models/light/predict", b"/v2/models/light/infer"
 PATIENCE, PAUSE = 30, 0.5
 CHUNK = b"a" * (1 << 16)
 GIGABYTE = 1 << 30
@@ -116,12 +116,12 @@ def _status(port: int, attack: Attack, body: bytes) -> str:
         return "closed"
 
 
-def _head(length: int, more: bytes = b"") -> bytes:
-    return b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n%s\r\n" % (PATH, length, more)
+def _head(length: int, more: bytes = b"", path: bytes = PATH) -> bytes:
+    return b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n%s\r\n" % (path, length, more)
 
 
-def _sent(content: bytes, more: bytes = b"") -> Attack:
-    return lambda connection, _: connection.sendall(_head(len(content), more) + content)
+def _sent(content: bytes, more: bytes = b"", path: bytes = PATH) -> Attack:
+    return lambda connection, _: connection.sendall(_head(len(content), more, path) + content)
 
 
 def _cut(connection: socket.socket, body: bytes) -> None:
@@ -155,6 +155,14 @@ ATTACKS: dict[str, Attack] = {
     "noise": _sent(bytes(range(256)) * 4000),
     "many small rows": _sent(b'{"rows":[' + b"{}," * 3_000_000 + b"{}]}"),
     "many unknown columns": _sent(b'{"rows":[{' + b",".join(b'"k%d":1' % i for i in range(500_000)) + b"}]}"),
+    "name that comes twice": _sent(b'{"rows":1,"e":[],"rows":[' + b"{}," * 100_000 + b"{}]}"),
+    "rows beyond all numbers": _sent(
+        b'{"inputs":[{"name":"a","shape":[18446744073709551615],"datatype":"FP32","data":[]}]}', path=INFER
+    ),
+    "form that can't be decoded": _sent(
+        b'--b\r\nContent-Disposition: form-data; name="number 0"\r\n\r\n\xff\r\n--b--\r\n',
+        b"Content-Type: multipart/form-data; boundary=b; charset=undefined\r\n",
+    ),
     "field of a gigabyte": lambda connection, _: _flood(connection, _head(GIGABYTE) + b'{"rows":[{"number 0":"'),
     "head of a gigabyte": lambda connection, _: _flood(connection, b"POST /models/light/predict HTTP/1.1\r\nX: "),
     "line of a gigabyte": lambda connection, _: _flood(connection, b"GET /"),
